@@ -1,0 +1,198 @@
+//! What differs between machines: how instructions are decoded, how a constant in one is replaced, and the
+//! code of the initializer. Instruction bytes live below this module and nowhere else.
+
+pub mod x86_64;
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::edits::{NewRelocation, SymbolRef};
+use crate::reloc::RelocKind;
+
+/// A supported machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Machine {
+    /// AMD64, System V psABI.
+    X86_64,
+}
+
+impl Machine {
+    /// The machine of that name in session maps and reports.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "x86_64" => Some(Machine::X86_64),
+            _ => None,
+        }
+    }
+
+    /// Its name in session maps and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::X86_64 => "x86_64",
+        }
+    }
+
+    /// Its instructions.
+    pub fn arch(self) -> &'static dyn Arch {
+        match self {
+            Machine::X86_64 => &x86_64::X86_64,
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How an instruction uses a constant that it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OperandForm {
+    /// A full-width constant into a register (`movabs $imm64, %r`).
+    Address64,
+    /// A load from a full-width absolute address (`movabs moffs64, %rax`).
+    Load64,
+    /// Any other full-width constant (`movabs %rax, moffs64`).
+    Other64,
+    /// A 32-bit immediate.
+    Immediate32,
+    /// A 32-bit absolute address: a displacement without base and index registers, not pc-relative.
+    Absolute32,
+    /// A 32-bit displacement with a base or index register.
+    Based32,
+}
+
+/// A constant in an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operand {
+    /// Offset of its first byte in the section.
+    pub field: u64,
+    /// Its width in bytes.
+    pub width: u8,
+    /// Its value as the instruction uses it, zero- or sign-extended to 64 bits.
+    pub value: u64,
+    /// How it is used.
+    pub form: OperandForm,
+}
+
+/// How an instruction uses a pc-relative operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PcUse {
+    /// It goes there: direct call or jump.
+    Branch,
+    /// It computes the address only (`lea`).
+    Address,
+    /// It reads or writes memory there.
+    Memory,
+}
+
+/// A pc-relative operand of an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PcReference {
+    /// Offset of the field's first byte in the section.
+    pub field: u64,
+    /// Its width in bytes.
+    pub width: u8,
+    /// Where it leads if no relocation applies: an offset in the same section, wrapping.
+    pub target: u64,
+    /// Bytes accessed there; 0 for [`PcUse::Branch`] and [`PcUse::Address`].
+    pub size: u64,
+    /// How it is used.
+    pub usage: PcUse,
+}
+
+/// An instruction, as far as the stages look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instruction {
+    /// Offset in its section.
+    pub offset: u64,
+    /// Length in bytes.
+    pub length: u8,
+    /// False for bytes that are no instruction (`length` is then 1).
+    pub valid: bool,
+    /// It does nothing (padding).
+    pub nop: bool,
+    /// Its constants of at least 32 bits: immediate and displacement.
+    pub operands: [Option<Operand>; 2],
+    /// Its pc-relative operand.
+    pub reference: Option<PcReference>,
+}
+
+/// How an instruction gets the address that stood in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// From the symbol's entry in the global offset table.
+    Got,
+    /// From a pointer-sized variable of ours.
+    Slot,
+    /// Pc-relative: the object itself defines it, and near.
+    Direct,
+    /// An absolute relocation in place, for output that is not position-independent.
+    Absolute,
+}
+
+/// An instruction's replacement: as many bytes, and one relocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lowered {
+    /// The new bytes.
+    pub bytes: Vec<u8>,
+    /// The relocated field's offset in `bytes`.
+    pub field: u64,
+    /// What is computed there.
+    pub kind: RelocKind,
+    /// To be added to the addend of the thing referred to.
+    pub addend: i64,
+}
+
+/// Code that is to be put somewhere: bytes, relocations relative to their start, and how to unwind through it.
+#[derive(Debug, Clone)]
+pub struct Fragment {
+    /// Instructions.
+    pub code: Vec<u8>,
+    /// Their relocations, sorted by offset.
+    pub relocations: Vec<NewRelocation>,
+    /// Rows of the unwind table: code offset, and what changes there.
+    pub frame: Vec<(u32, gimli::write::CallFrameInstruction)>,
+}
+
+/// A symbol or section and a number of bytes.
+pub type Referent = (SymbolRef, i64);
+
+/// The instructions of one machine.
+pub trait Arch: Sync {
+    /// Decodes `range` of the section with contents `code` from its start and shows every instruction in turn.
+    /// Bytes that are no instruction are shown one by one. `range` lies in `code`.
+    fn decode(&self, code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction));
+
+    /// The instruction's text in the assembler's syntax, at its offset in the section.
+    fn disassemble(&self, bytes: &[u8], offset: u64) -> String;
+
+    /// Replaces the constant at byte `field` of one instruction by an address that comes some other way; the
+    /// length stays, and so do flags and all registers but the destination.
+    ///
+    /// # Errors
+    /// Why this form cannot be replaced: everything that is not known to be safe.
+    fn lower(&self, instruction: &[u8], field: usize, delivery: Delivery) -> Result<Lowered, String>;
+
+    /// Replaces a pc-relative computation of an address (`lea`) by a load of it from a slot.
+    ///
+    /// # Errors
+    /// As [`Arch::lower`].
+    fn lower_address_to_load(&self, instruction: &[u8], field: usize) -> Result<Lowered, String>;
+
+    /// The function that runs a fill program (see [`crate::fill_program`]) whose address it is given.
+    /// `failure` names `write` and `abort`; without it the program has no [`crate::fill_program::FillOp::Check`].
+    /// `stack` is the greatest number of operands that any program has on its stack.
+    fn interpreter(&self, stack: usize, failure: Option<(SymbolRef, SymbolRef)>) -> Fragment;
+
+    /// The function that startup code calls: hands `program` to `interpreter`. Begins with a landing pad if
+    /// asked for.
+    fn initializer(&self, program: Referent, interpreter: Referent, landing_pad: bool) -> Fragment;
+
+    /// A function that jumps to the address in a slot, all registers intact.
+    fn stub(&self, slot: Referent, landing_pad: bool) -> Fragment;
+
+    /// The common part of the unwind table of all [`Fragment`]s: the state at a function's first instruction.
+    fn common_information(&self) -> gimli::write::CommonInformationEntry;
+}

@@ -1,0 +1,207 @@
+//! Everything that will be changed, collected before anything is: the plan makes [`Edits`], the format
+//! applies them to a copy of the input and knows nothing of why.
+
+use std::collections::BTreeMap;
+
+use crate::object_file::{GroupId, SectionId, SymbolId};
+use crate::reloc::RelocKind;
+
+/// The index of a new section in [`Edits::sections`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NewSectionId(pub u32);
+
+/// The index of a new local symbol in [`Edits::locals`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NewLocalId(pub u32);
+
+/// The index of a new undefined symbol in [`Edits::undefined`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UndefinedId(pub u32);
+
+/// What a relocation of the output refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SymbolRef {
+    /// A symbol of the input.
+    Existing(SymbolId),
+    /// The start of a section of the input; its section symbol, made if it has none.
+    Section(SectionId),
+    /// The start of a new section.
+    NewSection(NewSectionId),
+    /// A new local symbol.
+    Local(NewLocalId),
+    /// A new undefined symbol.
+    Undefined(UndefinedId),
+}
+
+/// A relocation of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRelocation {
+    /// Offset of the field in its section.
+    pub offset: u64,
+    /// What is computed.
+    pub kind: RelocKind,
+    /// Against what.
+    pub symbol: SymbolRef,
+    /// Constant part.
+    pub addend: i64,
+}
+
+/// A change to a section's relocation table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelocationEdit {
+    /// The entry with that index (the input's [`crate::object_file::Relocation::entry`]) becomes another.
+    Replace(u32, NewRelocation),
+    /// The entry goes.
+    Remove(u32),
+    /// A new entry, put where its offset sorts.
+    Add(NewRelocation),
+}
+
+/// A change to bytes; refused when the old ones are not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BytesEdit {
+    /// Which section.
+    pub section: SectionId,
+    /// Where in it.
+    pub offset: u64,
+    /// What must stand there.
+    pub old: Vec<u8>,
+    /// What shall; as many bytes.
+    pub new: Vec<u8>,
+}
+
+/// A change to a section's header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SectionEdit {
+    /// Another name; its relocation table's name follows.
+    pub name: Option<String>,
+    /// Becomes writable.
+    pub writable: bool,
+    /// Is not mergeable any more (nor a string section, nor has an entry size).
+    pub unmerge: bool,
+    /// Becomes a null section at its index, its bytes zeroed.
+    pub null: bool,
+}
+
+/// A change to a symbol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SymbolEdit {
+    /// Another name.
+    pub name: Option<String>,
+    /// Becomes hidden.
+    pub hidden: bool,
+    /// Becomes weak (an undefined one may then stay undefined).
+    pub weak: bool,
+    /// Becomes a symbol of no section with value 0, of no type (its section is gone).
+    pub drop_definition: bool,
+}
+
+/// What kind of section the format shall make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NewSectionKind {
+    /// Instructions.
+    Code,
+    /// Read-only bytes without addresses.
+    ReadOnly,
+    /// Read-only NUL-terminated strings that the linker may merge.
+    Strings,
+    /// Data that the dynamic linker relocates and then protects, or that is written.
+    Writable,
+    /// Writable memory, zero at start, that takes no file space.
+    ZeroFill,
+    /// Pointers to functions that the startup code calls.
+    InitArray,
+    /// Call frame information.
+    EhFrame,
+    /// Information for a later run, dropped by the final link.
+    Record,
+}
+
+/// A section to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSection {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: NewSectionKind,
+    /// Alignment in bytes, a power of two.
+    pub align: u64,
+    /// Its contents; for [`NewSectionKind::ZeroFill`] empty.
+    pub data: Vec<u8>,
+    /// Size in bytes; `data.len()` except for [`NewSectionKind::ZeroFill`].
+    pub size: u64,
+    /// The group of the input that it becomes a member of, relocation table included.
+    pub group: Option<GroupId>,
+    /// Its relocations, sorted by offset.
+    pub relocations: Vec<NewRelocation>,
+}
+
+/// Where a new local symbol lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Home {
+    /// In a section of the input.
+    Existing(SectionId),
+    /// In a new section.
+    New(NewSectionId),
+}
+
+/// A local symbol to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLocal {
+    /// Its name; may be empty.
+    pub name: String,
+    /// Its section.
+    pub home: Home,
+    /// Offset in the section.
+    pub value: u64,
+    /// Size in bytes, 0 for none.
+    pub size: u64,
+    /// Names code.
+    pub function: bool,
+}
+
+/// All changes to one object.
+#[derive(Debug, Default)]
+pub struct Edits {
+    /// Changed bytes; they do not overlap.
+    pub bytes: Vec<BytesEdit>,
+    /// Changed relocation tables of the input's sections.
+    pub relocations: BTreeMap<SectionId, Vec<RelocationEdit>>,
+    /// Changed section headers.
+    pub section_edits: BTreeMap<SectionId, SectionEdit>,
+    /// Changed symbols.
+    pub symbol_edits: BTreeMap<SymbolId, SymbolEdit>,
+    /// New sections, appended in this order.
+    pub sections: Vec<NewSection>,
+    /// New local symbols, inserted after the input's last local one in this order.
+    pub locals: Vec<NewLocal>,
+    /// Names of new undefined global symbols, appended in this order.
+    pub undefined: Vec<String>,
+}
+
+impl Edits {
+    /// Whether the output is the input.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+            && self.relocations.is_empty()
+            && self.section_edits.is_empty()
+            && self.symbol_edits.is_empty()
+            && self.sections.is_empty()
+            && self.locals.is_empty()
+            && self.undefined.is_empty()
+    }
+
+    /// A relocation edit of a section of the input.
+    pub fn relocate(&mut self, section: SectionId, edit: RelocationEdit) {
+        self.relocations.entry(section).or_default().push(edit);
+    }
+
+    /// The undefined symbol of that name, added if it is new.
+    pub fn undefined(&mut self, name: &str) -> UndefinedId {
+        let index = self.undefined.iter().position(|n| n == name).unwrap_or_else(|| {
+            self.undefined.push(name.to_owned());
+            self.undefined.len() - 1
+        });
+        UndefinedId(index as u32)
+    }
+}
