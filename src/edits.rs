@@ -196,12 +196,18 @@ impl Edits {
         self.relocations.entry(section).or_default().push(edit);
     }
 
-    /// The undefined symbol of that name, added if it is new.
-    pub fn undefined(&mut self, name: &str) -> UndefinedId {
-        let index = self.undefined.iter().position(|n| n == name).unwrap_or_else(|| {
-            self.undefined.push(name.to_owned());
-            self.undefined.len() - 1
+    /// Adds an undefined symbol.
+    pub fn add_undefined(&mut self, name: &str) -> UndefinedId {
+        self.undefined.push(name.to_owned());
+        UndefinedId(self.undefined.len() as u32 - 1)
+    }
+
+    /// All relocations that are added or changed.
+    pub fn new_relocations(&self) -> impl Iterator<Item = &NewRelocation> {
+        let edited = self.relocations.values().flatten().filter_map(|edit| match edit {
+            RelocationEdit::Replace(_, relocation) | RelocationEdit::Add(relocation) => Some(relocation),
+            RelocationEdit::Remove(_) => None,
         });
-        UndefinedId(index as u32)
+        edited.chain(self.sections.iter().flat_map(|s| &s.relocations))
     }
 }

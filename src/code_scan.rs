@@ -1,0 +1,238 @@
+//! Finds the constants of one code section: decoded, never searched as bytes alone. A search of the bytes only
+//! decides which functions are decoded, and whether anything is left that decoding did not explain.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::arch::{Instruction, Operand, OperandForm, PcUse};
+use crate::function_bounds::{FunctionBounds, Region};
+use crate::object_file::{ObjectFile, Relocation, Section};
+use crate::scan::{Field, Place, Shape, has_low_addresses, is_session_constant};
+use crate::session_map::SessionMap;
+
+/// Decoding again with the data that was found among the code converges at once in real code; hostile code
+/// could drag it on.
+const POOL_ROUNDS: usize = 8;
+
+/// What decoding one region gave.
+#[derive(Default)]
+struct Decoded {
+    /// Instructions with a constant or a pc-relative operand.
+    instructions: Vec<Instruction>,
+    /// Ranges of the section that instructions of the region read as data.
+    pools: BTreeSet<(u64, u64)>,
+    /// All bytes outside of pools are instructions.
+    clean: bool,
+}
+
+/// The places of a code section, and the instructions around its relocations that `wanted` selects.
+pub(crate) fn scan_code(
+    object: &ObjectFile<'_>,
+    section: &Section<'_>,
+    bounds: &FunctionBounds,
+    map: &SessionMap,
+    wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
+) -> (Vec<Place>, Vec<(u64, Field)>) {
+    let low = has_low_addresses(map, object.machine);
+    let regions = bounds.regions();
+    let scan = CodeScan { object, section, map, low };
+
+    let looked_at: Vec<(&Region, Vec<u64>, Decoded)> = regions
+        .par_iter()
+        .filter_map(|region| {
+            let candidates = scan.candidates(region.range.clone());
+            let relocated = section.relocations_in(region.range.clone()).iter().any(|r| wanted(section, r));
+            let needed = !candidates.is_empty() || relocated || low;
+            needed.then(|| (region, candidates, scan.decode(region.range.clone())))
+        })
+        .collect();
+
+    let mut places = Vec::new();
+    let mut fields = Vec::new();
+    let mut unexplained = Vec::new();
+    for (region, candidates, decoded) in &looked_at {
+        let mut explained = BTreeSet::new();
+        for instruction in &decoded.instructions {
+            for operand in instruction.operands.iter().flatten() {
+                if section.is_relocated(operand.field, operand.width.into()) {
+                    fields.push((operand.field, field_of(instruction, Some(operand.form), None)));
+                } else if let Some(place) = scan.operand_place(instruction, operand) {
+                    explained.insert(operand.field);
+                    places.push(place);
+                }
+            }
+            if let Some(reference) = instruction.reference
+                && section.is_relocated(reference.field, reference.width.into())
+            {
+                fields.push((reference.field, field_of(instruction, None, Some(reference.usage))));
+            }
+        }
+        let left = candidates.iter().filter(|c| !explained.contains(c));
+        unexplained.extend(left.map(|&offset| (offset, region.function.is_some() || regions.len() == 1, decoded.clean)));
+    }
+    if !unexplained.is_empty() {
+        let pools = scan.all_pools(regions, &looked_at);
+        let known: BTreeSet<u64> = places.iter().map(|p: &Place| p.offset).collect();
+        let left = unexplained.iter().filter(|(offset, ..)| !known.contains(offset));
+        places.extend(left.filter_map(|&(offset, in_code, clean)| scan.judge(offset, in_code && clean, &pools)));
+    }
+    places.sort_by_key(|p| p.offset);
+    (places, fields)
+}
+
+fn field_of(instruction: &Instruction, form: Option<OperandForm>, usage: Option<PcUse>) -> Field {
+    Field { start: instruction.offset, length: instruction.length, form, usage }
+}
+
+struct CodeScan<'a> {
+    object: &'a ObjectFile<'a>,
+    section: &'a Section<'a>,
+    map: &'a SessionMap,
+    /// 32-bit operands can be addresses.
+    low: bool,
+}
+
+impl CodeScan<'_> {
+    /// Offsets at which eight bytes without a relocation read as a session address, aligned or not.
+    fn candidates(&self, range: Range<u64>) -> Vec<u64> {
+        let ranges = self.map.ranges();
+        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Vec::new() };
+        let (lowest, span) = (first.start, last.end - first.start);
+        // The last function's constant may end with the section, but not beyond it.
+        let end = (range.end + 7).min(self.section.data.len() as u64);
+        let bytes = &self.section.data[range.start as usize..end as usize];
+        let windows = bytes.windows(8).enumerate();
+        windows
+            .filter(|(_, window)| {
+                let value = u64::from_le_bytes([
+                    window[0], window[1], window[2], window[3], window[4], window[5], window[6], window[7],
+                ]);
+                value.wrapping_sub(lowest) < span && value != 0 && is_session_constant(self.map, value)
+            })
+            .map(|(i, _)| range.start + i as u64)
+            .filter(|&offset| !self.section.is_relocated(offset, 8))
+            .collect()
+    }
+
+    /// Decodes a region; what its instructions read from within the section is data, and is decoded around.
+    fn decode(&self, range: Range<u64>) -> Decoded {
+        let arch = self.object.machine.arch();
+        let mut decoded = Decoded::default();
+        for _ in 0..POOL_ROUNDS {
+            let pools = std::mem::take(&mut decoded.pools);
+            decoded = Decoded { clean: true, ..Decoded::default() };
+            for part in without(&range, &pools) {
+                arch.decode(self.section.data, part, &mut |instruction| {
+                    decoded.clean &= instruction.valid;
+                    if instruction.operands.iter().any(Option::is_some) || instruction.reference.is_some() {
+                        decoded.instructions.push(*instruction);
+                    }
+                });
+            }
+            decoded.pools = pools.clone();
+            for instruction in &decoded.instructions {
+                decoded.pools.extend(self.pool_of(instruction));
+            }
+            if decoded.pools == pools {
+                break;
+            }
+        }
+        decoded
+    }
+
+    /// The bytes of the section that an instruction reads pc-relatively.
+    fn pool_of(&self, instruction: &Instruction) -> Option<(u64, u64)> {
+        let reference = instruction.reference.filter(|r| r.usage == PcUse::Memory)?;
+        if self.section.is_relocated(reference.field, reference.width.into()) {
+            return None;
+        }
+        let end = reference.target.checked_add(reference.size)?;
+        (reference.size > 0 && end <= self.section.data.len() as u64).then_some((reference.target, end))
+    }
+
+    /// Everything that any instruction of the section reads as data: a function's pool need not lie in it.
+    fn all_pools(&self, regions: &[Region], looked_at: &[(&Region, Vec<u64>, Decoded)]) -> BTreeSet<(u64, u64)> {
+        let decoded: BTreeSet<u64> = looked_at.iter().map(|(r, ..)| r.range.start).collect();
+        let rest: Vec<Decoded> = regions
+            .par_iter()
+            .filter(|r| !decoded.contains(&r.range.start))
+            .map(|r| self.decode(r.range.clone()))
+            .collect();
+        let all = looked_at.iter().map(|(_, _, decoded)| decoded).chain(&rest);
+        all.flat_map(|d| d.pools.iter().copied()).collect()
+    }
+
+    /// The place that an operand without a relocation is, if it is one.
+    fn operand_place(&self, instruction: &Instruction, operand: &Operand) -> Option<Place> {
+        let place = |shape| {
+            let Operand { field: offset, width, value, .. } = *operand;
+            Some(Place { section: self.section.id, offset, width, value, shape })
+        };
+        let Instruction { offset: start, length, .. } = *instruction;
+        let found = Shape::Instruction { start, length, form: operand.form };
+        let doubtful = Shape::Doubtful { start, length };
+        match operand.form {
+            OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => {
+                if is_session_constant(self.map, operand.value) { place(found) } else { None }
+            }
+            _ if !self.low => None,
+            OperandForm::Immediate32 if self.map.is_exact_address(operand.value) => place(found),
+            OperandForm::Absolute32 if is_session_constant(self.map, operand.value) => place(found),
+            OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32 => {
+                let inside = self.map.is_interior_address(operand.value)
+                    || operand.form == OperandForm::Based32 && self.map.is_exact_address(operand.value);
+                if inside { place(doubtful) } else { None }
+            }
+        }
+    }
+
+    /// What eight bytes are that read as a session address and are no instruction's constant.
+    fn judge(&self, offset: u64, clean_code: bool, pools: &BTreeSet<(u64, u64)>) -> Option<Place> {
+        let data = self.section.data;
+        let window = data.get(offset as usize..offset as usize + 8)?;
+        let value = window.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
+        let place = |shape| Some(Place { section: self.section.id, offset, width: 8, value, shape });
+        let read = |&(start, end): &(u64, u64)| start <= offset && offset + 8 <= end && (offset - start) % 8 == 0;
+        if pools.iter().any(read) {
+            return place(Shape::PoolWord);
+        }
+        if !clean_code {
+            // No function's instructions: as in any other section, an aligned word is taken for an address.
+            return if offset % 8 == 0 { place(Shape::PoolWord) } else { self.disputed(offset, place) };
+        }
+        self.disputed(offset, place)
+    }
+
+    /// Instructions that decode cleanly over these bytes explain them, unless another reading starts right here.
+    fn disputed(&self, offset: u64, place: impl Fn(Shape) -> Option<Place>) -> Option<Place> {
+        let end = offset + 8;
+        let mut carries = false;
+        for start in offset.saturating_sub(3)..offset {
+            self.object.machine.arch().decode(self.section.data, start..end, &mut |i| {
+                carries |= i.offset == start && i.operands.iter().flatten().any(|o| o.field == offset && o.width == 8);
+            });
+        }
+        if carries { place(Shape::Ambiguous) } else { None }
+    }
+}
+
+/// The parts of a range that lie in none of the pools.
+fn without(range: &Range<u64>, pools: &BTreeSet<(u64, u64)>) -> Vec<Range<u64>> {
+    let mut parts = Vec::new();
+    let mut at = range.start;
+    for &(start, end) in pools {
+        if end <= at || start >= range.end {
+            continue;
+        }
+        if at < start {
+            parts.push(at..start);
+        }
+        at = end.max(at);
+    }
+    if at < range.end {
+        parts.push(at..range.end);
+    }
+    parts
+}

@@ -1,0 +1,218 @@
+//! What an expression of the session map becomes: an address that the linker knows, with its strings and bytes
+//! put into the object, or a node that the initializer computes.
+
+use super::graph::{Node, NodeId};
+use super::slots::{BYTES, DATA, POINTER_BYTES, STRINGS};
+use super::{Destination, Planner, Source, Store};
+use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
+use crate::error::{Error, ErrorKind, Result};
+use crate::reloc::RelocKind;
+use crate::session_map::{Bytes, Expression, Meaning, ValueId};
+
+/// How deep values may refer to each other: this and the map reader's own limit bound the stack.
+const VALUE_DEPTH: usize = 200;
+
+impl Planner<'_> {
+    /// What an expression becomes.
+    ///
+    /// # Errors
+    /// A cycle through addresses, an address that means nothing, a symbol that cannot be referred to.
+    pub(super) fn source(&mut self, expression: &Expression) -> Result<Source> {
+        match expression {
+            Expression::Symbol { name, offset } => Ok(Source::Address(self.symbol_named(name)?, *offset)),
+            Expression::String(text) => Ok(self.string(text)),
+            Expression::Bytes(bytes) => self.bytes(bytes),
+            Expression::Add(base, number) => {
+                let base = self.source(base)?;
+                Ok(self.offset_by(base, *number))
+            }
+            Expression::Value(id) => self.value(*id),
+            Expression::Address(address) => self.address(*address),
+            Expression::Int(number) | Expression::Float64(number) => {
+                Ok(Source::Computed(self.graph.add(Node::Int(*number), || number.to_string()), 0))
+            }
+            Expression::Load { address, offset, nullable } => {
+                let address = self.node(address)?;
+                self.computed(Node::Load(address, *offset, *nullable), expression)
+            }
+            Expression::Call { function, arguments, returns, nullable } => {
+                let function = self.node(function)?;
+                let mut floats = 0;
+                let mut nodes = Vec::new();
+                for (i, argument) in arguments.iter().enumerate() {
+                    if matches!(argument, Expression::Float64(_)) {
+                        floats |= 1 << i;
+                    }
+                    nodes.push(self.node(argument)?);
+                }
+                self.computed(Node::Call(function, nodes, floats, *returns, *nullable), expression)
+            }
+            Expression::Shr(base, bits) => {
+                let base = self.node(base)?;
+                self.computed(Node::Shr(base, *bits), expression)
+            }
+            Expression::Shl(base, bits) => {
+                let base = self.node(base)?;
+                self.computed(Node::Shl(base, *bits), expression)
+            }
+            Expression::Neg(base) => {
+                let base = self.node(base)?;
+                self.computed(Node::Neg(base), expression)
+            }
+            Expression::Not(base) => {
+                let base = self.node(base)?;
+                self.computed(Node::Not(base), expression)
+            }
+        }
+    }
+
+    fn computed(&mut self, node: Node, expression: &Expression) -> Result<Source> {
+        let values = &self.found.map.values;
+        Ok(Source::Computed(self.graph.add(node, || expression.text(values)), 0))
+    }
+
+    fn node(&mut self, expression: &Expression) -> Result<NodeId> {
+        let source = self.source(expression)?;
+        Ok(self.node_of(source, expression))
+    }
+
+    /// The node of a source; `expression` is what messages call it.
+    pub(super) fn node_of(&mut self, source: Source, expression: &Expression) -> NodeId {
+        let values = &self.found.map.values;
+        match source {
+            Source::Address(symbol, addend) => {
+                self.graph.add(Node::Address(symbol, addend), || expression.text(values))
+            }
+            Source::Computed(node, 0) => node,
+            Source::Computed(node, offset) => self.graph.add(Node::Add(node, offset), || expression.text(values)),
+        }
+    }
+
+    /// What a value becomes; it is made once.
+    ///
+    /// # Errors
+    /// As [`Self::source`].
+    pub(super) fn value(&mut self, id: ValueId) -> Result<Source> {
+        if let Some(&source) = self.values.get(&id) {
+            return Ok(source);
+        }
+        let map = self.found.map;
+        let value = &map.values[id.0 as usize];
+        let error = |message| Error::new(ErrorKind::SessionMap, self.object().name, message);
+        if self.reading.contains(&id) {
+            return Err(error(format!("the value `{}` needs itself through an address", value.name)));
+        }
+        if self.reading.len() >= VALUE_DEPTH {
+            return Err(error(format!("the value `{}` needs others more than {VALUE_DEPTH} deep", value.name)));
+        }
+        self.reading.push(id);
+        let source = self.source(&value.init);
+        self.reading.pop();
+        let source = source?;
+        self.values.insert(id, source);
+        Ok(source)
+    }
+
+    /// What an address of the session means.
+    fn address(&mut self, address: u64) -> Result<Source> {
+        let map = self.found.map;
+        match map.meaning(address, self.found.files)? {
+            Meaning::Constant(index) => self.source(&map.constants[index].1),
+            Meaning::Value(id, offset) => {
+                let value = self.value(id)?;
+                Ok(self.offset_by(value, offset))
+            }
+            Meaning::Symbol { name, offset, .. } => Ok(Source::Address(self.symbol_named(&name)?, offset)),
+            Meaning::Unresolved(reason) => {
+                let message = format!("the session map's address {address:#x} {reason}");
+                Err(Error::new(ErrorKind::Unresolved, self.object().name, message))
+            }
+        }
+    }
+
+    /// A source plus a number of bytes.
+    pub(super) fn offset_by(&mut self, source: Source, bytes: i64) -> Source {
+        let strings = self.sections.get(&(STRINGS.0, None)).copied();
+        match source {
+            // The linker merges strings and finds one by its first byte: only a symbol there bears an offset.
+            Source::Address(SymbolRef::NewSection(section), start) if bytes != 0 && Some(section) == strings => {
+                let local = self.add_local(String::new(), Home::New(section), start as u64, 0, false);
+                Source::Address(SymbolRef::Local(local), bytes)
+            }
+            _ => source.plus(bytes),
+        }
+    }
+
+    fn string(&mut self, text: &str) -> Source {
+        let offset = match self.strings.get(text) {
+            Some(&offset) => offset,
+            None => {
+                let mut data = text.as_bytes().to_vec();
+                data.push(0);
+                let (_, offset) = self.append(STRINGS, None, 1, &data);
+                self.strings.insert(text.to_owned(), offset);
+                offset
+            }
+        };
+        Source::Address(SymbolRef::NewSection(self.section(STRINGS, None)), offset as i64)
+    }
+
+    fn bytes(&mut self, bytes: &Bytes) -> Result<Source> {
+        let mut words = Vec::new();
+        for (offset, word) in &bytes.words {
+            words.push((*offset, self.source(word)?));
+        }
+        let computed = words.iter().any(|(_, source)| matches!(source, Source::Computed(..)));
+        let role = match (bytes.writable || computed, words.is_empty()) {
+            (true, _) => DATA,
+            (false, true) => BYTES,
+            (false, false) => POINTER_BYTES,
+        };
+        let mut data = bytes.data.clone();
+        for &(offset, _) in &words {
+            // What a relocation or the initializer writes must not say what stood there.
+            if let Some(word) = data.get_mut(offset as usize..offset as usize + 8) {
+                word.fill(0);
+            }
+        }
+        let (section, start) = self.append(role, None, bytes.align, &data);
+        for (offset, source) in words {
+            let at = start + offset;
+            match source {
+                Source::Address(symbol, addend) => {
+                    self.relocate_new(section, NewRelocation { offset: at, kind: RelocKind::Abs64, symbol, addend });
+                }
+                Source::Computed(node, plus) => self.stores.push(Store {
+                    destination: Destination::Near(SymbolRef::NewSection(section), at as i64),
+                    node,
+                    offset: plus,
+                    group: None,
+                    what: "a word of a block of bytes".to_owned(),
+                }),
+            }
+        }
+        Ok(Source::Address(SymbolRef::NewSection(section), start as i64))
+    }
+
+    /// Removes the session map that the object carries.
+    pub(super) fn remove_embedded_map(&mut self) {
+        let object = self.object();
+        for section in object.sections.iter().filter(|s| s.name == crate::EMBEDDED_MAP) {
+            self.edits.section_edits.entry(section.id).or_default().null = true;
+            for symbol in object.symbols.iter() {
+                if symbol.place == crate::object_file::SymbolPlace::Section(section.id) {
+                    self.edits.symbol_edits.entry(symbol.id).or_default().drop_definition = true;
+                }
+            }
+        }
+    }
+
+    /// Zeroes bytes of the input.
+    pub(super) fn zero(&mut self, section: crate::object_file::SectionId, offset: u64, width: usize) {
+        let data = self.object().section(section).data;
+        let Some(old) = data.get(offset as usize..offset as usize + width) else { return };
+        if old.iter().any(|&b| b != 0) {
+            self.edits.bytes.push(BytesEdit { section, offset, old: old.to_vec(), new: vec![0; width] });
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What only code can compute: a graph of nodes in which equal things without a call are one node.
+
+use std::collections::HashMap;
+
+use crate::edits::SymbolRef;
+use crate::session_map::Returns;
+
+/// The index of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct NodeId(u32);
+
+/// A computation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    /// An address that the linker knows.
+    Address(SymbolRef, i64),
+    /// A number; a floating-point one by its bits.
+    Int(u64),
+    /// The word at node + offset; null fails unless allowed.
+    Load(NodeId, i64, bool),
+    /// A function, its arguments and which of them are floating-point, what it returns; null fails unless allowed.
+    Call(NodeId, Vec<NodeId>, u16, Returns, bool),
+    /// Node + number.
+    Add(NodeId, i64),
+    /// Node >> number.
+    Shr(NodeId, u8),
+    /// Node << number.
+    Shl(NodeId, u8),
+    /// -node.
+    Neg(NodeId),
+    /// ~node.
+    Not(NodeId),
+}
+
+impl Node {
+    /// The nodes that it needs.
+    pub(crate) fn operands(&self) -> Vec<NodeId> {
+        match self {
+            Node::Address(..) | Node::Int(_) => Vec::new(),
+            Node::Load(n, ..) | Node::Add(n, _) | Node::Shr(n, _) | Node::Shl(n, _) | Node::Neg(n) | Node::Not(n) => {
+                vec![*n]
+            }
+            Node::Call(function, arguments, ..) => std::iter::once(*function).chain(arguments.iter().copied()).collect(),
+        }
+    }
+
+    /// Whether recomputing it costs nothing worth a variable.
+    pub(crate) fn is_trivial(&self) -> bool {
+        matches!(self, Node::Address(..) | Node::Int(_))
+    }
+}
+
+/// All nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    nodes: Vec<(Node, String)>,
+    index: HashMap<Node, NodeId>,
+}
+
+impl Graph {
+    /// The node, made if there is no equal one. `text` is what messages call it.
+    pub(crate) fn add(&mut self, node: Node, text: impl FnOnce() -> String) -> NodeId {
+        if let Some(&id) = self.index.get(&node) {
+            return id;
+        }
+        let id = NodeId(self.nodes.len() as u32);
+        // A call can return something else every time. What depends on one has a unique operand already.
+        if !matches!(node, Node::Call(..)) {
+            self.index.insert(node.clone(), id);
+        }
+        self.nodes.push((node, text()));
+        id
+    }
+
+    /// A node.
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize].0
+    }
+
+    /// What messages call it.
+    pub(crate) fn text(&self, id: NodeId) -> &str {
+        &self.nodes[id.0 as usize].1
+    }
+}

@@ -1,0 +1,270 @@
+//! The initializer: the program that fills slots, globals and words, the code that runs it, the entry that
+//! startup code finds it by, and unwind information for all code that is added.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::graph::{Node, NodeId};
+use super::slots::{CODE, INIT_ARRAY, MESSAGES, PROGRAMS};
+use super::{Destination, Planner, Source, Store};
+use crate::arch::{Fragment, Referent};
+use crate::edits::{Home, NewLocalId, NewRelocation, SymbolRef};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fill_program::{self, FillOp};
+use crate::object_file::{GroupId, SymbolPlace, SymbolType};
+use crate::plan::symbols::Named;
+use crate::reloc::RelocKind;
+use crate::session_map::Returns;
+use crate::unwind_section::{CodeFrame, unwind_section};
+
+/// A program in the making.
+#[derive(Default)]
+struct Program {
+    operations: Vec<FillOp>,
+    /// Nodes whose slot holds them already.
+    stored: HashSet<NodeId>,
+}
+
+impl Planner<'_> {
+    /// Makes the fill programs and everything that runs them.
+    ///
+    /// # Errors
+    /// Unwind information that cannot be written.
+    pub(super) fn plan_initializer(&mut self) -> Result<()> {
+        self.give_slots_to_shared_nodes();
+        let stores = std::mem::take(&mut self.stores);
+        let mut programs: BTreeMap<Option<GroupId>, Program> = BTreeMap::new();
+        // The object's own program first: the groups' copy what it has made.
+        let (own, grouped): (Vec<&Store>, Vec<&Store>) = stores.iter().partition(|s| s.group.is_none());
+        for store in own {
+            self.plan_store(programs.entry(None).or_default(), store);
+        }
+        for store in grouped {
+            self.plan_group_store(programs.entry(store.group).or_default(), store);
+        }
+        self.plan_code_of(programs);
+        self.plan_unwind_sections()
+    }
+
+    /// What is needed more than once is computed once and kept.
+    fn give_slots_to_shared_nodes(&mut self) {
+        let mut uses: HashMap<NodeId, usize> = HashMap::new();
+        let mut order = Vec::new();
+        let mut pending: Vec<NodeId> = Vec::new();
+        for store in self.stores.iter().filter(|s| s.group.is_none()) {
+            pending.push(store.node);
+            while let Some(node) = pending.pop() {
+                let count = uses.entry(node).or_insert(0);
+                *count += 1;
+                if *count == 1 {
+                    order.push(node);
+                    pending.extend(self.graph.node(node).operands());
+                }
+            }
+        }
+        for node in order {
+            if uses[&node] > 1 && !self.graph.node(node).is_trivial() && !self.filled_slots.contains_key(&(node, 0)) {
+                let slot = self.new_filled_slot("relocfix.slot");
+                self.filled_slots.insert((node, 0), slot);
+            }
+        }
+    }
+
+    fn plan_store(&mut self, program: &mut Program, store: &Store) {
+        let own = self.filled_slots.get(&(store.node, 0)).copied();
+        if store.offset == 0
+            && let Destination::Slot(slot) = store.destination
+            && own == Some(slot)
+        {
+            if !program.stored.contains(&store.node) {
+                self.push(program, store.node, &store.what);
+                program.operations.push(FillOp::Drop);
+                fuse_store(&mut program.operations);
+            }
+            return;
+        }
+        self.push(program, store.node, &store.what);
+        if store.offset != 0 {
+            program.operations.push(FillOp::Add(store.offset));
+        }
+        program.operations.push(store_to(store.destination));
+    }
+
+    /// A store into a group's section: the value is in a slot already.
+    fn plan_group_store(&mut self, program: &mut Program, store: &Store) {
+        let slot = self.slot(Source::Computed(store.node, store.offset), &store.what);
+        program.operations.push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
+        program.operations.push(store_to(store.destination));
+    }
+
+    /// Pushes a node's value.
+    fn push(&mut self, program: &mut Program, id: NodeId, what: &str) {
+        let slot = self.filled_slots.get(&(id, 0)).copied();
+        if let Some(slot) = slot
+            && program.stored.contains(&id)
+        {
+            program.operations.push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
+            return;
+        }
+        let node = self.graph.node(id).clone();
+        let mut checked = false;
+        match node {
+            Node::Address(symbol, addend) => {
+                let operation = if self.is_near(symbol) {
+                    FillOp::PushAddress((symbol, addend))
+                } else {
+                    FillOp::PushWord((SymbolRef::Local(self.pointer_slot(symbol, addend)), 0))
+                };
+                program.operations.push(operation);
+            }
+            Node::Int(number) => program.operations.push(FillOp::PushInt(number)),
+            Node::Load(address, offset, nullable) => {
+                self.push(program, address, what);
+                program.operations.push(FillOp::Load(offset));
+                checked = !nullable;
+            }
+            Node::Call(function, arguments, floats, returns, nullable) => {
+                self.push(program, function, what);
+                for &argument in &arguments {
+                    self.push(program, argument, what);
+                }
+                let arguments = arguments.len() as u8;
+                program.operations.push(FillOp::Call { arguments, floats, returns });
+                self.report.summary.calls += 1;
+                checked = !nullable && returns == Returns::Pointer;
+            }
+            Node::Add(base, number) => {
+                self.push(program, base, what);
+                program.operations.push(FillOp::Add(number));
+            }
+            Node::Shr(base, bits) => {
+                self.push(program, base, what);
+                program.operations.push(FillOp::Shr(bits));
+            }
+            Node::Shl(base, bits) => {
+                self.push(program, base, what);
+                program.operations.push(FillOp::Shl(bits));
+            }
+            Node::Neg(base) => {
+                self.push(program, base, what);
+                program.operations.push(FillOp::Neg);
+            }
+            Node::Not(base) => {
+                self.push(program, base, what);
+                program.operations.push(FillOp::Not);
+            }
+        }
+        if checked {
+            let message = self.message(id, what);
+            program.operations.push(FillOp::Check(message));
+        }
+        if let Some(slot) = slot {
+            program.operations.push(FillOp::StoreKeep((SymbolRef::Local(slot), 0)));
+            program.stored.insert(id);
+        }
+    }
+
+    /// What the program says when a node is null: its length, then the line.
+    fn message(&mut self, id: NodeId, what: &str) -> Referent {
+        let text = self.graph.text(id);
+        let line = format!("relocfix: error: {}: cannot fill {what}: {text} is null\n", self.object_text());
+        let mut data = (line.len() as u32).to_le_bytes().to_vec();
+        data.extend_from_slice(line.as_bytes());
+        let (section, offset) = self.append(MESSAGES, None, 4, &data);
+        (SymbolRef::NewSection(section), offset as i64)
+    }
+
+    /// What the object is called at run time, when nobody knows its file any more.
+    fn object_text(&self) -> &str {
+        let symbols = &self.object().symbols;
+        let file = symbols.iter().find(|s| s.kind == SymbolType::File && !s.name.is_empty());
+        let function = symbols
+            .iter()
+            .find(|s| s.kind == SymbolType::Function && matches!(s.place, SymbolPlace::Section(_)));
+        file.or(function).map_or("an object", |s| s.name)
+    }
+
+    fn plan_code_of(&mut self, programs: BTreeMap<Option<GroupId>, Program>) {
+        if programs.is_empty() {
+            return;
+        }
+        let arch = self.object().machine.arch();
+        let mut entries = Vec::new();
+        let mut stack = 0;
+        let mut can_fail = false;
+        for (group, program) in programs {
+            can_fail |= program.operations.iter().any(|op| matches!(op, FillOp::Check(_)));
+            let encoded = fill_program::encode(&program.operations);
+            stack = stack.max(encoded.stack);
+            let (section, start) = self.append(PROGRAMS, group, 4, &encoded.data);
+            for relocation in encoded.relocations {
+                let offset = relocation.offset + start;
+                self.relocate_new(section, NewRelocation { offset, ..relocation });
+            }
+            entries.push((group, (SymbolRef::NewSection(section), start as i64)));
+        }
+        let failure = can_fail.then(|| (self.external("write"), self.external("abort")));
+        let fragment = arch.interpreter(stack, failure);
+        let interpreter = self.add_code(&fragment, None, "relocfix.interpreter".to_owned());
+        for (group, program) in entries {
+            let fragment =
+                arch.initializer(program, (SymbolRef::Local(interpreter), 0), self.object().landing_pads);
+            let entry = self.add_code(&fragment, group, "relocfix.initializer".to_owned());
+            let (section, offset) = self.append(INIT_ARRAY, group, 8, &[0; 8]);
+            let symbol = SymbolRef::Local(entry);
+            self.relocate_new(section, NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend: 0 });
+        }
+    }
+
+    /// A function of the C library, whatever local names the object has.
+    fn external(&mut self, name: &str) -> SymbolRef {
+        match self.by_name.get(name) {
+            Some(&Named::Global(id)) => SymbolRef::Existing(id),
+            Some(Named::Local(_) | Named::Ambiguous) | None => self.undefined_symbol(name),
+        }
+    }
+
+    /// Adds code of ours as a local function.
+    pub(super) fn add_code(&mut self, fragment: &Fragment, group: Option<GroupId>, name: String) -> NewLocalId {
+        let (section, offset) = self.append(CODE, group, 16, &fragment.code);
+        for relocation in &fragment.relocations {
+            self.relocate_new(section, NewRelocation { offset: offset + relocation.offset, ..*relocation });
+        }
+        let length = fragment.code.len() as u64;
+        self.code_frames.entry(group).or_default().push(CodeFrame {
+            symbol: SymbolRef::NewSection(section),
+            offset: offset as i64,
+            length: length as u32,
+            rows: fragment.frame.clone(),
+        });
+        self.add_local(name, Home::New(section), offset, length, true)
+    }
+
+    fn plan_unwind_sections(&mut self) -> Result<()> {
+        let frames = std::mem::take(&mut self.code_frames);
+        for (group, frames) in frames {
+            let common = self.object().machine.arch().common_information();
+            let section = unwind_section(common, &frames, group).map_err(|error| {
+                let message = format!("the unwind information of added code cannot be written: {error}");
+                Error::new(ErrorKind::Verification, self.object().name, message)
+            })?;
+            self.edits.sections.push(section);
+        }
+        Ok(())
+    }
+}
+
+fn store_to(destination: Destination) -> FillOp {
+    match destination {
+        Destination::Near(symbol, addend) => FillOp::Store((symbol, addend)),
+        Destination::Slot(slot) => FillOp::Store((SymbolRef::Local(slot), 0)),
+        Destination::Far(slot, addend) => FillOp::StoreThrough((SymbolRef::Local(slot), 0), addend),
+    }
+}
+
+/// A store that keeps and a drop are one store.
+fn fuse_store(operations: &mut Vec<FillOp>) {
+    if let [.., FillOp::StoreKeep(referent), FillOp::Drop] = operations[..] {
+        operations.truncate(operations.len() - 2);
+        operations.push(FillOp::Store(referent));
+    }
+}

@@ -1,0 +1,227 @@
+//! Decides how every place, relocation, global and import gets what it means, and collects the edits; nothing
+//! is changed here. What cannot be done safely is a problem; with one problem nothing at all is done.
+
+mod expressions;
+mod globals;
+mod graph;
+mod imports;
+mod initializer;
+mod names;
+mod places;
+mod record;
+mod relocations;
+mod sections;
+mod slots;
+mod symbols;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
+use crate::error::{At, Problem, Result};
+use crate::frame_table::FrameTable;
+use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
+use crate::record::Record;
+use crate::report::Report;
+use crate::resolve::Resolved;
+use crate::scan::Scan;
+use crate::session_map::{Files, SessionMap, ValueId};
+use crate::unwind_section::CodeFrame;
+use crate::{Options, RelocationModel};
+use graph::{Graph, NodeId};
+
+/// What a reference must yield.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// An address that the linker knows.
+    Address(SymbolRef, i64),
+    /// What the initializer computes, plus a number.
+    Computed(NodeId, i64),
+}
+
+impl Source {
+    fn plus(self, bytes: i64) -> Self {
+        match self {
+            Source::Address(symbol, addend) => Source::Address(symbol, addend.wrapping_add(bytes)),
+            Source::Computed(node, offset) => Source::Computed(node, offset.wrapping_add(bytes)),
+        }
+    }
+}
+
+/// Everything that the run has found out before planning.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) object: &'a ObjectFile<'a>,
+    pub(crate) map: &'a SessionMap,
+    pub(crate) files: &'a dyn Files,
+    pub(crate) options: &'a Options,
+    pub(crate) record: &'a Record,
+    pub(crate) frames: &'a FrameTable,
+    pub(crate) scan: &'a Scan,
+    pub(crate) resolved: &'a [Resolved],
+}
+
+/// The finished plan.
+pub(crate) struct Plan {
+    /// What will be changed.
+    pub(crate) edits: Edits,
+    /// What was decided.
+    pub(crate) report: Report,
+    /// What cannot be done, by place; then `edits` must not be applied.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// A store that the initializer makes.
+struct Store {
+    destination: Destination,
+    node: NodeId,
+    offset: i64,
+    /// The group that the destination is a member of: then a program of its own does it.
+    group: Option<GroupId>,
+    /// What is filled, for messages.
+    what: String,
+}
+
+/// Where a store goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    /// Within 2 GiB of the initializer.
+    Near(SymbolRef, i64),
+    /// Wherever that pointer slot says, plus a number.
+    Far(NewLocalId, i64),
+    /// A filled slot of ours.
+    Slot(NewLocalId),
+}
+
+/// What a section of the input comes to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Holds {
+    /// Addresses, relocated at load and constant from then on.
+    Addresses,
+    /// Words that the initializer stores.
+    Stored,
+}
+
+/// The plan in the making.
+struct Planner<'a> {
+    found: Found<'a>,
+    edits: Edits,
+    report: Report,
+    problems: Vec<Problem>,
+    /// New sections by name and group.
+    sections: HashMap<(&'static str, Option<GroupId>), NewSectionId>,
+    graph: Graph,
+    values: HashMap<ValueId, Source>,
+    /// Values whose expressions are being read, to find cycles.
+    reading: Vec<ValueId>,
+    strings: HashMap<String, u64>,
+    /// Pointer slots: by group, then by symbol, which is the order of their relocations.
+    pointer_slots: BTreeMap<(Option<GroupId>, SymbolRef, i64), NewLocalId>,
+    filled_slots: HashMap<(NodeId, i64), NewLocalId>,
+    stubs: HashMap<Source, NewLocalId>,
+    stores: Vec<Store>,
+    /// Code of ours, for its unwind tables.
+    code_frames: BTreeMap<Option<GroupId>, Vec<CodeFrame>>,
+    holds: BTreeMap<SectionId, Holds>,
+    /// Symbols of the input that references no longer use, and what they use instead.
+    replaced: HashMap<SymbolId, SymbolRef>,
+    imports: HashMap<SymbolId, Source>,
+    by_name: HashMap<String, symbols::Named>,
+    undefined: HashMap<String, SymbolRef>,
+    /// Words of the input that a global's expression goes to: they are no places any more.
+    global_words: BTreeSet<(SectionId, u64)>,
+    /// Sections with places that stay as they are.
+    kept: BTreeSet<SectionId>,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// A session map whose expressions cannot be read, and malformed unwind tables. What cannot be rewritten is
+/// among the plan's problems.
+pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
+    let mut planner = Planner::new(found);
+    // Names first: from here on it is fixed what every symbol of the input stands for.
+    planner.rename_spelled_addresses();
+    planner.plan_globals()?;
+    planner.plan_imports()?;
+    // Then every reference, in the order of the file.
+    planner.plan_places()?;
+    planner.plan_relocations()?;
+    // Then what they need.
+    planner.plan_sections();
+    planner.remove_embedded_map();
+    if planner.problems.is_empty() {
+        planner.plan_initializer()?;
+        planner.lay_out_slots();
+        planner.weaken_unreferenced();
+        planner.write_record();
+    }
+    planner.finish_report();
+    let Planner { edits, report, problems, .. } = planner;
+    Ok(Plan { edits, report, problems })
+}
+
+impl<'a> Planner<'a> {
+    fn new(found: Found<'a>) -> Self {
+        let report = Report {
+            relocfix: 1,
+            input: found.object.name.to_owned(),
+            format: found.object.format.name().to_owned(),
+            machine: found.object.machine.name().to_owned(),
+            proof: "no witness".to_owned(),
+            ..Report::default()
+        };
+        Planner {
+            found,
+            edits: Edits::default(),
+            report,
+            problems: Vec::new(),
+            sections: HashMap::new(),
+            graph: Graph::default(),
+            values: HashMap::new(),
+            reading: Vec::new(),
+            strings: HashMap::new(),
+            pointer_slots: BTreeMap::new(),
+            filled_slots: HashMap::new(),
+            stubs: HashMap::new(),
+            stores: Vec::new(),
+            code_frames: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            replaced: HashMap::new(),
+            imports: HashMap::new(),
+            by_name: symbols::index(found.object),
+            undefined: HashMap::new(),
+            global_words: BTreeSet::new(),
+            kept: BTreeSet::new(),
+        }
+    }
+
+    fn object(&self) -> &'a ObjectFile<'a> {
+        self.found.object
+    }
+
+    fn pic(&self) -> bool {
+        self.found.options.relocation_model == RelocationModel::Pic
+    }
+
+    /// Notes that a place cannot be done, and why.
+    fn refuse(&mut self, section: SectionId, offset: u64, message: String) {
+        let name = self.object().section(section).name.to_owned();
+        let function = self.found.scan.function(section, offset).map(str::to_owned);
+        let at = Some(At { section: name, offset, function });
+        self.problems.push(Problem { file: self.object().name.to_owned(), at, message });
+    }
+
+    /// Sorts what was noted in planning order, and counts.
+    fn finish_report(&mut self) {
+        let report = &mut self.report;
+        report.libraries.sort();
+        report.summary.places = report.places.len();
+        report.summary.resolved = report.places.iter().filter(|p| p.target.is_some()).count();
+        report.summary.unresolved = report.summary.places - report.summary.resolved;
+        for section in &mut self.edits.sections {
+            section.relocations.sort_by_key(|r| r.offset);
+        }
+        self.edits.bytes.sort_by_key(|edit| (edit.section, edit.offset));
+    }
+}

@@ -1,0 +1,340 @@
+//! Session-specific constants: how each gets what it means.
+
+use super::symbols::Reach;
+use super::{Destination, Found, Holds, Planner, Source, Store};
+use crate::arch::{Delivery, Lowered};
+use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, SymbolRef};
+use crate::error::Result;
+use crate::object_file::{Relocation, SectionId};
+use crate::reloc::RelocKind;
+use crate::report::{PlaceReport, TargetName, TargetReport};
+use crate::resolve::Resolved;
+use crate::scan::{Place, Shape};
+use crate::session_map::Meaning;
+use crate::{Unresolved, arch};
+
+/// A place in an instruction, with or without a relocation of its own.
+pub(super) struct CodeField {
+    pub(super) section: SectionId,
+    /// Offset and length of the instruction.
+    pub(super) start: u64,
+    pub(super) length: u8,
+    /// Offset of the field.
+    pub(super) field: u64,
+    /// The index of the relocation that applies to it.
+    pub(super) entry: Option<u32>,
+}
+
+/// A place in data, with or without a relocation of its own.
+pub(super) struct DataField {
+    pub(super) section: SectionId,
+    pub(super) offset: u64,
+    pub(super) entry: Option<u32>,
+}
+
+impl Planner<'_> {
+    /// Plans every place that was found.
+    ///
+    /// # Errors
+    /// A session map whose expressions cannot be read.
+    pub(super) fn plan_places(&mut self) -> Result<()> {
+        for resolved in self.found.resolved {
+            let place = &resolved.place;
+            if self.global_words.contains(&(place.section, place.offset)) {
+                continue;
+            }
+            let mut report = self.place_report(resolved);
+            let planned = match &resolved.meaning {
+                Meaning::Unresolved(reason) => Err(reason.clone()),
+                meaning => {
+                    let source = self.meaning_source(meaning)?;
+                    report.target = Some(self.target_report(meaning));
+                    self.note_library(meaning);
+                    self.plan_place(place, source, meaning)
+                }
+            };
+            match planned {
+                Ok(delivery) => report.delivery = delivery.to_owned(),
+                Err(reason) => {
+                    let keep = report.target.is_none() && self.found.options.unresolved == Unresolved::Keep;
+                    if keep {
+                        self.kept.insert(place.section);
+                    } else {
+                        self.refuse_place(place, &reason);
+                    }
+                    report.delivery = "kept".to_owned();
+                    report.reason = Some(reason);
+                }
+            }
+            self.report.places.push(report);
+        }
+        Ok(())
+    }
+
+    fn refuse_place(&mut self, place: &Place, reason: &str) {
+        let message = format!("{:#x} {reason}", place.value);
+        self.refuse(place.section, place.offset, message);
+    }
+
+    fn meaning_source(&mut self, meaning: &Meaning) -> Result<Source> {
+        let map = self.found.map;
+        match meaning {
+            Meaning::Constant(index) => self.source(&map.constants[*index].1),
+            Meaning::Value(id, offset) => {
+                let value = self.value(*id)?;
+                Ok(self.offset_by(value, *offset))
+            }
+            Meaning::Symbol { name, offset, .. } => Ok(Source::Address(self.symbol_named(name)?, *offset)),
+            Meaning::Unresolved(_) => unreachable!("a place without a meaning has no source"),
+        }
+    }
+
+    /// Plans one place and says how it gets what it means.
+    fn plan_place(&mut self, place: &Place, source: Source, meaning: &Meaning) -> Result<&'static str, String> {
+        let is_value = !matches!(meaning, Meaning::Symbol { .. });
+        let name = self.meaning_text(meaning);
+        match place.shape {
+            Shape::Instruction { start, length, .. } if place.width == 8 => {
+                let field = CodeField { section: place.section, start, length, field: place.offset, entry: None };
+                self.plan_code(&field, source, is_value, &name)
+            }
+            Shape::DataWord => {
+                let field = DataField { section: place.section, offset: place.offset, entry: None };
+                self.plan_data(&field, source, &name)
+            }
+            Shape::Addend(relocation) if relocation.kind == RelocKind::Abs64 => {
+                self.plan_addend(place, relocation, source, is_value, &name)
+            }
+            Shape::Instruction { start, length, .. } => {
+                Err(format!("is a 32-bit operand, which this version cannot replace: {}", self.text_at(place.section, start, length)))
+            }
+            Shape::Doubtful { start, length } => Err(format!(
+                "is a 32-bit operand inside {name} and perhaps no address, which this version cannot tell: {}",
+                self.text_at(place.section, start, length)
+            )),
+            Shape::PoolWord => {
+                Err("is a constant among instructions, which this version cannot replace; let the compiler put constants into a data section".to_owned())
+            }
+            Shape::Ambiguous => {
+                Err("reads as an instruction's constant, although the instructions before lead to other boundaries".to_owned())
+            }
+            Shape::Addend(relocation) => Err(format!(
+                "is the addend of a relocation ({:?}) without a symbol, which this version cannot replace",
+                relocation.kind
+            )),
+            Shape::AbsoluteSymbol(symbol) => Err(format!(
+                "is the value of the absolute symbol `{}`, which this version cannot replace",
+                self.object().symbol(symbol).name
+            )),
+        }
+    }
+
+    fn plan_addend(
+        &mut self,
+        place: &Place,
+        relocation: Relocation,
+        source: Source,
+        is_value: bool,
+        name: &str,
+    ) -> Result<&'static str, String> {
+        let entry = Some(relocation.entry);
+        if !self.object().section(place.section).exec {
+            let field = DataField { section: place.section, offset: place.offset, entry };
+            return self.plan_data(&field, source, name);
+        }
+        match self.found.scan.fields.get(&(place.section, place.offset)) {
+            Some(f) if f.form.is_some() => {
+                let field = CodeField {
+                    section: place.section,
+                    start: f.start,
+                    length: f.length,
+                    field: place.offset,
+                    entry,
+                };
+                self.plan_code(&field, source, is_value, name)
+            }
+            _ => Err("is the addend of a relocation among instructions that belongs to none".to_owned()),
+        }
+    }
+
+    /// Replaces an instruction's full-width constant. `slot_only`: what the session map makes is always behind
+    /// a slot, also where the linker knows its address.
+    pub(super) fn plan_code(
+        &mut self,
+        field: &CodeField,
+        source: Source,
+        slot_only: bool,
+        name: &str,
+    ) -> Result<&'static str, String> {
+        let (delivery, symbol, addend) = match source {
+            Source::Address(symbol, addend) if !slot_only && !self.pic() => (Delivery::Absolute, symbol, addend),
+            Source::Address(symbol, addend) if !slot_only => match self.reach(field.section, symbol, addend) {
+                Reach::Direct(symbol, addend) => (Delivery::Direct, symbol, addend),
+                Reach::Got => (Delivery::Got, symbol, 0),
+                Reach::Slot => (Delivery::Slot, SymbolRef::Local(self.slot(source, name)), 0),
+            },
+            _ => (Delivery::Slot, SymbolRef::Local(self.slot(source, name)), 0),
+        };
+        let old = self.instruction(field.section, field.start, field.length);
+        let at = (field.field - field.start) as usize;
+        let lowered = self.object().machine.arch().lower(&old, at, delivery)?;
+        self.apply_lowered(field, old, lowered, symbol, addend);
+        Ok(match delivery {
+            Delivery::Got => "got",
+            Delivery::Slot => "slot",
+            Delivery::Direct => "relative",
+            Delivery::Absolute => "direct",
+        })
+    }
+
+    /// Puts a replaced instruction and its relocation in place.
+    pub(super) fn apply_lowered(
+        &mut self,
+        field: &CodeField,
+        old: Vec<u8>,
+        lowered: Lowered,
+        symbol: SymbolRef,
+        addend: i64,
+    ) {
+        let relocation = NewRelocation {
+            offset: field.start + lowered.field,
+            kind: lowered.kind,
+            symbol,
+            addend: addend.wrapping_add(lowered.addend),
+        };
+        self.put_relocation(field.section, field.entry, relocation);
+        if old != lowered.bytes {
+            self.edits.bytes.push(BytesEdit {
+                section: field.section,
+                offset: field.start,
+                old,
+                new: lowered.bytes,
+            });
+        }
+    }
+
+    /// Replaces the relocation with that index, or adds one.
+    pub(super) fn put_relocation(&mut self, section: SectionId, entry: Option<u32>, relocation: NewRelocation) {
+        let edit = match entry {
+            Some(entry) => RelocationEdit::Replace(entry, relocation),
+            None => RelocationEdit::Add(relocation),
+        };
+        self.edits.relocate(section, edit);
+    }
+
+    /// Gives an 8-byte data word what it means: a relocation, or a store of the initializer.
+    pub(super) fn plan_data(&mut self, field: &DataField, source: Source, name: &str) -> Result<&'static str, String> {
+        let section = self.object().section(field.section);
+        if section.kind != crate::object_file::SectionKind::Contents {
+            return Err(format!("is in {}, whose format this version cannot change there", section.name));
+        }
+        match source {
+            Source::Address(symbol, addend) => {
+                self.zero(field.section, field.offset, 8);
+                let relocation = NewRelocation { offset: field.offset, kind: RelocKind::Abs64, symbol, addend };
+                self.put_relocation(field.section, field.entry, relocation);
+                self.hold(field.section, Holds::Addresses);
+                Ok("direct")
+            }
+            Source::Computed(node, offset) => {
+                self.can_be_stored(field.section)?;
+                self.zero(field.section, field.offset, 8);
+                if let Some(entry) = field.entry {
+                    self.edits.relocate(field.section, RelocationEdit::Remove(entry));
+                }
+                self.hold(field.section, Holds::Stored);
+                self.store_into(field.section, field.offset, node, offset, name.to_owned());
+                Ok("init")
+            }
+        }
+    }
+
+    /// Has the initializer store into a section of the input.
+    pub(super) fn store_into(
+        &mut self,
+        section: SectionId,
+        at: u64,
+        node: super::graph::NodeId,
+        offset: i64,
+        what: String,
+    ) {
+        let home = self.object().section(section);
+        let symbol = SymbolRef::Section(section);
+        let destination = if home.large {
+            Destination::Far(self.pointer_slot(symbol, 0), at as i64)
+        } else {
+            Destination::Near(symbol, at as i64)
+        };
+        if home.group.is_some() {
+            // The group's own program copies it from here, so that the value is made once, by the object's.
+            self.slot(Source::Computed(node, offset), &what);
+        }
+        self.stores.push(Store { destination, node, offset, group: home.group, what });
+    }
+
+    /// The bytes of an instruction.
+    pub(super) fn instruction(&self, section: SectionId, start: u64, length: u8) -> Vec<u8> {
+        let data = self.object().section(section).data;
+        data.get(start as usize..start as usize + usize::from(length)).unwrap_or_default().to_vec()
+    }
+
+    /// An instruction's text.
+    pub(super) fn text_at(&self, section: SectionId, start: u64, length: u8) -> String {
+        let arch: &dyn arch::Arch = self.object().machine.arch();
+        arch.disassemble(&self.instruction(section, start, length), start)
+    }
+
+    fn meaning_text(&self, meaning: &Meaning) -> String {
+        let map = self.found.map;
+        match meaning {
+            Meaning::Constant(index) => map.constants[*index].1.text(&map.values),
+            Meaning::Value(id, _) => map.values[id.0 as usize].name.clone(),
+            Meaning::Symbol { name, .. } => name.clone(),
+            Meaning::Unresolved(_) => String::new(),
+        }
+    }
+
+    fn target_report(&self, meaning: &Meaning) -> TargetReport {
+        let text = self.meaning_text(meaning);
+        match *meaning {
+            Meaning::Value(_, offset) => TargetReport { name: TargetName::Value(text), offset },
+            Meaning::Symbol { offset, .. } => TargetReport { name: TargetName::Symbol(text), offset },
+            Meaning::Constant(_) | Meaning::Unresolved(_) => {
+                TargetReport { name: TargetName::Constant(text), offset: 0 }
+            }
+        }
+    }
+
+    fn note_library(&mut self, meaning: &Meaning) {
+        if let Meaning::Symbol { library: Some(library), .. } = meaning
+            && !self.report.libraries.contains(library)
+        {
+            self.report.libraries.push(library.clone());
+        }
+    }
+
+    fn place_report(&self, resolved: &Resolved) -> PlaceReport {
+        let Found { object, scan, .. } = self.found;
+        let place = &resolved.place;
+        let kind = match place.shape {
+            Shape::DataWord => "data",
+            Shape::Addend(_) => "addend",
+            Shape::AbsoluteSymbol(_) => "absolute-symbol",
+            Shape::Instruction { .. } | Shape::PoolWord | Shape::Ambiguous | Shape::Doubtful { .. } => "code",
+        };
+        PlaceReport {
+            section: object.section(place.section).name.to_owned(),
+            offset: place.offset,
+            kind: kind.to_owned(),
+            width: place.width,
+            value: place.value,
+            function: scan.function(place.section, place.offset).map(str::to_owned),
+            line: None,
+            target: None,
+            delivery: String::new(),
+            evidence: "map".to_owned(),
+            assumes_alignment: 1,
+            reason: None,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Relocations that exist: those whose symbol changed, those that position-independent output cannot have, and
+//! those against imports.
+
+use super::places::{CodeField, DataField};
+use super::{Holds, Planner, Source};
+use crate::arch::OperandForm;
+use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
+use crate::error::{Error, Result};
+use crate::object_file::{Relocation, Section, SymbolPlace};
+use crate::reloc::RelocKind;
+use crate::report::LoweredReport;
+use crate::scan::{is_unwind_section, needs_lowering};
+use crate::unwind_tables::{self, UnwindTarget};
+
+impl Planner<'_> {
+    /// Plans every relocation that must change.
+    ///
+    /// # Errors
+    /// Unwind tables that are malformed.
+    pub(super) fn plan_relocations(&mut self) -> Result<()> {
+        for section in &self.object().sections {
+            let unwind = is_unwind_section(section) && self.pic();
+            for relocation in &section.relocations {
+                if self.found.record.covers(section.id, relocation.offset) {
+                    continue;
+                }
+                if unwind && section.alloc && relocation.kind.is_absolute() {
+                    continue;
+                }
+                if let Err(message) = self.plan_relocation(section, relocation) {
+                    self.refuse(section.id, relocation.offset, message);
+                }
+            }
+        }
+        if self.pic() { self.plan_unwind_tables() } else { Ok(()) }
+    }
+
+    fn plan_relocation(&mut self, section: &Section<'_>, relocation: &Relocation) -> Result<(), String> {
+        if section.alloc
+            && let RelocKind::Unknown(number) = relocation.kind
+        {
+            return Err(format!("its relocation type {number} is not known; nothing is known of what it covers"));
+        }
+        let source = self.source_of(relocation.symbol);
+        if self.imports.contains_key(&relocation.symbol) && section.alloc {
+            return self.plan_import_reference(section, relocation, source);
+        }
+        // What has no symbol is a number: linkers need no address for it, or it is a place of its own.
+        let is_number = relocation.symbol.0 == 0
+            || self.object().symbol(relocation.symbol).place == SymbolPlace::Absolute;
+        if self.pic() && needs_lowering(section, relocation) && !is_number {
+            let delivery = self.lower(section, relocation, source)?;
+            self.report_lowered(section, relocation, delivery);
+            return Ok(());
+        }
+        if let Source::Address(symbol, _) = source
+            && self.replaced.contains_key(&relocation.symbol)
+        {
+            let changed = NewRelocation {
+                offset: relocation.offset,
+                kind: relocation.kind,
+                symbol,
+                addend: relocation.addend,
+            };
+            self.edits.relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
+        }
+        Ok(())
+    }
+
+    /// Lowers an absolute relocation of code or read-only data.
+    pub(super) fn lower(
+        &mut self,
+        section: &Section<'_>,
+        relocation: &Relocation,
+        source: Source,
+    ) -> Result<&'static str, String> {
+        if relocation.kind != RelocKind::Abs64 {
+            let width = relocation.kind.width().unwrap_or(0) * 8;
+            return Err(format!(
+                "the {width}-bit absolute relocation against `{}` cannot be in position-independent output; recompile \
+                 as position-independent code (-fPIC), or use --relocation-model static for an executable at a fixed address",
+                self.relocation_symbol(relocation)
+            ));
+        }
+        let source = self.offset_by(source, relocation.addend);
+        let name = self.relocation_symbol(relocation);
+        if section.exec {
+            let field = self.code_field(section, relocation)?;
+            return self.plan_code(&field, source, false, &name);
+        }
+        let entry = Some(relocation.entry);
+        self.plan_data(&DataField { section: section.id, offset: relocation.offset, entry }, source, &name)
+    }
+
+    /// The instruction whose full-width constant a relocation writes.
+    fn code_field(&self, section: &Section<'_>, relocation: &Relocation) -> Result<CodeField, String> {
+        let offset = relocation.offset;
+        match self.found.scan.fields.get(&(section.id, offset)) {
+            Some(f) if matches!(f.form, Some(OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64)) => {
+                Ok(CodeField {
+                    section: section.id,
+                    start: f.start,
+                    length: f.length,
+                    field: offset,
+                    entry: Some(relocation.entry),
+                })
+            }
+            _ => Err(format!(
+                "the absolute relocation against `{}` is no instruction's constant; let the compiler put such words \
+                 into a data section, or recompile as position-independent code (-fPIC)",
+                self.relocation_symbol(relocation)
+            )),
+        }
+    }
+
+    fn plan_unwind_tables(&mut self) -> Result<()> {
+        let lowering = unwind_tables::lower(self.object(), self.found.frames)?;
+        let record = self.found.record;
+        for edit in lowering.bytes {
+            if !record.covers(edit.section, edit.offset) {
+                self.edits.bytes.push(edit);
+            }
+        }
+        for changed in lowering.relocations {
+            if record.covers(changed.section, changed.offset) {
+                continue;
+            }
+            let (symbol, addend, delivery) = match changed.target {
+                UnwindTarget::Direct { symbol, addend } => match self.source_of(symbol) {
+                    Source::Address(symbol, plus) => (symbol, addend.wrapping_add(plus), "relative"),
+                    Source::Computed(..) => {
+                        let message = "an import cannot be here: its address is known at run time only";
+                        return Err(self.object().error_at(changed.section, changed.offset, message));
+                    }
+                },
+                UnwindTarget::Slot { symbol, addend } => {
+                    let name = self.object().symbol(symbol).name.to_owned();
+                    let source = self.source_of(symbol);
+                    let source = self.offset_by(source, addend);
+                    (SymbolRef::Local(self.slot(source, &name)), 0, "slot")
+                }
+            };
+            let relocation = NewRelocation { offset: changed.offset, kind: changed.kind, symbol, addend };
+            self.edits.relocate(changed.section, RelocationEdit::Replace(changed.entry, relocation));
+            self.zero(changed.section, changed.offset, changed.kind.width().unwrap_or(0) as usize);
+            let section = self.object().section(changed.section);
+            let old = section.relocations.iter().find(|r| r.entry == changed.entry).copied();
+            let old = old.ok_or_else(|| Error::malformed(self.object().name, "a relocation is missing"))?;
+            self.report_lowered(section, &old, delivery);
+        }
+        Ok(())
+    }
+
+    pub(super) fn report_lowered(&mut self, section: &Section<'_>, relocation: &Relocation, delivery: &str) {
+        let lowered = LoweredReport {
+            section: section.name.to_owned(),
+            offset: relocation.offset,
+            symbol: self.relocation_symbol(relocation),
+            delivery: delivery.to_owned(),
+        };
+        self.report.lowered.push(lowered);
+    }
+
+    /// What messages call a relocation's symbol.
+    pub(super) fn relocation_symbol(&self, relocation: &Relocation) -> String {
+        self.symbol_text(SymbolRef::Existing(relocation.symbol))
+    }
+
+    /// Notes what a section of the input comes to hold.
+    pub(super) fn hold(&mut self, section: crate::object_file::SectionId, holds: Holds) {
+        let held = self.holds.entry(section).or_insert(holds);
+        *held = (*held).max(holds);
+    }
+}

@@ -1,0 +1,159 @@
+//! The sections that are added, and the pointer-sized variables and stubs in them.
+//!
+//! Pointer slots are relocated at load and then read-only; filled slots are zero until the initializer has run.
+//! Each is a local symbol, so that a disassembly says what it holds.
+
+use super::{Destination, Planner, Source, Store};
+use crate::edits::{Home, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind, SymbolRef};
+use crate::object_file::GroupId;
+use crate::reloc::RelocKind;
+
+/// The size of a pointer on every machine that there is so far.
+const POINTER: u64 = 8;
+
+/// A section that may be added: its name, what it holds, and its least alignment in bytes.
+pub(super) type Role = (&'static str, NewSectionKind, u64);
+
+/// Pointer slots. By name the linker puts them among what is read-only after relocation.
+pub(super) const POINTER_SLOTS: Role = (".data.rel.ro.relocfix", NewSectionKind::Writable, POINTER);
+/// Filled slots.
+pub(super) const FILLED_SLOTS: Role = (".bss.relocfix", NewSectionKind::ZeroFill, POINTER);
+/// The initializer and stubs.
+pub(super) const CODE: Role = (".text.relocfix", NewSectionKind::Code, 16);
+/// Fill programs.
+pub(super) const PROGRAMS: Role = (".rodata.relocfix.program", NewSectionKind::ReadOnly, 4);
+/// What a failing fill says.
+pub(super) const MESSAGES: Role = (".rodata.relocfix.messages", NewSectionKind::ReadOnly, 4);
+/// Strings of the session map.
+pub(super) const STRINGS: Role = (".rodata.relocfix.str1.1", NewSectionKind::Strings, 1);
+/// Blocks of bytes without addresses in them.
+pub(super) const BYTES: Role = (".rodata.relocfix.bytes", NewSectionKind::ReadOnly, 1);
+/// Blocks of bytes with addresses in them.
+pub(super) const POINTER_BYTES: Role = (".data.rel.ro.relocfix.bytes", NewSectionKind::Writable, 1);
+/// Blocks of bytes that are written to, and variables with file contents.
+pub(super) const DATA: Role = (".data.relocfix", NewSectionKind::Writable, POINTER);
+/// What the startup code calls, before ordinary constructors (which have no number or a higher one).
+pub(super) const INIT_ARRAY: Role = (".init_array.00101", NewSectionKind::InitArray, POINTER);
+
+impl Planner<'_> {
+    /// The new section of that role, made at its first use.
+    pub(super) fn section(&mut self, (name, kind, align): Role, group: Option<GroupId>) -> NewSectionId {
+        let sections = &mut self.edits.sections;
+        *self.sections.entry((name, group)).or_insert_with(|| {
+            sections.push(NewSection {
+                name: name.to_owned(),
+                kind,
+                align,
+                data: Vec::new(),
+                size: 0,
+                group,
+                relocations: Vec::new(),
+            });
+            NewSectionId(sections.len() as u32 - 1)
+        })
+    }
+
+    /// Appends to a new section and returns the offset.
+    pub(super) fn append(
+        &mut self,
+        role: Role,
+        group: Option<GroupId>,
+        align: u64,
+        data: &[u8],
+    ) -> (NewSectionId, u64) {
+        let id = self.section(role, group);
+        let section = &mut self.edits.sections[id.0 as usize];
+        section.align = section.align.max(align);
+        // Between functions the filler must not be decoded as an instruction that runs on into the next one.
+        let filler = if section.kind == NewSectionKind::Code { 0xcc } else { 0 };
+        let offset = section.size.next_multiple_of(align.max(1));
+        section.data.resize(offset as usize, filler);
+        section.data.extend_from_slice(data);
+        section.size = section.data.len() as u64;
+        (id, offset)
+    }
+
+    /// Adds a relocation to a new section.
+    pub(super) fn relocate_new(&mut self, section: NewSectionId, relocation: NewRelocation) {
+        self.edits.sections[section.0 as usize].relocations.push(relocation);
+    }
+
+    /// The slot that holds what `source` yields; `name` is for people.
+    pub(super) fn slot(&mut self, source: Source, name: &str) -> NewLocalId {
+        match source {
+            Source::Address(symbol, addend) => self.pointer_slot(symbol, addend),
+            Source::Computed(node, offset) => {
+                if let Some(&slot) = self.filled_slots.get(&(node, offset)) {
+                    return slot;
+                }
+                let slot = self.new_filled_slot(&slot_name(name, offset));
+                self.filled_slots.insert((node, offset), slot);
+                self.stores.push(Store {
+                    destination: Destination::Slot(slot),
+                    node,
+                    offset,
+                    group: None,
+                    what: name.to_owned(),
+                });
+                slot
+            }
+        }
+    }
+
+    /// A new zero word that the initializer fills.
+    pub(super) fn new_filled_slot(&mut self, name: &str) -> NewLocalId {
+        let section = self.section(FILLED_SLOTS, None);
+        let size = &mut self.edits.sections[section.0 as usize].size;
+        let offset = *size;
+        *size += POINTER;
+        self.report.summary.slots += 1;
+        self.add_local(name.to_owned(), Home::New(section), offset, POINTER, false)
+    }
+
+    /// The slot that holds a symbol's address plus a number.
+    pub(super) fn pointer_slot(&mut self, symbol: SymbolRef, addend: i64) -> NewLocalId {
+        // A slot for something local to a group goes with the group, or a discarded group would be referred to.
+        let group = self.confining_group(symbol);
+        if let Some(&slot) = self.pointer_slots.get(&(group, symbol, addend)) {
+            return slot;
+        }
+        let section = self.section(POINTER_SLOTS, group);
+        let name = slot_name(&self.symbol_text(symbol), addend);
+        self.report.summary.slots += 1;
+        // Its offset is known when all slots are: see `lay_out_slots`.
+        let slot = self.add_local(name, Home::New(section), 0, POINTER, false);
+        self.pointer_slots.insert((group, symbol, addend), slot);
+        slot
+    }
+
+    /// Puts the pointer slots in the order of their symbols: the dynamic linker, which looks a symbol up once
+    /// for neighbouring relocations, then does so once for each.
+    pub(super) fn lay_out_slots(&mut self) {
+        for (&(group, symbol, addend), &slot) in &std::mem::take(&mut self.pointer_slots) {
+            let (section, offset) = self.append(POINTER_SLOTS, group, POINTER, &[0; POINTER as usize]);
+            self.edits.locals[slot.0 as usize].value = offset;
+            self.relocate_new(section, NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend });
+        }
+    }
+
+    /// A function of ours that jumps to what `source` yields.
+    pub(super) fn stub(&mut self, source: Source, name: &str) -> NewLocalId {
+        if let Some(&stub) = self.stubs.get(&source) {
+            return stub;
+        }
+        let slot = self.slot(source, name);
+        let arch = self.object().machine.arch();
+        let fragment = arch.stub((SymbolRef::Local(slot), 0), self.object().landing_pads);
+        let stub = self.add_code(&fragment, None, format!("relocfix.stub.{name}"));
+        self.stubs.insert(source, stub);
+        stub
+    }
+}
+
+fn slot_name(target: &str, offset: i64) -> String {
+    match offset {
+        0 => format!("relocfix.slot.{target}"),
+        1.. => format!("relocfix.slot.{target}+{offset:#x}"),
+        _ => format!("relocfix.slot.{target}-{:#x}", offset.unsigned_abs()),
+    }
+}

@@ -1,0 +1,227 @@
+//! Finds every place: a field without a relocation that holds a session-specific constant, and every relocation
+//! whose own addend is one. Nothing is looked up here but whether a number is an address of the session.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use crate::arch::{Machine, OperandForm, PcUse};
+use crate::code_scan;
+use crate::error::Result;
+use crate::frame_table::FrameTable;
+use crate::function_bounds::FunctionBounds;
+use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace};
+use crate::record::{Record, holds_program_bytes};
+use crate::reloc::RelocKind;
+use crate::session_map::SessionMap;
+
+/// In what shape a constant stands at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// An operand of an instruction.
+    Instruction {
+        /// Offset of the instruction.
+        start: u64,
+        /// Its length in bytes.
+        length: u8,
+        /// How it uses the constant.
+        form: OperandForm,
+    },
+    /// A word of a data section.
+    DataWord,
+    /// A word among instructions that some instruction reads, or that none can be shown to be.
+    PoolWord,
+    /// Bytes that read as an instruction with a constant, although decoding leads to other boundaries.
+    Ambiguous,
+    /// A 32-bit operand that lies inside an object of the session: perhaps an address, perhaps a number.
+    Doubtful {
+        /// Offset of the instruction.
+        start: u64,
+        /// Its length in bytes.
+        length: u8,
+    },
+    /// The addend of a relocation against no symbol or an absolute one.
+    Addend(Relocation),
+    /// The value of an absolute symbol.
+    AbsoluteSymbol(SymbolId),
+}
+
+/// A session-specific constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its section.
+    pub section: SectionId,
+    /// Offset of the field's first byte.
+    pub offset: u64,
+    /// Its width in bytes.
+    pub width: u8,
+    /// Its value, extended to 64 bits as it is used.
+    pub value: u64,
+    /// In what shape.
+    pub shape: Shape,
+}
+
+/// The instruction around a relocated field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Offset of the instruction.
+    pub start: u64,
+    /// Its length in bytes.
+    pub length: u8,
+    /// How it uses the field, if as a constant.
+    pub form: Option<OperandForm>,
+    /// How it uses the field, if pc-relative.
+    pub usage: Option<PcUse>,
+}
+
+/// What [`scan`] found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// By section and offset; absolute symbols at the end, by index.
+    pub places: Vec<Place>,
+    /// The instructions around the relocated fields that were asked for; what is missing is not part of one.
+    pub fields: BTreeMap<(SectionId, u64), Field>,
+    /// Function bounds of every code section, for messages.
+    pub bounds: BTreeMap<SectionId, FunctionBounds>,
+}
+
+impl Scan {
+    /// The function around a place.
+    pub fn function(&self, section: SectionId, offset: u64) -> Option<&str> {
+        self.bounds.get(&section)?.name_at(offset)
+    }
+}
+
+/// Finds all places that no record covers, and the instructions around the relocations that `wanted` selects.
+///
+/// # Errors
+/// An object whose own tables contradict each other.
+pub fn scan(
+    object: &ObjectFile<'_>,
+    map: &SessionMap,
+    record: &Record,
+    frames: &FrameTable,
+    wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
+) -> Result<Scan> {
+    let sections: Vec<&Section<'_>> = object.sections.iter().filter(|s| holds_program_bytes(s)).collect();
+    let bounds: BTreeMap<SectionId, FunctionBounds> = sections
+        .iter()
+        .filter(|s| s.exec)
+        .map(|s| (s.id, FunctionBounds::of(object, s.id, frames)))
+        .collect();
+
+    let found: Vec<(Vec<Place>, Vec<(u64, Field)>)> = sections
+        .par_iter()
+        .map(|section| match bounds.get(&section.id) {
+            Some(bounds) => code_scan::scan_code(object, section, bounds, map, wanted),
+            None => (data_words(section, map), Vec::new()),
+        })
+        .collect();
+
+    let mut scan = Scan { bounds, ..Scan::default() };
+    for (section, (mut places, fields)) in sections.iter().zip(found) {
+        places.extend(addends(object, section, map));
+        places.retain(|p| !record.covers(section.id, p.offset));
+        places.sort_by_key(|p| p.offset);
+        scan.places.extend(places);
+        scan.fields.extend(fields.into_iter().map(|(offset, field)| ((section.id, offset), field)));
+    }
+    scan.places.extend(absolute_symbols(object, map));
+    Ok(scan)
+}
+
+/// Whether `value` lies in a range in which 64-bit constants are session-specific.
+pub(crate) fn is_session_constant(map: &SessionMap, value: u64) -> bool {
+    let ranges = map.ranges();
+    let after = ranges.partition_point(|r| r.start <= value);
+    after > 0 && value < ranges[after - 1].end
+}
+
+/// Aligned words of a data section.
+fn data_words(section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
+    let words = section.data.chunks_exact(8).enumerate();
+    words
+        .filter_map(|(i, bytes)| {
+            let value = bytes.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
+            let offset = i as u64 * 8;
+            (value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8)).then_some(Place {
+                section: section.id,
+                offset,
+                width: 8,
+                value,
+                shape: Shape::DataWord,
+            })
+        })
+        .collect()
+}
+
+/// Relocations that yield a session address without naming a symbol.
+fn addends(object: &ObjectFile<'_>, section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
+    let mut places = Vec::new();
+    for relocation in &section.relocations {
+        let symbol = object.symbol(relocation.symbol);
+        let base = match symbol.place {
+            _ if relocation.symbol.0 == 0 => 0,
+            SymbolPlace::Absolute => symbol.value,
+            SymbolPlace::Undefined | SymbolPlace::Common | SymbolPlace::Section(_) => continue,
+        };
+        let Some(width) = relocation.kind.width() else { continue };
+        let value = base.wrapping_add(relocation.addend as u64);
+        // A pc-relative field counts from its own start, the instruction's target from the next instruction:
+        // up to a displacement and an immediate further on.
+        let session = match relocation.kind {
+            RelocKind::Pc32 | RelocKind::Plt32 | RelocKind::Pc64 => {
+                (0..=8).any(|distance| is_session_constant(map, value.wrapping_add(distance)))
+            }
+            _ => is_session_constant(map, value),
+        };
+        if session {
+            places.push(Place {
+                section: section.id,
+                offset: relocation.offset,
+                width: width as u8,
+                value,
+                shape: Shape::Addend(*relocation),
+            });
+        }
+    }
+    places
+}
+
+/// Absolute symbols whose value is a session address.
+fn absolute_symbols(object: &ObjectFile<'_>, map: &SessionMap) -> Vec<Place> {
+    let absolute = object.symbols.iter().filter(|s| s.place == SymbolPlace::Absolute);
+    absolute
+        .filter(|s| is_session_constant(map, s.value))
+        .map(|s| Place {
+            section: SectionId(0),
+            offset: 0,
+            width: 8,
+            value: s.value,
+            shape: Shape::AbsoluteSymbol(s.id),
+        })
+        .collect()
+}
+
+/// Whether that relocation puts an address where position-independent output cannot have one, or where it
+/// makes read-only memory writable at load.
+pub fn needs_lowering(section: &Section<'_>, relocation: &Relocation) -> bool {
+    let read_only = section.exec || !section.write;
+    let narrow = matches!(relocation.kind, RelocKind::Abs32 | RelocKind::Abs32Signed);
+    section.alloc && relocation.kind.is_absolute() && (read_only || narrow)
+}
+
+/// Whether the section is one of those whose absolute relocations [`crate::unwind_tables`] lowers.
+pub fn is_unwind_section(section: &Section<'_>) -> bool {
+    matches!(section.kind, SectionKind::EhFrame | SectionKind::ExceptTable)
+}
+
+/// Whether 32-bit operands can hold addresses of the session at all.
+pub(crate) fn has_low_addresses(map: &SessionMap, machine: Machine) -> bool {
+    match machine {
+        Machine::X86_64 => {
+            let reachable = |r: &std::ops::Range<u64>| r.start < 1 << 32 || r.end > u64::MAX - (1 << 31);
+            map.ranges().iter().any(reachable)
+        }
+    }
+}
