@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::report::Report;
+
 /// What went wrong, for callers that act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -45,7 +47,7 @@ pub struct At {
 /// One thing that is wrong, in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file that it is in.
+    /// The file that it is in; empty if it is in none.
     pub file: String,
     /// Where in it.
     pub at: Option<At>,
@@ -58,6 +60,7 @@ pub struct Problem {
 pub struct Error {
     kind: ErrorKind,
     problems: Vec<Problem>,
+    report: Option<Box<Report>>,
 }
 
 impl fmt::Display for At {
@@ -72,7 +75,9 @@ impl fmt::Display for At {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file)?;
+        if !self.file.is_empty() {
+            write!(f, "{}: ", self.file)?;
+        }
         if let Some(at) = &self.at {
             write!(f, "{at}: ")?;
         }
@@ -100,15 +105,16 @@ impl Error {
             at: None,
             message: message.into(),
         };
-        Error {
-            kind,
-            problems: vec![problem],
-        }
+        Self::all(kind, vec![problem])
     }
 
     /// Several problems of one kind, reported at once. `problems` is not empty.
     pub fn all(kind: ErrorKind, problems: Vec<Problem>) -> Self {
-        Error { kind, problems }
+        Error {
+            kind,
+            problems,
+            report: None,
+        }
     }
 
     /// The object contradicts itself or its format.
@@ -133,6 +139,18 @@ impl Error {
             });
         }
         self
+    }
+
+    /// Adds what had been found when this went wrong.
+    #[must_use]
+    pub fn with_report(mut self, report: Report) -> Self {
+        self.report = Some(Box::new(report));
+        self
+    }
+
+    /// What had been found when this went wrong, if it got that far.
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_deref()
     }
 
     /// What kind of error this is.

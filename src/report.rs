@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// The report of one run.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Version of this format.
     pub relocfix: u32,
@@ -34,7 +34,7 @@ pub struct Report {
 }
 
 /// A session-specific constant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlaceReport {
     /// Its section.
     pub section: String,
@@ -65,7 +65,7 @@ pub struct PlaceReport {
 }
 
 /// What a constant means.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetName {
     /// A symbol of that name.
@@ -77,7 +77,7 @@ pub enum TargetName {
 }
 
 /// What a constant means, with the offset in it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TargetReport {
     /// Symbol or value.
     #[serde(flatten)]
@@ -87,7 +87,7 @@ pub struct TargetReport {
 }
 
 /// A relocation that existed and had to change.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoweredReport {
     /// Its section.
     pub section: String,
@@ -100,18 +100,19 @@ pub struct LoweredReport {
 }
 
 /// A variable that was filled.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GlobalReport {
     /// Its symbol.
     pub symbol: String,
     /// Bytes into it.
     pub offset: u64,
-    /// `relocation` or `init`; `present` where an earlier run did it.
+    /// `relocation` or `init`; `present` where an earlier run did it; `missing` where the object has an empty
+    /// variable of a known runtime and no map says what it holds.
     pub delivery: String,
 }
 
 /// A reference to an import.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
     /// The symbol it was bound to by name.
     pub symbol: String,
@@ -124,7 +125,7 @@ pub struct ImportReport {
 }
 
 /// A section whose header changed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SectionReport {
     /// Its name.
     pub name: String,
@@ -133,7 +134,7 @@ pub struct SectionReport {
 }
 
 /// A symbol that got another name.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RenamedReport {
     /// Its name.
     pub name: String,
@@ -142,7 +143,7 @@ pub struct RenamedReport {
 }
 
 /// Counts.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Places found.
     pub places: usize,
