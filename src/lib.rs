@@ -8,11 +8,13 @@ pub mod format;
 pub mod object_file;
 pub mod reloc;
 pub mod report;
+mod report_table;
 pub mod session_map;
 
 pub use error::{Error, ErrorKind, Result};
 pub use object_file::ObjectFile;
 pub use report::Report;
+pub use report_table::Table;
 pub use session_map::{Files, MapSource, SessionMap};
 
 /// What relocations the output may carry.

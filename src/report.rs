@@ -1,4 +1,4 @@
-//! What was found and what was done with it (SPEC 8): as data, as JSON, and as a table for people.
+//! What was found and what was done with it: as data and as JSON. [`crate::report_table`] shows it to people.
 
 use serde::Serialize;
 
@@ -31,6 +31,26 @@ pub struct Report {
     pub proof: String,
     /// Counts.
     pub summary: Summary,
+}
+
+impl Report {
+    /// The report as JSON, with a line break at its end. The same report gives the same bytes.
+    pub fn to_json(&self) -> String {
+        // Numbers, strings and lists alone: this cannot fail, and what cannot fail needs no error.
+        let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+
+    /// Whether something session-specific was found: a constant, resolved or not, or a variable that only the
+    /// session could fill and of which no map says what it holds. What would only be lowered is none.
+    pub fn has_findings(&self) -> bool {
+        !self.places.is_empty()
+            || self
+                .globals
+                .iter()
+                .any(|global| global.delivery == GlobalReport::MISSING)
+    }
 }
 
 /// A session-specific constant.
@@ -111,6 +131,11 @@ pub struct GlobalReport {
     pub delivery: String,
 }
 
+impl GlobalReport {
+    /// The delivery of a variable of which nothing says what it holds.
+    pub const MISSING: &str = "missing";
+}
+
 /// A reference to an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
@@ -161,4 +186,148 @@ pub struct Summary {
 
 fn hexadecimal<S: serde::Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{value:#x}"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One of everything.
+    pub(crate) fn sample() -> Report {
+        let place = PlaceReport {
+            section: ".text".into(),
+            offset: 18,
+            kind: "code".into(),
+            width: 8,
+            value: 0x7f3a_1007_fe50,
+            function: Some("julia_f_12".into()),
+            line: Some("foo.jl:3".into()),
+            target: Some(TargetReport {
+                name: TargetName::Symbol("puts".into()),
+                offset: 0,
+            }),
+            delivery: "got".into(),
+            evidence: "map".into(),
+            assumes_alignment: 1,
+            reason: None,
+        };
+        let unresolved = PlaceReport {
+            section: ".data".into(),
+            offset: 8,
+            kind: "data".into(),
+            value: 0x5555_0000_1000,
+            function: None,
+            line: None,
+            target: None,
+            delivery: "kept".into(),
+            reason: Some("is in [heap]; give it a value in the session map".into()),
+            ..place.clone()
+        };
+        let value = PlaceReport {
+            offset: 40,
+            line: None,
+            target: Some(TargetReport {
+                name: TargetName::Value("sym_foo".into()),
+                offset: -8,
+            }),
+            delivery: "slot".into(),
+            ..place.clone()
+        };
+        Report {
+            relocfix: 1,
+            input: "in.o".into(),
+            format: "elf".into(),
+            machine: "x86_64".into(),
+            places: vec![place, value, unresolved],
+            lowered: vec![LoweredReport {
+                section: ".ltext".into(),
+                offset: 7,
+                symbol: "cos".into(),
+                delivery: "got".into(),
+            }],
+            globals: vec![GlobalReport {
+                symbol: "jl_global#12".into(),
+                offset: 0,
+                delivery: "init".into(),
+            }],
+            imports: vec![ImportReport {
+                symbol: "PyExc_ValueError".into(),
+                section: ".text".into(),
+                offset: 3,
+                delivery: "slot".into(),
+            }],
+            sections: vec![SectionReport {
+                name: ".rodata.cst16".into(),
+                becomes: ".data.rel.ro.cst16".into(),
+            }],
+            renamed: vec![RenamedReport {
+                name: "numba.dynamic.globals.7f3a1007fe50".into(),
+                becomes: "relocfix.cos.0".into(),
+            }],
+            libraries: vec!["libc.so.6".into()],
+            proof: "no witness".into(),
+            summary: Summary {
+                places: 3,
+                resolved: 2,
+                unresolved: 1,
+                slots: 1,
+                thunks: 0,
+                calls: 1,
+            },
+        }
+    }
+
+    #[test]
+    fn json_has_the_shape_of_the_contract() {
+        let json = sample().to_json();
+        assert!(json.ends_with("}\n"));
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["relocfix"], 1);
+        let first = serde_json::json!({
+            "section": ".text", "offset": 18, "kind": "code", "width": 8, "value": "0x7f3a1007fe50",
+            "function": "julia_f_12", "line": "foo.jl:3", "target": {"symbol": "puts", "offset": 0},
+            "delivery": "got", "evidence": "map", "assumes_alignment": 1
+        });
+        assert_eq!(value["places"][0], first);
+        assert_eq!(
+            value["places"][1]["target"],
+            serde_json::json!({"value": "sym_foo", "offset": -8})
+        );
+        assert_eq!(value["places"][2]["target"], serde_json::Value::Null);
+        assert_eq!(
+            value["places"][2]["reason"],
+            "is in [heap]; give it a value in the session map"
+        );
+        let lowered =
+            serde_json::json!([{"section": ".ltext", "offset": 7, "symbol": "cos", "delivery": "got"}]);
+        assert_eq!(value["lowered"], lowered);
+        let globals = serde_json::json!([{"symbol": "jl_global#12", "offset": 0, "delivery": "init"}]);
+        assert_eq!(value["globals"], globals);
+        let sections = serde_json::json!([{"name": ".rodata.cst16", "becomes": ".data.rel.ro.cst16"}]);
+        assert_eq!(value["sections"], sections);
+        assert_eq!(value["libraries"], serde_json::json!(["libc.so.6"]));
+        assert_eq!(value["proof"], "no witness");
+        let summary = serde_json::json!(
+            {"places": 3, "resolved": 2, "unresolved": 1, "slots": 1, "thunks": 0, "calls": 1});
+        assert_eq!(value["summary"], summary);
+        // In the contract's order, so that two reports can be compared as text.
+        let order = [
+            "relocfix", "input", "format", "machine", "places", "lowered", "globals", "sections",
+        ];
+        let at: Vec<_> = order
+            .iter()
+            .map(|key| json.find(&format!("\n  \"{key}\"")).unwrap())
+            .collect();
+        assert!(at.is_sorted(), "{json}");
+    }
+
+    #[test]
+    fn lowered_relocations_are_no_findings_and_missing_globals_are() {
+        let mut report = sample();
+        assert!(report.has_findings());
+        report.places.clear();
+        assert!(!report.has_findings());
+        report.globals[0].delivery = GlobalReport::MISSING.into();
+        assert!(report.has_findings());
+    }
 }
