@@ -1,3 +1,223 @@
-//! The command line.
+//! The command: typed arguments become an invocation, files become bytes, the library does the work, and what it
+//! made is written whole or not at all.
 
-fn main() {}
+mod args;
+mod depfile;
+mod input;
+mod map_sources;
+mod messages;
+mod output;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use relocfix::{Error, ErrorKind, ObjectFile, Report, Result, SessionMap};
+
+use args::{Invocation, Stop, Task, Verbosity};
+use input::{Input, Location, NamedFiles};
+use map_sources::Found;
+use messages::Messages;
+
+/// Done.
+const DONE: u8 = 0;
+/// Refused, or found.
+const REFUSED: u8 = 1;
+/// The command line, a file, or what is in it.
+const TROUBLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let invocation = match args::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(Stop::Usage(error)) => {
+            messages::usage(&error);
+            return ExitCode::from(if error.use_stderr() { TROUBLE } else { DONE });
+        }
+        Err(Stop::NotSupported(error)) => {
+            Messages::new(args::Color::Auto, Verbosity::Normal).error(&error);
+            return ExitCode::from(status(&error));
+        }
+    };
+    let messages = Messages::new(invocation.color, invocation.verbosity);
+    let status = run(&invocation, &messages).unwrap_or_else(|error| {
+        messages.error(&error);
+        status(&error)
+    });
+    ExitCode::from(status)
+}
+
+/// Places that are refused are what `check` finds; everything about understanding the inputs is trouble.
+fn status(error: &Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Unresolved | ErrorKind::Refused | ErrorKind::Verification => REFUSED,
+        _ => TROUBLE,
+    }
+}
+
+fn run(invocation: &Invocation, messages: &Messages) -> Result<u8> {
+    if let Some(threads) = invocation.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let started = pool.build_global();
+        started.map_err(|error| {
+            Error::new(
+                ErrorKind::Io,
+                "",
+                format!("cannot start {threads} threads: {error}"),
+            )
+        })?;
+    }
+    let input = input::open(&invocation.input)?;
+    let object = ObjectFile::parse(&input.name, &input)?;
+    let files = NamedFiles::default();
+    let found = map_sources::find(invocation, &object, &files)?;
+    keep_apart(invocation, &found)?;
+    match &invocation.task {
+        Task::Rewrite { output, depfile } => {
+            let output = (output, depfile.as_deref());
+            rewrite(invocation, messages, &input, &object, found, files, output)
+        }
+        Task::Check => check(invocation, messages, &object, found, &files),
+    }
+}
+
+fn rewrite(
+    invocation: &Invocation,
+    messages: &Messages,
+    input: &Input,
+    object: &ObjectFile<'_>,
+    found: Found,
+    files: NamedFiles,
+    (output, depfile): (&Location, Option<&Path>),
+) -> Result<u8> {
+    let map = match found.map {
+        Some(map) => map,
+        None if relocfix::needs_map(object) => {
+            return Err(map_sources::none_found(object, &invocation.input));
+        }
+        None => SessionMap::default(),
+    };
+    let fixed = relocfix::fix(object, &map, &files, &invocation.options)
+        .map_err(|error| report_refusal(invocation, messages, error))?;
+
+    // Everything that can fail before anything appears; the output last, so that it is newer than what tells
+    // make about it.
+    let bytes = fixed.output.as_deref().unwrap_or(input);
+    let staged_output = output::stage(output, bytes, input.mode)?;
+    let json = fixed.report.to_json();
+    let staged_report = match &invocation.report {
+        Some(location) => Some(output::stage(location, json.as_bytes(), None)?),
+        None => None,
+    };
+    let rule = match output.file() {
+        Some(target) => {
+            let images = files.into_read();
+            let prerequisites = invocation.input.file().map(Path::to_owned).into_iter();
+            let prerequisites: Vec<PathBuf> = prerequisites.chain(found.files).chain(images).collect();
+            depfile
+                .map(|_| depfile::rule(target, &prerequisites))
+                .transpose()?
+        }
+        None => None,
+    };
+    let staged_depfile = match (depfile, &rule) {
+        (Some(path), Some(rule)) => Some(output::stage(&Location::File(path.to_owned()), rule, None)?),
+        _ => None,
+    };
+    for staged in [staged_report, staged_depfile, Some(staged_output)]
+        .into_iter()
+        .flatten()
+    {
+        staged.commit()?;
+    }
+
+    for warning in &fixed.warnings {
+        messages.warning(warning);
+    }
+    messages.detail(|color| fixed.report.table(color).to_string());
+    Ok(DONE)
+}
+
+fn check(
+    invocation: &Invocation,
+    messages: &Messages,
+    object: &ObjectFile<'_>,
+    found: Found,
+    files: &NamedFiles,
+) -> Result<u8> {
+    let without_map = found.map.is_none() && relocfix::needs_map(object);
+    let map = found.map.unwrap_or_default();
+    let report = relocfix::check(object, &map, files, &invocation.options)
+        .map_err(|error| report_refusal(invocation, messages, error))?;
+    if let Some(location) = &invocation.report {
+        write_report(location, &report)?;
+    }
+    if invocation.report != Some(Location::Standard) && invocation.verbosity != Verbosity::Quiet {
+        let color = messages::use_color(invocation.color, &io::stdout());
+        show(&report.table(color).to_string())?;
+    }
+    if without_map {
+        // Said even when quiet: what was listed is not all there may be.
+        messages.error(&map_sources::none_found(object, &invocation.input));
+        return Ok(TROUBLE);
+    }
+    Ok(if report.has_findings() { REFUSED } else { DONE })
+}
+
+/// Writes the report of a run that was refused, if it got that far and one is wanted, and hands the error on.
+fn report_refusal(invocation: &Invocation, messages: &Messages, error: Error) -> Error {
+    if let (Some(location), Some(report)) = (&invocation.report, error.report())
+        && let Err(second) = write_report(location, report)
+    {
+        messages.error(&second);
+    }
+    error
+}
+
+fn write_report(location: &Location, report: &Report) -> Result<()> {
+    let json = report.to_json();
+    match location {
+        Location::Standard => show(&json),
+        Location::File(_) => output::stage(location, json.as_bytes(), None)?.commit(),
+    }
+}
+
+/// Prints what people read. If they close the pipe (`| head`) they have seen enough: the exit status still tells
+/// the result.
+fn show(text: &str) -> Result<()> {
+    match output::print(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let message = format!("cannot be written: {}", input::io_reason(&error));
+            Err(Error::new(ErrorKind::Io, "<stdout>", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to write a file over another of this run; only the object may be its own output.
+fn keep_apart(invocation: &Invocation, found: &Found) -> Result<()> {
+    let input = invocation.input.file().map(|path| ("IN.o", path));
+    let maps = found.files.iter().map(|path| ("a map", path.as_path()));
+    let report = invocation
+        .report
+        .as_ref()
+        .and_then(Location::file)
+        .map(|path| ("--report", path));
+    let (output, depfile) = match &invocation.task {
+        Task::Rewrite { output, depfile } => (
+            output.file().map(|path| ("--output", path)),
+            depfile.as_deref().map(|path| ("--depfile", path)),
+        ),
+        Task::Check => (None, None),
+    };
+    let written: Vec<_> = [report, depfile, output].into_iter().flatten().collect();
+    let read: Vec<_> = input.into_iter().chain(maps).collect();
+    for (i, &(what, path)) in written.iter().enumerate() {
+        let others = written[i + 1..].iter().chain(&read);
+        let mut others = others.filter(|(other, _)| (what, *other) != ("--output", "IN.o"));
+        if let Some((other, _)) = others.find(|(_, other)| output::same_file(path, other)) {
+            let message = format!("{what} and {other} are the same file");
+            return Err(Error::new(ErrorKind::Io, path.display().to_string(), message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,487 @@
+//! The command line: what may be written there, and the validated invocation that the rest of the program gets.
+//! Typed arguments are not yet options: [`Cli`] says what parses, [`Invocation`] what is meant.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use relocfix::{Error, ErrorKind, Options, RelocationModel, Unresolved};
+
+use crate::input::Location;
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done; for `check`: nothing session-specific
+  1  refused: a place is unresolved or cannot be rewritten safely, all of them are listed;
+     for `check`: found. Nothing was written but the report
+  2  usage or I/O error, or an input that is not understood: object, session map or image";
+
+const EXAMPLES: &str = "\
+Examples:
+  relocfix in.o -o out.o                   with the map in in.o itself or in in.session.json
+  relocfix in.o -o in.o -s session.json    in place
+  relocfix in.o -o out.o --maps maps.txt --symbols names.txt
+                                           maps.txt: a copy of /proc/PID/maps, names.txt: nm output
+  relocfix check in.o                      what in.o holds of its session, as a table
+  relocfix check in.o --report -           the same as JSON";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  relocfix check in.o                      with the map in in.o itself or in in.session.json
+  relocfix check in.o -s session.json -q   the exit status alone
+  relocfix check in.o --report -           JSON instead of the table";
+
+/// Makes an object file that a JIT wrote for its own process an ordinary one: the process's addresses in it
+/// become symbols and relocations.
+#[derive(Parser)]
+#[command(
+    name = "relocfix",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    override_usage = "relocfix IN.o -o OUT.o [OPTIONS]\n       relocfix check IN.o [OPTIONS]",
+    after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"),
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    rewrite: RewriteArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List every session-specific constant, and write nothing
+    #[command(
+        override_usage = "relocfix check IN.o [OPTIONS]",
+        after_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_STATUS}"),
+    )]
+    Check {
+        /// The object; `-` is standard input
+        #[arg(value_name = "IN.o")]
+        input: PathBuf,
+        #[command(flatten)]
+        common: Box<CommonArgs>,
+    },
+    // Takes whatever follows: what matters is that it is not here yet.
+    #[command(hide = true, disable_help_flag = true)]
+    Capture {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+}
+
+// `required` with an `Option`: a subcommand lifts the requirement.
+#[derive(Args)]
+struct RewriteArgs {
+    /// The object; `-` is standard input
+    #[arg(value_name = "IN.o", required = true)]
+    input: Option<PathBuf>,
+    /// Write the result here, whole or not at all; may be IN.o; `-` is standard output
+    #[arg(short, long, value_name = "FILE", required = true)]
+    output: Option<PathBuf>,
+    /// What to do with constants of unknown meaning: refuse, or keep them and warn
+    #[arg(
+        long,
+        value_name = "error|keep",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "error"
+    )]
+    unresolved: UnresolvedArg,
+    /// Write make-style dependencies: the object, the maps, and the images read
+    #[arg(long, value_name = "FILE")]
+    depfile: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct CommonArgs {
+    /// What the session's addresses meant, as JSON [default: in IN.o, else IN.session.json]; repeatable
+    #[arg(short, long, value_name = "FILE")]
+    session_map: Vec<PathBuf>,
+    /// Add what was mapped where: a copy of /proc/PID/maps; repeatable
+    #[arg(long, value_name = "FILE")]
+    maps: Vec<PathBuf>,
+    /// Add names of addresses: nm output or a perf map (/tmp/perf-PID.map); repeatable
+    #[arg(long, value_name = "FILE")]
+    symbols: Vec<PathBuf>,
+    /// pic: no text relocation, ever; static: absolute ones in place, for non-PIE executables
+    #[arg(
+        long,
+        value_name = "pic|static",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "pic"
+    )]
+    relocation_model: RelocationModelArg,
+    /// What to do with addresses of library code or data that has no exported name
+    #[arg(
+        long,
+        value_name = "error",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "error"
+    )]
+    private: PrivateArg,
+    /// Write what was found and done as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// How many threads to use [default: all cores]; the output does not depend on it
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Errors only: no warnings, and for `check` no table
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say what was found and done, place by place
+    #[arg(short, long)]
+    verbose: bool,
+    /// Colour in messages and tables
+    #[arg(
+        long,
+        value_name = "auto|always|never",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "auto"
+    )]
+    color: ColorArg,
+    #[command(flatten)]
+    later: LaterArgs,
+}
+
+// Options of the contract that this version rejects: parsed, so that the message can say so.
+#[derive(Args)]
+struct LaterArgs {
+    #[arg(long, hide = true)]
+    witness: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    witness_session_map: Vec<PathBuf>,
+    #[arg(long, hide = true)]
+    allow_weak_witness: bool,
+    #[arg(long, hide = true)]
+    ignore: Vec<String>,
+    #[arg(long, hide = true)]
+    init_symbol: Option<String>,
+    #[arg(long, hide = true)]
+    infer: Option<String>,
+    #[arg(long, hide = true)]
+    print_link_args: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum UnresolvedArg {
+    Error,
+    Keep,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RelocationModelArg {
+    Pic,
+    Static,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrivateArg {
+    Error,
+    Anchor,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How much goes to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// Errors and warnings.
+    Normal,
+    /// Those, and what was found and done.
+    Verbose,
+}
+
+/// When messages and tables have colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Rewrite the object.
+    Rewrite {
+        /// Where the result goes.
+        output: Location,
+        /// Where the dependencies go.
+        depfile: Option<PathBuf>,
+    },
+    /// List what is session-specific.
+    Check,
+}
+
+/// One run: what is to be done, from what, and how.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// What is to be done.
+    pub(crate) task: Task,
+    /// The object.
+    pub(crate) input: Location,
+    /// Session maps; none: they are looked for.
+    pub(crate) session_maps: Vec<PathBuf>,
+    /// Copies of `/proc/PID/maps`.
+    pub(crate) proc_maps: Vec<PathBuf>,
+    /// `nm` output and perf maps.
+    pub(crate) symbols: Vec<PathBuf>,
+    /// How to rewrite.
+    pub(crate) options: Options,
+    /// Where the JSON report goes.
+    pub(crate) report: Option<Location>,
+    /// How many threads; none: one per core.
+    pub(crate) threads: Option<usize>,
+    /// How much goes to standard error.
+    pub(crate) verbosity: Verbosity,
+    /// When messages and tables have colour.
+    pub(crate) color: Color,
+}
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Wrong usage, or help or the version was asked for.
+    Usage(clap::Error),
+    /// Something that this version does not do.
+    NotSupported(Error),
+}
+
+/// Reads the command line; the first argument is the program's name.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Stop> {
+    let cli = Cli::try_parse_from(arguments).map_err(Stop::Usage)?;
+    match cli.command {
+        None => rewrite(cli.rewrite, cli.common),
+        Some(Command::Check { input, common }) => invocation(Task::Check, &input, *common),
+        Some(Command::Capture { rest: _ }) => Err(not_supported("capture")),
+    }
+}
+
+fn rewrite(arguments: RewriteArgs, common: CommonArgs) -> Result<Invocation, Stop> {
+    let (Some(input), Some(output)) = (arguments.input, arguments.output) else {
+        return Err(usage("IN.o and `-o OUT.o` are needed"));
+    };
+    let output = Location::new(&output);
+    if output == Location::Standard && arguments.depfile.is_some() {
+        return Err(usage(
+            "`--depfile` needs an output file to name: it cannot be used with `-o -`",
+        ));
+    }
+    let task = Task::Rewrite {
+        output: output.clone(),
+        depfile: arguments.depfile,
+    };
+    let mut invocation = invocation(task, &input, common)?;
+    if output == Location::Standard && invocation.report == Some(Location::Standard) {
+        return Err(usage(
+            "`--report -` cannot be used with `-o -`: both want standard output",
+        ));
+    }
+    invocation.options.unresolved = match arguments.unresolved {
+        UnresolvedArg::Error => Unresolved::Error,
+        UnresolvedArg::Keep => Unresolved::Keep,
+    };
+    Ok(invocation)
+}
+
+fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result<Invocation, Stop> {
+    reject_later(&common)?;
+    let options = Options {
+        relocation_model: match common.relocation_model {
+            RelocationModelArg::Pic => RelocationModel::Pic,
+            RelocationModelArg::Static => RelocationModel::Static,
+        },
+        ..Options::default()
+    };
+    Ok(Invocation {
+        task,
+        input: Location::new(input),
+        session_maps: common.session_map,
+        proc_maps: common.maps,
+        symbols: common.symbols,
+        options,
+        report: common.report.as_deref().map(Location::new),
+        threads: common.threads.map(usize::from),
+        verbosity: match (common.quiet, common.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        },
+        color: match common.color {
+            ColorArg::Auto => Color::Auto,
+            ColorArg::Always => Color::Always,
+            ColorArg::Never => Color::Never,
+        },
+    })
+}
+
+fn reject_later(common: &CommonArgs) -> Result<(), Stop> {
+    let later = &common.later;
+    let asked = [
+        (later.witness.is_some(), "--witness"),
+        (!later.witness_session_map.is_empty(), "--witness-session-map"),
+        (later.allow_weak_witness, "--allow-weak-witness"),
+        (!later.ignore.is_empty(), "--ignore"),
+        (later.init_symbol.is_some(), "--init-symbol"),
+        (later.infer.is_some(), "--infer"),
+        (later.print_link_args, "--print-link-args"),
+        (common.private == PrivateArg::Anchor, "--private anchor"),
+    ];
+    match asked.iter().find(|(asked, _)| *asked) {
+        Some((_, name)) => Err(not_supported(name)),
+        None => Ok(()),
+    }
+}
+
+fn not_supported(what: &str) -> Stop {
+    let message = format!("`{what}` is not yet supported by this version");
+    Stop::NotSupported(Error::new(ErrorKind::NotSupported, "", message))
+}
+
+fn usage(message: &str) -> Stop {
+    Stop::Usage(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &str) -> Result<Invocation, Stop> {
+        let arguments = ["relocfix"].into_iter().chain(words.split_whitespace());
+        parse(arguments.map(OsString::from))
+    }
+
+    fn usage_error(words: &str) -> String {
+        match parse_words(words) {
+            Err(Stop::Usage(error)) => error.to_string(),
+            other => panic!("`{words}` gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults() {
+        let run = parse_words("in.o -o out.o").unwrap();
+        assert!(
+            matches!(run.task, Task::Rewrite { output: Location::File(ref f), depfile: None }
+            if f == std::path::Path::new("out.o"))
+        );
+        assert_eq!(run.input, Location::File("in.o".into()));
+        assert_eq!(run.options.relocation_model, RelocationModel::Pic);
+        assert_eq!(run.options.unresolved, Unresolved::Error);
+        assert_eq!(run.verbosity, Verbosity::Normal);
+        assert_eq!(run.color, Color::Auto);
+        assert!(run.session_maps.is_empty() && run.proc_maps.is_empty() && run.symbols.is_empty());
+        assert!(run.report.is_none() && run.threads.is_none());
+    }
+
+    #[test]
+    fn every_option_arrives() {
+        let run = parse_words(
+            "--relocation-model static --unresolved keep -s a -s b --maps c --maps d --symbols e --symbols f \
+             --report - --depfile g -j 7 -v --color always - -o out.o --private error",
+        )
+        .unwrap();
+        assert!(matches!(run.task, Task::Rewrite { depfile: Some(ref f), .. } if f.as_os_str() == "g"));
+        assert_eq!(run.input, Location::Standard);
+        assert_eq!(run.options.relocation_model, RelocationModel::Static);
+        assert_eq!(run.options.unresolved, Unresolved::Keep);
+        assert_eq!(run.session_maps, [PathBuf::from("a"), "b".into()]);
+        assert_eq!(run.proc_maps, [PathBuf::from("c"), "d".into()]);
+        assert_eq!(run.symbols, [PathBuf::from("e"), "f".into()]);
+        assert_eq!(run.report, Some(Location::Standard));
+        assert_eq!(run.threads, Some(7));
+        assert_eq!(run.verbosity, Verbosity::Verbose);
+        assert_eq!(run.color, Color::Always);
+    }
+
+    #[test]
+    fn a_subcommand_is_one_only_in_first_position() {
+        assert!(matches!(parse_words("check in.o").unwrap().task, Task::Check));
+        let run = parse_words("-o out.o check").unwrap();
+        assert_eq!(run.input, Location::File("check".into()));
+        let run = parse_words("./check -o capture").unwrap();
+        assert_eq!(run.input, Location::File("./check".into()));
+        let run = parse_words("check check").unwrap();
+        assert_eq!(run.input, Location::File("check".into()));
+        let run = parse_words("help -o out.o").unwrap();
+        assert_eq!(run.input, Location::File("help".into()));
+    }
+
+    #[test]
+    fn wrong_usage() {
+        assert!(usage_error("in.o").contains("--output <FILE>"));
+        assert!(usage_error("-o out.o").contains("IN.o"));
+        assert!(usage_error("").contains("IN.o"));
+        assert!(usage_error("check").contains("IN.o"));
+        assert!(usage_error("in.o other.o -o out.o").contains("other.o"));
+        assert!(usage_error("in.o -o a -o b").contains("multiple times"));
+        assert!(usage_error("in.o -o a -j 0").contains("--threads"));
+        assert!(usage_error("in.o -o a -j x").contains("--threads"));
+        assert!(usage_error("in.o -o a -q -v").contains("--quiet"));
+        assert!(usage_error("in.o -o a --relocation-model dynamic").contains("dynamic"));
+        assert!(usage_error("in.o -o - --report -").contains("standard output"));
+        assert!(usage_error("in.o -o - --depfile d").contains("--depfile"));
+        assert!(usage_error("check in.o -o out.o").contains("-o"));
+        assert!(usage_error("in.o -o a --no-such-option").contains("--no-such-option"));
+    }
+
+    #[test]
+    fn what_comes_later_says_so() {
+        for words in [
+            "--witness w.o",
+            "--witness-session-map w",
+            "--allow-weak-witness",
+            "--ignore .text+4",
+            "--private anchor",
+            "--init-symbol f",
+            "--infer julia",
+            "--print-link-args",
+        ] {
+            for prefix in ["in.o -o out.o", "check in.o"] {
+                let name = words.strip_suffix(" w.o").unwrap_or(words);
+                let name = if name == "--private anchor" {
+                    name
+                } else {
+                    name.split(' ').next().unwrap()
+                };
+                match parse_words(&format!("{prefix} {words}")) {
+                    Err(Stop::NotSupported(error)) => {
+                        assert_eq!(error.kind(), ErrorKind::NotSupported);
+                        let expected = format!("`{name}` is not yet supported by this version");
+                        assert_eq!(error.to_string(), expected);
+                    }
+                    other => panic!("{prefix} {words}: {other:?}"),
+                }
+            }
+        }
+        for words in ["capture", "capture --pid 12 -o map.json", "capture --help"] {
+            assert!(
+                matches!(parse_words(words), Err(Stop::NotSupported(_))),
+                "{words}"
+            );
+        }
+    }
+}

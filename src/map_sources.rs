@@ -1,0 +1,151 @@
+//! Where the session map of a run comes from: the command line, the object itself, the file beside it, or only
+//! what `--maps` and `--symbols` add.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use relocfix::{EMBEDDED_MAP, Error, ErrorKind, Files, MapSource, ObjectFile, Result, SessionMap};
+
+use crate::args::Invocation;
+use crate::input::{self, Location};
+
+/// The session map of a run, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The merged map; none: there is nothing that says what addresses meant.
+    pub(crate) map: Option<SessionMap>,
+    /// The files that it was read from, but for the object.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Finds, reads and merges the session maps of a run.
+///
+/// # Errors
+/// A map that cannot be read or is wrong.
+pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn Files) -> Result<Found> {
+    let mut texts = Vec::new();
+    for path in &invocation.session_maps {
+        texts.push((path.clone(), input::read(path)?));
+    }
+    let mut embedded = Vec::new();
+    if texts.is_empty() {
+        embedded = embedded_maps(object, invocation.input.file());
+    }
+    if texts.is_empty() && embedded.is_empty() {
+        texts.extend(neighbour(&invocation.input)?);
+    }
+    let mut sources = embedded;
+    sources.extend(texts.iter().map(|(path, text)| MapSource {
+        name: path.display().to_string(),
+        folder: folder_of(path),
+        text,
+    }));
+    let additions = invocation.proc_maps.iter().chain(&invocation.symbols);
+    let paths = texts
+        .iter()
+        .map(|(path, _)| path)
+        .chain(additions)
+        .cloned()
+        .collect();
+    if sources.is_empty() && invocation.proc_maps.is_empty() && invocation.symbols.is_empty() {
+        return Ok(Found {
+            map: None,
+            files: paths,
+        });
+    }
+    let mut map = SessionMap::parse(&sources, object.machine, files)?;
+    for path in &invocation.proc_maps {
+        map.add_proc_maps(&path.display().to_string(), &input::read(path)?)?;
+    }
+    for path in &invocation.symbols {
+        map.add_symbols(&path.display().to_string(), &input::read(path)?)?;
+    }
+    Ok(Found {
+        map: Some(map),
+        files: paths,
+    })
+}
+
+/// That there is no session map, and how to get one.
+pub(crate) fn none_found(object: &ObjectFile<'_>, input: &Location) -> Error {
+    let beside = match neighbour_path(input) {
+        Some(path) => format!(" and there is no {}", path.display()),
+        None => String::new(),
+    };
+    let message = format!(
+        "no session map: the object has no section {EMBEDDED_MAP}{beside}; let the program that writes the \
+         object write one too and give it with `-s FILE`, or give a copy of that process's /proc/PID/maps \
+         with `--maps FILE` and names that it alone knows with `--symbols FILE`"
+    );
+    Error::new(ErrorKind::NoSessionMap, object.name, message)
+}
+
+/// The maps that the object carries. Producers that write them as a C string or pad the section leave NULs at
+/// the end.
+fn embedded_maps<'d>(object: &ObjectFile<'d>, path: Option<&Path>) -> Vec<MapSource<'d>> {
+    let carriers = object
+        .sections
+        .iter()
+        .filter(|section| section.name == EMBEDDED_MAP);
+    carriers
+        .map(|section| {
+            let end = section
+                .data
+                .iter()
+                .rposition(|&byte| byte != 0)
+                .map_or(0, |last| last + 1);
+            MapSource {
+                name: format!("{}({EMBEDDED_MAP})", object.name),
+                folder: path.map_or_else(|| PathBuf::from("."), folder_of),
+                text: &section.data[..end],
+            }
+        })
+        .collect()
+}
+
+fn neighbour(input: &Location) -> Result<Option<(PathBuf, Vec<u8>)>> {
+    let Some(path) = neighbour_path(input) else {
+        return Ok(None);
+    };
+    match fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Something is there: if it cannot be read, going on without it would be a guess.
+        _ => {
+            let text = input::read(&path)?;
+            Ok(Some((path, text)))
+        }
+    }
+}
+
+/// IN with its last extension replaced.
+fn neighbour_path(input: &Location) -> Option<PathBuf> {
+    input.file().map(|path| path.with_extension("session.json"))
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_extension_is_replaced() {
+        let beside = |name: &str| neighbour_path(&Location::new(Path::new(name)));
+        assert_eq!(beside("in.o"), Some("in.session.json".into()));
+        assert_eq!(beside("a.b/in.jit.o"), Some("a.b/in.jit.session.json".into()));
+        assert_eq!(beside("in"), Some("in.session.json".into()));
+        assert_eq!(beside("-"), None);
+    }
+
+    #[test]
+    fn a_bare_name_lies_in_this_folder() {
+        assert_eq!(folder_of(Path::new("in.o")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/in.o")), Path::new("a"));
+    }
+}

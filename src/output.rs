@@ -1,0 +1,331 @@
+//! How files are written: whole or not at all. Everything that can fail is done first, in a temporary file of
+//! the same folder ([`stage`]); what is left is a rename ([`Staged::commit`]).
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use relocfix::{Error, ErrorKind, Result};
+use tempfile::NamedTempFile;
+
+use crate::input::{Location, io_reason};
+
+/// Read and write for everybody whom the umask lets: what programs create files with.
+const NEW_FILE: u32 = 0o666;
+
+/// As many links in a row as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// Bytes that are ready to appear where they belong.
+#[derive(Debug)]
+pub(crate) struct Staged<'b> {
+    name: String,
+    step: Step<'b>,
+}
+
+#[derive(Debug)]
+enum Step<'b> {
+    /// The file holds them already.
+    Nothing,
+    /// This file gets that name. Dropped before, it is removed.
+    Rename(NamedTempFile, PathBuf),
+    /// Not a regular file: a device or a named pipe, which has no contents to keep.
+    WriteTo(PathBuf, &'b [u8]),
+    /// Standard output.
+    Print(&'b [u8]),
+}
+
+/// Prepares to write `bytes`; the file gets the permissions `mode`, or those that every new file gets. Dropping
+/// the result leaves everything as it was.
+///
+/// A link is followed and stays: whoever put it there wants the contents at its end (the rename is there).
+/// Binutils agree for `objcopy FILE`, and replace the link in `objcopy IN LINK` and `ld -o LINK`.
+///
+/// # Errors
+/// Whatever the operating system says; a folder that is missing or cannot be written to.
+pub(crate) fn stage<'b>(location: &Location, bytes: &'b [u8], mode: Option<u32>) -> Result<Staged<'b>> {
+    match location.file() {
+        None => Ok(Staged {
+            name: "<stdout>".to_owned(),
+            step: Step::Print(bytes),
+        }),
+        Some(path) => {
+            let name = path.display().to_string();
+            match stage_file(path, bytes, mode) {
+                Ok(step) => Ok(Staged { name, step }),
+                Err(reason) => Err(cannot_write(&name, &reason)),
+            }
+        }
+    }
+}
+
+fn stage_file<'b>(path: &Path, bytes: &'b [u8], mode: Option<u32>) -> std::result::Result<Step<'b>, String> {
+    // Through a link if there is one: `/dev/stdout` is a link to something that has no name.
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err("Is a directory".to_owned()),
+        Ok(metadata) if !metadata.is_file() => return Ok(Step::WriteTo(path.to_owned(), bytes)),
+        Ok(metadata) => {
+            if metadata.len() == bytes.len() as u64 && fs::read(path).is_ok_and(|old| old == bytes) {
+                return Ok(Step::Nothing);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io_reason(&error)),
+    }
+    let target = link_target(path).map_err(|error| io_reason(&error))?;
+    if !names_a_file(&target) {
+        return Err("Is a directory".to_owned());
+    }
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let in_folder = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no folder {}", folder.display()),
+        _ => format!("no temporary file in {}: {}", folder.display(), io_reason(&error)),
+    };
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".relocfix-")
+        .permissions(Permissions::from_mode(NEW_FILE))
+        .tempfile_in(folder)
+        .map_err(in_folder)?;
+    let written = temporary.as_file_mut().write_all(bytes);
+    written.map_err(|error| io_reason(&error))?;
+    if let Some(mode) = mode {
+        // Of the whole mode: the owner of the output is whoever runs this, so no set-user-id.
+        let permissions = Permissions::from_mode(mode & 0o777);
+        let set = temporary.as_file().set_permissions(permissions);
+        set.map_err(|error| format!("permissions cannot be set: {}", io_reason(&error)))?;
+    }
+    Ok(Step::Rename(temporary, target))
+}
+
+impl Staged<'_> {
+    /// Makes the bytes appear.
+    ///
+    /// # Errors
+    /// Whatever the operating system says; a file is then as it was before.
+    pub(crate) fn commit(self) -> Result<()> {
+        let Staged { name, step } = self;
+        let done = match step {
+            Step::Nothing => Ok(()),
+            // `error.file`, the temporary one, is dropped with the error and so removed.
+            Step::Rename(temporary, target) => {
+                temporary.persist(target).map(drop).map_err(|error| error.error)
+            }
+            Step::WriteTo(path, bytes) => OpenOptions::new()
+                .write(true)
+                .open(path)
+                .and_then(|mut file| file.write_all(bytes)),
+            Step::Print(bytes) => print(bytes),
+        };
+        done.map_err(|error| cannot_write(&name, &io_reason(&error)))
+    }
+}
+
+/// Writes to standard output.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
+/// Whether writing to the one would change the other, now or once both exist.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    match (resolved(a), resolved(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// The absolute path of a regular file, or of one that would be created; none for devices and pipes, which may be
+/// used twice.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => None,
+        Ok(_) => fs::canonicalize(path).ok(),
+        Err(_) => {
+            let target = link_target(path).ok()?;
+            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+            Some(folder.join(target.file_name()?))
+        }
+    }
+}
+
+/// Where a link ends, whether something is there or not; `path` itself if it is none.
+fn link_target(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&path) {
+            Ok(link) => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                path = folder.join(link);
+            }
+            // Not a link, or nothing there; what else may be wrong shows when the folder is used.
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// Whether a path can be a file's: `folder/` and `folder/..` are folders, and `Path` drops the slash.
+fn names_a_file(path: &Path) -> bool {
+    let ends_with_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    !ends_with_slash && matches!(path.components().next_back(), Some(Component::Normal(_)))
+}
+
+fn cannot_write(name: &str, reason: &str) -> Error {
+    Error::new(ErrorKind::Io, name, format!("cannot be written: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    fn write(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<()> {
+        stage(&Location::File(path.to_owned()), bytes, mode)?.commit()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_at_commit_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.o");
+        fs::write(&path, b"old").unwrap();
+        let staged = stage(&Location::File(path.clone()), b"new", Some(0o100751)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        staged.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o751);
+        assert_eq!(names(folder.path()), ["out.o"]);
+    }
+
+    #[test]
+    fn dropped_it_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.o");
+        drop(stage(&Location::File(path), b"new", None).unwrap());
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_rename_that_fails_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.o");
+        let staged = stage(&Location::File(path.clone()), b"new", None).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(
+            staged
+                .commit()
+                .unwrap_err()
+                .to_string()
+                .contains("out.o: cannot be written")
+        );
+        assert_eq!(names(folder.path()), ["out.o"]);
+    }
+
+    #[test]
+    fn the_same_bytes_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.o");
+        fs::write(&path, b"same").unwrap();
+        let before = fs::metadata(&path).unwrap().ino();
+        write(&path, b"same", None).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+        write(&path, b"diff", None).unwrap();
+        assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+    }
+
+    #[test]
+    fn a_new_file_without_a_mode_gets_what_the_umask_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        write(&ours, b"x", None).unwrap();
+        fs::write(&theirs, b"x").unwrap();
+        assert_eq!(
+            fs::metadata(ours).unwrap().mode(),
+            fs::metadata(theirs).unwrap().mode()
+        );
+    }
+
+    #[test]
+    fn links_are_followed_and_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        fs::write(at("elsewhere/old.o"), b"old").unwrap();
+        symlink("elsewhere/old.o", at("link.o")).unwrap();
+        symlink("link.o", at("link-to-link.o")).unwrap();
+        symlink("elsewhere/new.o", at("dangling.o")).unwrap();
+        write(&at("link-to-link.o"), b"new", None).unwrap();
+        write(&at("dangling.o"), b"made", None).unwrap();
+        assert_eq!(fs::read(at("elsewhere/old.o")).unwrap(), b"new");
+        assert_eq!(fs::read(at("elsewhere/new.o")).unwrap(), b"made");
+        for link in ["link.o", "link-to-link.o", "dangling.o"] {
+            assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink(), "{link}");
+        }
+        symlink("loop.o", at("loop.o")).unwrap();
+        assert!(write(&at("loop.o"), b"x", None).is_err());
+        assert_eq!(names(&at("elsewhere")), ["new.o", "old.o"]);
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_stays() {
+        write(Path::new("/dev/null"), b"x", Some(0o600)).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let error = write(Path::new("/dev/full"), b"x", None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "/dev/full: cannot be written: No space left on device"
+        );
+    }
+
+    #[test]
+    fn folders_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", "/", "new/", "new/.."] {
+            let path = PathBuf::from(format!(
+                "{}{}{name}",
+                folder.path().display(),
+                if name.is_empty() { "" } else { "/" }
+            ));
+            let error = write(&path, b"x", None).unwrap_err();
+            assert!(
+                error.to_string().ends_with("cannot be written: Is a directory"),
+                "{name}: {error}"
+            );
+        }
+        let error = write(&folder.path().join("missing/out.o"), b"x", None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        let reason = format!("there is no folder {}/missing", folder.path().display());
+        assert!(error.to_string().ends_with(&reason), "{error}");
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn the_same_file_is_known_by_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a"), b"x").unwrap();
+        symlink("a", at("link")).unwrap();
+        symlink("new", at("dangling")).unwrap();
+        assert!(same_file(&at("a"), &at("./a")) && same_file(&at("a"), &at("link")));
+        assert!(same_file(&at("new"), &at("dangling")));
+        assert!(!same_file(&at("a"), &at("new")));
+        assert!(!same_file(Path::new("/dev/null"), Path::new("/dev/null")));
+    }
+}
