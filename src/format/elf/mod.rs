@@ -1,17 +1,15 @@
-//! ELF64, little-endian (System V gABI and its AMD64 supplement).
+//! ELF64, little-endian (System V gABI and its AMD64 supplement): what the file is, how it is read into the
+//! neutral model, and how edits are put into a copy of it.
 
-use crate::edits::Edits;
-use crate::error::Result;
-use crate::object_file::ObjectFile;
+mod identify;
+mod properties;
+mod read;
+mod records;
+mod relocation_types;
+mod string_table;
+mod tables;
+mod write;
 
-pub(super) fn identify(_name: &str, _bytes: &[u8]) -> Result<()> {
-    Ok(())
-}
-
-pub(super) fn read<'d>(_name: &'d str, _bytes: &'d [u8]) -> Result<ObjectFile<'d>> {
-    unimplemented!()
-}
-
-pub(super) fn write(_object: &ObjectFile<'_>, _edits: &Edits) -> Result<Vec<u8>> {
-    unimplemented!()
-}
+pub(super) use identify::identify;
+pub(super) use read::read;
+pub(super) use write::write;

@@ -1,0 +1,412 @@
+//! Fills the neutral model from an ELF file's tables: sections, symbols, groups and relocations, each index
+//! and range checked, so that later stages can use them without asking again.
+
+use object::elf;
+
+use super::properties::wants_landing_pads;
+use super::records::{
+    REL_SIZE, RELA_SIZE, RelaEntry, SHF_X86_64_LARGE, SHN_X86_64_LCOMMON, SHT_LLVM_ADDRSIG, SectionHeader,
+    SymbolEntry, rel_symbol,
+};
+use super::relocation_types::{field_width, kind as relocation_kind};
+use super::tables::{SymbolSection, SymbolTable, Tables};
+use crate::arch::Machine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::Format;
+use crate::object_file::{
+    Binding, Group, GroupId, ObjectFile, Relocation, Section, SectionId, SectionKind, Symbol, SymbolId,
+    SymbolPlace, SymbolType, Visibility,
+};
+
+/// Reads headers and tables of an identified file; see [`ObjectFile::parse`].
+///
+/// # Errors
+/// Anything that is not well-formed, with section and offset; relocation tables and link-time optimization
+/// formats that this program does not know, with what to do instead.
+pub(in crate::format) fn read<'d>(name: &'d str, bytes: &'d [u8]) -> Result<ObjectFile<'d>> {
+    let tables = Tables::parse(name, bytes)?;
+    let mut sections = sections(&tables)?;
+    refuse_slim_lto(name, &tables, &sections)?;
+    let symbols = match &tables.symbols {
+        Some(table) => symbols(&tables, table)?,
+        None => Vec::new(),
+    };
+    let symbols = if symbols.is_empty() {
+        // Relocations without a symbol refer to it.
+        vec![null_symbol()]
+    } else {
+        symbols
+    };
+    let groups = groups(&tables, &mut sections, symbols.len())?;
+    relocations(&tables, &mut sections, symbols.len())?;
+    let landing_pads = landing_pads(&tables, &sections)?;
+    Ok(ObjectFile {
+        name,
+        bytes,
+        format: Format::Elf,
+        machine: Machine::X86_64,
+        sections,
+        symbols,
+        groups,
+        landing_pads,
+    })
+}
+
+fn sections<'d>(tables: &Tables<'d>) -> Result<Vec<Section<'d>>> {
+    let mut sections = Vec::with_capacity(tables.sections.len());
+    for (index, header) in tables.sections.iter().enumerate() {
+        let name = tables.section_name(index)?;
+        let kind = section_kind(header, name);
+        let null = header.sh_type == elf::SHT_NULL.0;
+        let flag = |f: elf::SectionFlags| !null && header.has_flag(f);
+        if flag(elf::SHF_COMPRESSED) && flag(elf::SHF_ALLOC) {
+            return Err(tables.error(
+                index,
+                0,
+                "is compressed and allocated (gABI: SHF_COMPRESSED applies to non-allocable sections)",
+            ));
+        }
+        sections.push(Section {
+            id: SectionId(index as u32),
+            name,
+            kind,
+            alloc: flag(elf::SHF_ALLOC),
+            write: flag(elf::SHF_WRITE),
+            exec: flag(elf::SHF_EXECINSTR),
+            merge: flag(elf::SHF_MERGE),
+            tls: flag(elf::SHF_TLS),
+            large: flag(elf::SectionFlags(SHF_X86_64_LARGE)),
+            align: if null { 1 } else { header.sh_addralign.max(1) },
+            size: if null { 0 } else { header.sh_size },
+            data: tables.data(index),
+            group: None,
+            relocations: Vec::new(),
+        });
+    }
+    Ok(sections)
+}
+
+fn section_kind(header: &SectionHeader, name: &str) -> SectionKind {
+    match elf::SectionType(header.sh_type) {
+        elf::SHT_NULL
+        | elf::SHT_SYMTAB
+        | elf::SHT_STRTAB
+        | elf::SHT_RELA
+        | elf::SHT_REL
+        | elf::SHT_GROUP
+        | elf::SHT_SYMTAB_SHNDX
+        | elf::SectionType(SHT_LLVM_ADDRSIG) => SectionKind::Format,
+        elf::SHT_NOBITS => SectionKind::ZeroFill,
+        elf::SHT_PROGBITS | elf::SHT_X86_64_UNWIND if name == ".eh_frame" => SectionKind::EhFrame,
+        elf::SHT_PROGBITS if name == ".gcc_except_table" || name.starts_with(".gcc_except_table.") => {
+            SectionKind::ExceptTable
+        }
+        _ => SectionKind::Contents,
+    }
+}
+
+/// An object that holds only a compiler's intermediate form has no code to rewrite.
+fn refuse_slim_lto(name: &str, tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<()> {
+    let lto = |s: &Section<'_>| s.name.starts_with(".gnu.lto_") || s.name == ".llvm.lto";
+    let program = |s: &Section<'_>| {
+        s.alloc && s.size > 0 && tables.sections[s.id.0 as usize].sh_type != elf::SHT_NOTE.0
+    };
+    if sections.iter().any(lto) && !sections.iter().any(program) {
+        return Err(Error::new(
+            ErrorKind::UnsupportedObject,
+            name,
+            "holds only code for link-time optimization: compile without -flto, or with -ffat-lto-objects",
+        ));
+    }
+    Ok(())
+}
+
+fn null_symbol() -> Symbol<'static> {
+    Symbol {
+        id: SymbolId(0),
+        name: "",
+        place: SymbolPlace::Undefined,
+        value: 0,
+        size: 0,
+        binding: Binding::Local,
+        visibility: Visibility::Default,
+        kind: SymbolType::None,
+    }
+}
+
+fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbol<'d>>> {
+    let mut symbols = Vec::with_capacity(table.len());
+    for (index, (entry, shndx)) in table.iter().enumerate() {
+        let wrong = |message: String| {
+            let offset = index as u64 * super::records::SYM_SIZE as u64;
+            tables.error(table.section, offset, format!("symbol {index}: {message}"))
+        };
+        if index == 0 {
+            if entry != SymbolEntry::default() {
+                return Err(wrong("the first symbol is all zero".to_owned()));
+            }
+            symbols.push(null_symbol());
+            continue;
+        }
+        let name = table.name(entry.st_name).ok_or_else(|| {
+            wrong(format!(
+                "its name's offset {:#x} is outside of the string table",
+                entry.st_name
+            ))
+        })?;
+        let place = match shndx {
+            SymbolSection::Ordinary(0) => SymbolPlace::Undefined,
+            SymbolSection::Ordinary(section) if (section as usize) < tables.sections.len() => {
+                SymbolPlace::Section(SectionId(section))
+            }
+            SymbolSection::Ordinary(section) => {
+                return Err(wrong(format!(
+                    "is defined in section {section} of {}",
+                    tables.sections.len()
+                )));
+            }
+            SymbolSection::Reserved(reserved) if reserved == elf::SHN_ABS.0 => SymbolPlace::Absolute,
+            SymbolSection::Reserved(reserved)
+                if reserved == elf::SHN_COMMON.0 || reserved == SHN_X86_64_LCOMMON =>
+            {
+                SymbolPlace::Common
+            }
+            SymbolSection::Reserved(reserved) => {
+                return Err(wrong(format!(
+                    "its section index {reserved:#x} has no meaning known here"
+                )));
+            }
+        };
+        let binding = match elf::SymbolBind(entry.bind()) {
+            elf::STB_LOCAL => Binding::Local,
+            elf::STB_GLOBAL => Binding::Global,
+            elf::STB_WEAK => Binding::Weak,
+            elf::STB_GNU_UNIQUE => Binding::Unique,
+            other => return Err(wrong(format!("its binding {other} is not known"))),
+        };
+        if (binding == Binding::Local) != (index < table.first_global) {
+            return Err(wrong(format!(
+                "local symbols come first, and sh_info says that there are {}",
+                table.first_global
+            )));
+        }
+        let kind = match elf::SymbolType(entry.kind()) {
+            elf::STT_NOTYPE => SymbolType::None,
+            elf::STT_OBJECT | elf::STT_COMMON => SymbolType::Object,
+            elf::STT_FUNC => SymbolType::Function,
+            elf::STT_GNU_IFUNC => SymbolType::IndirectFunction,
+            elf::STT_SECTION => SymbolType::Section,
+            elf::STT_FILE => SymbolType::File,
+            elf::STT_TLS => SymbolType::ThreadLocal,
+            other => return Err(wrong(format!("its type {other} is not known"))),
+        };
+        let visibility = match elf::SymbolVisibility(entry.st_other & 3) {
+            elf::STV_DEFAULT => Visibility::Default,
+            elf::STV_PROTECTED => Visibility::Protected,
+            _ => Visibility::Hidden,
+        };
+        symbols.push(Symbol {
+            id: SymbolId(index as u32),
+            name,
+            place,
+            value: entry.st_value,
+            size: entry.st_size,
+            binding,
+            visibility,
+            kind,
+        });
+    }
+    Ok(symbols)
+}
+
+/// Reads the section groups and notes in each member which one it is in.
+fn groups(tables: &Tables<'_>, sections: &mut [Section<'_>], symbol_count: usize) -> Result<Vec<Group>> {
+    let mut groups = Vec::new();
+    for (index, header) in tables.sections.iter().enumerate() {
+        if header.sh_type != elf::SHT_GROUP.0 {
+            continue;
+        }
+        check_symbol_table_link(tables, index)?;
+        if header.sh_info == 0 || header.sh_info as usize >= symbol_count {
+            return Err(tables.error(
+                index,
+                0,
+                format!("its signature is symbol {} of {symbol_count}", header.sh_info),
+            ));
+        }
+        let mut words = tables.entries::<4>(index).iter().map(|w| u32::from_le_bytes(*w));
+        let flags = words
+            .next()
+            .ok_or_else(|| tables.error(index, 0, "a section group begins with a word of flags"))?;
+        if flags & !elf::GRP_COMDAT.0 != 0 {
+            return Err(tables.error(index, 0, format!("the group's flags {flags:#x} are not known")));
+        }
+        let id = GroupId(groups.len() as u32);
+        let mut members = Vec::new();
+        for (position, member) in words.enumerate() {
+            let wrong = |message: &str| {
+                let offset = (position as u64 + 1) * 4;
+                tables.error(index, offset, format!("member section {member} {message}"))
+            };
+            let section = sections
+                .get_mut(member as usize)
+                .filter(|_| member != 0)
+                .ok_or_else(|| wrong("does not exist"))?;
+            if section.group.replace(id).is_some() {
+                return Err(wrong("is a member already, of this group or another"));
+            }
+            members.push(SectionId(member));
+        }
+        groups.push(Group {
+            section: SectionId(index as u32),
+            signature: SymbolId(header.sh_info),
+            comdat: flags & elf::GRP_COMDAT.0 != 0,
+            members,
+        });
+    }
+    for section in &*sections {
+        let index = section.id.0 as usize;
+        let header = &tables.sections[index];
+        let flagged = header.sh_type != elf::SHT_NULL.0 && header.has_flag(elf::SHF_GROUP);
+        if flagged && section.group.is_none() {
+            return Err(tables.error(
+                index,
+                0,
+                "says that it is in a group (SHF_GROUP), and no group has it",
+            ));
+        }
+    }
+    Ok(groups)
+}
+
+/// Reads the relocation tables and attaches them to the sections that they apply to.
+fn relocations(tables: &Tables<'_>, sections: &mut [Section<'_>], symbol_count: usize) -> Result<()> {
+    // Which table a section has; of both kinds together there may be one.
+    let mut table_of = vec![0_usize; sections.len()];
+    for (index, header) in tables.sections.iter().enumerate() {
+        let explicit = header.sh_type == elf::SHT_RELA.0;
+        if !explicit && header.sh_type != elf::SHT_REL.0 {
+            continue;
+        }
+        check_symbol_table_link(tables, index)?;
+        let target = header.sh_info as usize;
+        let Some(section) = sections.get_mut(target) else {
+            return Err(tables.error(
+                index,
+                0,
+                format!(
+                    "applies to section {target} of {} (sh_info)",
+                    tables.sections.len()
+                ),
+            ));
+        };
+        if section.kind == SectionKind::Format {
+            return Err(tables.error(
+                index,
+                0,
+                format!("applies to section {target} (sh_info), which is a table of the format itself"),
+            ));
+        }
+        if std::mem::replace(&mut table_of[target], index) != 0 {
+            return Err(tables.unsupported(index, format!("a second relocation table for {}", section.name)));
+        }
+        if !explicit {
+            if section.alloc {
+                return Err(tables.unsupported(
+                    index,
+                    "relocations without addends (SHT_REL) are not used by x86-64 compilers for program sections; \
+                     make the object with RELA",
+                ));
+            }
+            for (entry, bytes) in tables.entries::<REL_SIZE>(index).iter().enumerate() {
+                let symbol = rel_symbol(bytes);
+                check_symbol(tables, index, entry * REL_SIZE, symbol, symbol_count)?;
+            }
+            continue;
+        }
+        let size = relocatable_size(&tables.sections[target], section.data);
+        let entries = tables.entries::<RELA_SIZE>(index);
+        let mut relocations = Vec::with_capacity(entries.len());
+        for (number, bytes) in entries.iter().enumerate() {
+            let entry = RelaEntry::parse(bytes);
+            check_symbol(tables, index, number * RELA_SIZE, entry.r_sym, symbol_count)?;
+            let end = entry.r_offset.checked_add(field_width(entry.r_type));
+            if end.is_none_or(|end| end > size) {
+                return Err(tables.error(
+                    index,
+                    (number * RELA_SIZE) as u64,
+                    format!(
+                        "relocation {number} (type {}) at {}+{:#x} is outside of the section's {size:#x} bytes",
+                        entry.r_type, section.name, entry.r_offset
+                    ),
+                ));
+            }
+            relocations.push(Relocation {
+                offset: entry.r_offset,
+                kind: relocation_kind(entry.r_type),
+                symbol: SymbolId(entry.r_sym),
+                addend: entry.r_addend,
+                entry: number as u32,
+            });
+        }
+        relocations.sort_by_key(|r| r.offset);
+        section.relocations = relocations;
+    }
+    Ok(())
+}
+
+/// How many bytes relocations of a section can lie in. Those of a compressed section apply to what it
+/// decompresses to, whose size its first words say.
+pub(super) fn relocatable_size(header: &SectionHeader, data: &[u8]) -> u64 {
+    if header.sh_type == elf::SHT_NOBITS.0 {
+        return 0;
+    }
+    if header.has_flag(elf::SHF_COMPRESSED) {
+        let size = data.get(8..).and_then(|d| d.first_chunk::<8>());
+        return size.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    }
+    header.sh_size
+}
+
+fn check_symbol_table_link(tables: &Tables<'_>, index: usize) -> Result<()> {
+    let link = tables.sections[index].sh_link as usize;
+    match &tables.symbols {
+        Some(table) if table.section == link => Ok(()),
+        // Nothing to refer to: every symbol index is 0.
+        None if link == 0 => Ok(()),
+        _ => Err(tables.error(
+            index,
+            0,
+            format!("section {link}, which sh_link names, is not the symbol table"),
+        )),
+    }
+}
+
+fn check_symbol(
+    tables: &Tables<'_>,
+    index: usize,
+    offset: usize,
+    symbol: u32,
+    symbol_count: usize,
+) -> Result<()> {
+    if (symbol as usize) < symbol_count {
+        return Ok(());
+    }
+    Err(tables.error(
+        index,
+        offset as u64,
+        format!("refers to symbol {symbol} of {symbol_count}"),
+    ))
+}
+
+fn landing_pads(tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<bool> {
+    let mut wanted = false;
+    for section in sections {
+        let index = section.id.0 as usize;
+        if section.name == ".note.gnu.property" && tables.sections[index].sh_type == elf::SHT_NOTE.0 {
+            wanted |= wants_landing_pads(section.data)
+                .map_err(|(offset, message)| tables.error(index, offset, message))?;
+        }
+    }
+    Ok(wanted)
+}
