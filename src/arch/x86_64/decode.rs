@@ -1,0 +1,263 @@
+//! What an AMD64 instruction is, as far as the stages look at it: its length, its constants of 32 bits and
+//! more, its pc-relative operand. One linear sweep, no allocation per instruction.
+//!
+//! Not shown as constants: displacements under an `%fs` or `%gs` override (they count from the thread's
+//! block, so they are no addresses), operands of nops, and the distances of branches (those are
+//! [`PcReference`]s).
+
+use std::ops::Range;
+
+use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, OpKind, Register};
+
+use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse};
+
+/// The longest instruction, in bytes (Intel SDM volume 2, 2.3.11).
+const LONGEST: usize = 15;
+
+/// `bnd`-prefixed branches and the other MPX instructions stand in code of distributions of their time.
+const OPTIONS: u32 = DecoderOptions::MPX;
+
+/// See [`super::super::Arch::decode`]. A range that leaves `code` is cut to it.
+pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction)) {
+    let limit = |offset: u64| usize::try_from(offset).map_or(code.len(), |offset| offset.min(code.len()));
+    let (start, end) = (limit(range.start), limit(range.end));
+    let bytes = code.get(start..end).unwrap_or_default();
+
+    // The slice ends with the range, so an instruction that would leave it fails for want of bytes.
+    let mut decoder = Decoder::with_ip(64, bytes, start as u64, OPTIONS);
+    let mut decoded = iced_x86::Instruction::default();
+    let mut position = 0;
+    while position < bytes.len() {
+        decoder.decode_out(&mut decoded);
+        let rest = bytes.get(position..).unwrap_or_default();
+        let mut instruction = Instruction {
+            offset: (start + position) as u64,
+            length: 1,
+            valid: false,
+            nop: false,
+            operands: [None; 2],
+            reference: None,
+        };
+        // A length of 0 cannot be, but would never end.
+        if decoded.is_invalid() || decoded.len() == 0 {
+            position += 1;
+            if decoder.set_position(position).is_err() {
+                position = bytes.len();
+            }
+            decoder.set_ip((start + position) as u64);
+        } else {
+            instruction.length = decoded.len() as u8;
+            instruction.valid = true;
+            describe(&decoder, &decoded, rest, &mut instruction);
+            position += decoded.len();
+        }
+        visit(&instruction);
+    }
+}
+
+/// The one instruction that `bytes` are; `None` if they are none, or more than one.
+pub(super) fn single(bytes: &[u8]) -> Option<Instruction> {
+    let mut first = None;
+    let bytes = bytes.get(..LONGEST).unwrap_or(bytes);
+    decode(bytes, 0..bytes.len() as u64, &mut |instruction| {
+        first.get_or_insert(*instruction);
+    });
+    first.filter(|instruction: &Instruction| {
+        instruction.valid && usize::from(instruction.length) == bytes.len()
+    })
+}
+
+/// See [`super::super::Arch::disassemble`].
+pub(super) fn disassemble(bytes: &[u8], offset: u64) -> String {
+    let mut decoder = Decoder::with_ip(64, bytes, offset, OPTIONS);
+    let decoded = decoder.decode();
+    let mut formatter = GasFormatter::new();
+    let options = formatter.options_mut();
+    options.set_uppercase_hex(false);
+    options.set_rip_relative_addresses(true);
+    options.set_show_useless_prefixes(true);
+    options.set_small_hex_numbers_in_decimal(false);
+    options.set_branch_leading_zeros(false);
+    let mut text = String::new();
+    formatter.format(&decoded, &mut text);
+    text
+}
+
+/// Fills in what `bytes`, which begin with the instruction just decoded, carry.
+fn describe(
+    decoder: &Decoder<'_>,
+    decoded: &iced_x86::Instruction,
+    bytes: &[u8],
+    instruction: &mut Instruction,
+) {
+    use Code::*;
+    let code = decoded.code();
+    if matches!(code, Nopw | Nopd | Nopq | Nop_rm16 | Nop_rm32 | Nop_rm64 | Int3) {
+        instruction.nop = true;
+        return;
+    }
+    let constants = decoder.get_constant_offsets(decoded);
+    let immediate = Field::new(constants.immediate_offset(), constants.immediate_size());
+    let displacement = Field::new(constants.displacement_offset(), constants.displacement_size());
+
+    if immediate.size != 0 {
+        if is_branch(decoded) {
+            instruction.reference = immediate.signed(bytes).map(|distance| PcReference {
+                field: instruction.offset + immediate.offset,
+                width: immediate.size,
+                target: relative(instruction, distance),
+                size: 0,
+                usage: PcUse::Branch,
+            });
+        } else if immediate.size >= 4 {
+            instruction.operands[0] = immediate_operand(decoded, immediate, bytes, instruction.offset);
+        }
+    }
+    if displacement.size < 4 {
+        return;
+    }
+    let base = decoded.memory_base();
+    if matches!(base, Register::RIP | Register::EIP) {
+        instruction.reference = displacement.signed(bytes).map(|distance| PcReference {
+            field: instruction.offset + displacement.offset,
+            width: displacement.size,
+            target: relative(instruction, distance),
+            size: if is_lea(code) {
+                0
+            } else {
+                decoded.memory_size().size() as u64
+            },
+            usage: if is_lea(code) {
+                PcUse::Address
+            } else {
+                PcUse::Memory
+            },
+        });
+        return;
+    }
+    instruction.operands[1] = displacement_operand(decoded, displacement, bytes, instruction.offset);
+}
+
+fn immediate_operand(
+    decoded: &iced_x86::Instruction,
+    field: Field,
+    bytes: &[u8],
+    offset: u64,
+) -> Option<Operand> {
+    let form = match (field.size, decoded.code(), bytes.first()) {
+        // REX.W B8+r imm64, no other prefix: 10 bytes.
+        (8, Code::Mov_r64_imm64, Some(0x48 | 0x49)) if decoded.len() == 10 => OperandForm::Address64,
+        (8, ..) => OperandForm::Other64,
+        _ => OperandForm::Immediate32,
+    };
+    let sign_extended = decoded.op_kinds().any(|kind| kind == OpKind::Immediate32to64);
+    let value = if sign_extended {
+        field.signed(bytes)? as u64
+    } else {
+        field.unsigned(bytes)?
+    };
+    Some(Operand {
+        field: offset + field.offset,
+        width: field.size,
+        value,
+        form,
+    })
+}
+
+fn displacement_operand(
+    decoded: &iced_x86::Instruction,
+    field: Field,
+    bytes: &[u8],
+    offset: u64,
+) -> Option<Operand> {
+    let thread_local = matches!(decoded.segment_prefix(), Register::FS | Register::GS);
+    let based = decoded.memory_base() != Register::None || decoded.memory_index() != Register::None;
+    let form = match (field.size, decoded.code(), bytes) {
+        // REX.W A1 moffs64 and A1 moffs64, no other prefix: 10 and 9 bytes.
+        (8, Code::Mov_RAX_moffs64, [0x48, 0xa1, ..]) if decoded.len() == 10 => OperandForm::Load64,
+        (8, Code::Mov_EAX_moffs32, [0xa1, ..]) if decoded.len() == 9 => OperandForm::Load64,
+        (8, ..) => OperandForm::Other64,
+        // `lea` computes the offset alone, whatever the segment.
+        _ if thread_local && !is_lea(decoded.code()) => return None,
+        _ if based => OperandForm::Based32,
+        _ => OperandForm::Absolute32,
+    };
+    // The address size prefix makes an address of 32 bits; without it a displacement is sign-extended.
+    let truncated = form == OperandForm::Absolute32 && has_address_size_prefix(bytes);
+    let value = if truncated {
+        field.unsigned(bytes)?
+    } else {
+        field.signed(bytes)? as u64
+    };
+    Some(Operand {
+        field: offset + field.offset,
+        width: field.size,
+        value,
+        form,
+    })
+}
+
+/// Whether 67 is among the legacy prefixes (Intel SDM volume 2, 2.1.1) that `bytes` begin with.
+fn has_address_size_prefix(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .take_while(
+            |byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3 | 0x40..=0x4f),
+        )
+        .any(|&byte| byte == 0x67)
+}
+
+/// Where a distance from the end of `instruction` leads.
+fn relative(instruction: &Instruction, distance: i64) -> u64 {
+    instruction
+        .offset
+        .wrapping_add(u64::from(instruction.length))
+        .wrapping_add_signed(distance)
+}
+
+fn is_branch(decoded: &iced_x86::Instruction) -> bool {
+    matches!(
+        decoded.op0_kind(),
+        OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
+    )
+}
+
+fn is_lea(code: Code) -> bool {
+    matches!(code, Code::Lea_r16_m | Code::Lea_r32_m | Code::Lea_r64_m)
+}
+
+/// Where a constant lies in its instruction; size 0: there is none.
+#[derive(Clone, Copy)]
+struct Field {
+    offset: u64,
+    size: u8,
+}
+
+impl Field {
+    fn new(offset: usize, size: usize) -> Self {
+        // Both fit: an instruction has at most 15 bytes.
+        Field {
+            offset: offset as u64,
+            size: size as u8,
+        }
+    }
+
+    /// Its value, zero-extended.
+    fn unsigned(self, bytes: &[u8]) -> Option<u64> {
+        let start = self.offset as usize;
+        let field = bytes.get(start..start + usize::from(self.size))?;
+        let mut value = [0; 8];
+        value.get_mut(..field.len())?.copy_from_slice(field);
+        Some(u64::from_le_bytes(value))
+    }
+
+    /// Its value, sign-extended.
+    fn signed(self, bytes: &[u8]) -> Option<i64> {
+        let shift = 64u32.checked_sub(u32::from(self.size) * 8)?;
+        Some((self.unsigned(bytes)?.checked_shl(shift)? as i64) >> shift)
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

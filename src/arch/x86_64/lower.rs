@@ -1,0 +1,192 @@
+//! How an instruction that holds an address gets it from elsewhere: as many bytes, the same registers, no
+//! flag touched. What is not one of the forms here is refused.
+
+use super::super::{Delivery, Lowered, OperandForm};
+use super::decode::{disassemble, single};
+use crate::reloc::RelocKind;
+
+/// `nopl (%rax)`
+const NOP3: [u8; 3] = [0x0f, 0x1f, 0x00];
+
+/// A pc-relative field counts from the end of its instruction, and here that is the end of the field.
+const TO_FIELD_END: i64 = -4;
+
+/// See [`super::super::Arch::lower`].
+pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Lowered, String> {
+    let form = single(instruction)
+        .ok_or_else(|| refusal(instruction, "is not one whole instruction"))?
+        .operands
+        .into_iter()
+        .flatten()
+        .find(|operand| operand.field == field as u64)
+        .ok_or_else(|| refusal(instruction, "has no constant at the place in question"))?
+        .form;
+    match (form, instruction) {
+        (OperandForm::Address64, [rex @ (0x48 | 0x49), opcode @ 0xb8..=0xbf, ..]) => {
+            Ok(address(instruction, (rex & 1) << 3 | (opcode & 7), delivery))
+        }
+        (OperandForm::Load64, [0x48, 0xa1, ..]) => Ok(load(instruction, true, delivery)),
+        (OperandForm::Load64, [0xa1, ..]) => Ok(load(instruction, false, delivery)),
+        (OperandForm::Other64, _) => Err(refusal(
+            instruction,
+            "uses a 64-bit address in a way that there is no replacement for",
+        )),
+        (OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32, _) => Err(refusal(
+            instruction,
+            "holds an address in 32 bits, which has no replacement of the same length",
+        )),
+        (OperandForm::Address64 | OperandForm::Load64, _) => {
+            Err(refusal(instruction, "is encoded in a way that is not known"))
+        }
+    }
+}
+
+/// `movabs $imm64, %r`. Before, for `%rax` (`register` 0) and `%r9` (9):
+///
+/// ```text
+/// 48 b8 i0 i1 i2 i3 i4 i5 i6 i7    movabs $imm64,%rax
+/// 49 b9 i0 i1 i2 i3 i4 i5 i6 i7    movabs $imm64,%r9
+/// ```
+fn address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
+    let (opcode, kind) = match delivery {
+        // 48 8b 05 00 00 00 00    mov sym@GOTPCREL(%rip),%rax
+        // 0f 1f 00                nopl (%rax)
+        //
+        // 4c 8b 0d 00 00 00 00    mov sym@GOTPCREL(%rip),%r9
+        // 0f 1f 00                nopl (%rax)
+        Delivery::Got => (MOV, RelocKind::GotPc32RelaxRex),
+        // The same bytes: mov slot(%rip),%r
+        Delivery::Slot => (MOV, RelocKind::Pc32),
+        // 48 8d 05 00 00 00 00    lea sym(%rip),%rax
+        // 0f 1f 00                nopl (%rax)
+        Delivery::Direct => (LEA, RelocKind::Pc32),
+        // 48 b8 00 00 00 00 00 00 00 00    movabs $sym,%rax
+        Delivery::Absolute => return in_place(old, 2),
+    };
+    let mut bytes = rip_relative(true, opcode, register);
+    bytes.extend(NOP3);
+    Lowered {
+        bytes,
+        field: 3,
+        kind,
+        addend: TO_FIELD_END,
+    }
+}
+
+/// `movabs moffs64, %rax`, and the same to `%eax`. Before:
+///
+/// ```text
+/// 48 a1 i0 i1 i2 i3 i4 i5 i6 i7    movabs moffs64,%rax
+///    a1 i0 i1 i2 i3 i4 i5 i6 i7    movabs moffs64,%eax
+/// ```
+///
+/// The destination is also the only register free to hold the address.
+fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
+    let kind = match delivery {
+        Delivery::Got => RelocKind::GotPc32RelaxRex,
+        Delivery::Slot => RelocKind::Pc32,
+        Delivery::Direct => {
+            // 48 8b 05 00 00 00 00    mov sym(%rip),%rax
+            // 0f 1f 00                nopl (%rax)
+            //
+            // 8b 05 00 00 00 00       mov sym(%rip),%eax
+            // 0f 1f 00                nopl (%rax)
+            let mut bytes = rip_relative(wide, MOV, 0);
+            let field = bytes.len() as u64 - 4;
+            bytes.extend(NOP3);
+            return Lowered {
+                bytes,
+                field,
+                kind: RelocKind::Pc32,
+                addend: TO_FIELD_END,
+            };
+        }
+        // 48 a1 00 00 00 00 00 00 00 00    movabs sym,%rax
+        //    a1 00 00 00 00 00 00 00 00    movabs sym,%eax
+        Delivery::Absolute => return in_place(old, old.len().saturating_sub(8)),
+    };
+    // 48 8b 05 00 00 00 00    mov slot(%rip),%rax, or mov sym@GOTPCREL(%rip),%rax
+    // 48 8b 00                mov (%rax),%rax
+    //
+    // 48 8b 05 00 00 00 00    mov slot(%rip),%rax
+    //    8b 00                mov (%rax),%eax
+    //
+    // A linker that turns the first into lea sym(%rip),%rax leaves the second right.
+    let mut bytes = rip_relative(true, MOV, 0);
+    bytes.extend(if wide {
+        &[0x48, MOV, 0x00][..]
+    } else {
+        &[MOV, 0x00]
+    });
+    Lowered {
+        bytes,
+        field: 3,
+        kind,
+        addend: TO_FIELD_END,
+    }
+}
+
+/// See [`super::super::Arch::lower_address_to_load`].
+///
+/// ```text
+/// before   48 8d 05 d0 d1 d2 d3    lea sym(%rip),%rax
+/// after    48 8b 05 00 00 00 00    mov slot(%rip),%rax
+///
+/// before   4c 8d 0d d0 d1 d2 d3    lea sym(%rip),%r9
+/// after    4c 8b 0d 00 00 00 00    mov slot(%rip),%r9
+/// ```
+pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<Lowered, String> {
+    let reference = single(instruction)
+        .ok_or_else(|| refusal(instruction, "is not one whole instruction"))?
+        .reference;
+    let here = reference.is_some_and(|reference| reference.field == field as u64);
+    match instruction {
+        [rex @ (0x48 | 0x4c), LEA, modrm, _, _, _, _] if here && modrm & 0xc7 == 0x05 => Ok(Lowered {
+            bytes: vec![*rex, MOV, *modrm, 0, 0, 0, 0],
+            field: 3,
+            kind: RelocKind::Pc32,
+            addend: TO_FIELD_END,
+        }),
+        _ => Err(refusal(
+            instruction,
+            "does not compute a pc-relative 64-bit address at the place in question",
+        )),
+    }
+}
+
+/// `mov r/m, r`
+const MOV: u8 = 0x8b;
+/// `lea m, r`
+const LEA: u8 = 0x8d;
+
+/// `opcode` with the operands `0(%rip)` and `register`, 64 bits if `wide`.
+fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(10);
+    if wide {
+        // REX.W, and REX.R for %r8 to %r15
+        bytes.push(0x48 | (register & 8) >> 1);
+    }
+    // mod 00, r/m 101: disp32(%rip)
+    bytes.extend([opcode, (register & 7) << 3 | 0x05, 0, 0, 0, 0]);
+    bytes
+}
+
+/// The same instruction with an absolute 64-bit field at `field`.
+fn in_place(old: &[u8], field: usize) -> Lowered {
+    let mut bytes = old.to_vec();
+    bytes.iter_mut().skip(field).for_each(|byte| *byte = 0);
+    Lowered {
+        bytes,
+        field: field as u64,
+        kind: RelocKind::Abs64,
+        addend: 0,
+    }
+}
+
+fn refusal(instruction: &[u8], why: &str) -> String {
+    format!("`{}` {why}", disassemble(instruction, 0))
+}
+
+#[cfg(test)]
+#[path = "lower_tests.rs"]
+mod tests;
