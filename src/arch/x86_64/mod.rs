@@ -1,6 +1,8 @@
 //! AMD64 (System V psABI): which file answers which question about its instructions.
 
 mod decode;
+mod entry;
+mod interpreter;
 mod lower;
 
 use std::ops::Range;
@@ -28,22 +30,20 @@ impl Arch for X86_64 {
         lower::lower_address_to_load(instruction, field)
     }
 
-    #[allow(unused_variables)]
-    fn interpreter(&self, stack: usize, failure: Option<(SymbolRef, SymbolRef)>) -> Fragment {
-        unimplemented!()
+    // The operand stack is the machine's own: no depth has to be known.
+    fn interpreter(&self, _stack: usize, failure: Option<(SymbolRef, SymbolRef)>) -> Fragment {
+        interpreter::interpreter(failure)
     }
 
-    #[allow(unused_variables)]
     fn initializer(&self, program: Referent, interpreter: Referent, landing_pad: bool) -> Fragment {
-        unimplemented!()
+        entry::initializer(program, interpreter, landing_pad)
     }
 
-    #[allow(unused_variables)]
     fn stub(&self, slot: Referent, landing_pad: bool) -> Fragment {
-        unimplemented!()
+        entry::stub(slot, landing_pad)
     }
 
     fn common_information(&self) -> gimli::write::CommonInformationEntry {
-        unimplemented!()
+        interpreter::common_information()
     }
 }
