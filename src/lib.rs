@@ -5,11 +5,17 @@ pub mod edits;
 pub mod error;
 pub mod fill_program;
 pub mod format;
+pub mod frame_table;
+pub mod function_bounds;
+mod lsda;
 pub mod object_file;
+pub mod pointer_encoding;
 pub mod reloc;
 pub mod report;
 mod report_table;
 pub mod session_map;
+pub mod unwind_section;
+pub mod unwind_tables;
 
 pub use error::{Error, ErrorKind, Result};
 pub use object_file::ObjectFile;

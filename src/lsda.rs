@@ -1,0 +1,167 @@
+//! Where the table of types of a language-specific data area is (`.gcc_except_table`; Itanium C++ ABI "Exception
+//! Handling Tables", GCC's `unwind-dw2`/`eh_personality.cc`): read only as far as to know every entry of it.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use gimli::constants::DwEhPe;
+
+use crate::pointer_encoding::{self, Cursor, EncodingByte, Unreadable};
+
+/// The table of types: pointers, the first of which ends at `base` and the others precede it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TypeTable {
+    /// How its entries are spelt, all alike.
+    pub(crate) encoding: EncodingByte,
+    /// Their width in bytes.
+    pub(crate) width: u8,
+    /// Offset in the section of the first byte behind the table.
+    pub(crate) base: u64,
+    /// Offset in the section of the last entry that an action refers to; `base` if none does.
+    pub(crate) start: u64,
+    /// Offset in the section before which no entry can be: there are call sites and actions.
+    pub(crate) limit: u64,
+}
+
+impl TypeTable {
+    /// The table of the data area in `range` of a section; `None` if it says that it has none.
+    ///
+    /// # Errors
+    /// Whatever is not a language-specific data area, with its place.
+    pub(crate) fn read(data: &[u8], range: Range<u64>) -> Result<Option<Self>, Unreadable> {
+        let mut header = Cursor::new(data, range.start, range.end);
+        let start_encoding = DwEhPe(header.u8("the encoding of the landing pads' base")?);
+        if !start_encoding.is_absent() {
+            header.number(start_encoding, "the landing pads' base")?;
+        }
+        let offset = header.position();
+        let encoding = DwEhPe(header.u8("the encoding of types")?);
+        if encoding.is_absent() {
+            return Ok(None);
+        }
+        let Some(width) = pointer_encoding::width(encoding) else {
+            let message = format!(
+                "types have pointer encoding {:#x}, which is not supported",
+                encoding.0
+            );
+            return Err(Unreadable { offset, message });
+        };
+        let distance_at = header.position();
+        let distance = header.uleb128("the distance to the end of the table of types")?;
+        let base = header
+            .position()
+            .checked_add(distance)
+            .filter(|&base| base <= range.end);
+        let Some(base) = base else {
+            return Err(Unreadable {
+                offset: distance_at,
+                message: format!("the table of types ends {distance:#x} bytes on, outside of its data area"),
+            });
+        };
+        let site_encoding = DwEhPe(header.u8("the encoding of call sites")?);
+        let length = header.uleb128("the length of the call sites")?;
+        let sites = header.split(length, "the table of call sites")?;
+        let mut table = TypeTable {
+            encoding: EncodingByte { offset, encoding },
+            width,
+            base,
+            start: base,
+            limit: header.position(),
+        };
+        let mut actions = Actions {
+            data,
+            table: header.position(),
+            end: range.end,
+            seen: HashSet::new(),
+            seen_types: HashSet::new(),
+        };
+        let entries = actions.of_sites(sites, site_encoding, &mut table)?;
+        table.start = entries
+            .checked_mul(u64::from(width))
+            .and_then(|size| base.checked_sub(size))
+            .filter(|&start| start >= table.limit)
+            .ok_or_else(|| Unreadable {
+                offset,
+                message: format!(
+                    "an action refers to type {entries}, but its entry would be outside of the table"
+                ),
+            })?;
+        Ok(Some(table))
+    }
+
+    /// Whether an entry of the table can be at that offset.
+    pub(crate) fn may_hold(&self, offset: u64) -> bool {
+        (self.limit..self.base).contains(&offset)
+            && (self.base - offset).is_multiple_of(u64::from(self.width))
+    }
+}
+
+/// The lists of what to catch at each call site.
+struct Actions<'d> {
+    data: &'d [u8],
+    /// Where they begin.
+    table: u64,
+    /// Where the data area ends.
+    end: u64,
+    /// Offsets of actions read already: lists share their tails, and hostile ones run in circles.
+    seen: HashSet<u64>,
+    /// Likewise of types in exception specifications.
+    seen_types: HashSet<u64>,
+}
+
+impl Actions<'_> {
+    /// The greatest index of a type that any action refers to, counted from 1.
+    fn of_sites(
+        &mut self,
+        mut sites: Cursor<'_>,
+        encoding: DwEhPe,
+        table: &mut TypeTable,
+    ) -> Result<u64, Unreadable> {
+        let mut greatest = 0;
+        while !sites.is_empty() {
+            for what in ["the start of a call site", "its length", "its landing pad"] {
+                sites.number(encoding, what)?;
+            }
+            let action = sites.uleb128("the action of a call site")?;
+            let Some(action) = action.checked_sub(1) else {
+                continue;
+            };
+            greatest = greatest.max(self.of_list(self.table.saturating_add(action), table)?);
+        }
+        Ok(greatest)
+    }
+
+    fn of_list(&mut self, mut offset: u64, table: &mut TypeTable) -> Result<u64, Unreadable> {
+        let mut greatest = 0;
+        while self.seen.insert(offset) {
+            let mut record = Cursor::new(self.data, offset, self.end);
+            let filter = record.sleb128("the filter of an action")?;
+            let next_at = record.position();
+            let next = record.sleb128("the distance to the next action")?;
+            table.limit = table.limit.max(record.position());
+            greatest = greatest.max(match filter {
+                1.. => filter.unsigned_abs(),
+                0 => 0,
+                // A list of the types that a function may throw, behind the table, counted in bytes.
+                ..0 => self.of_specification(table.base.saturating_add(filter.unsigned_abs() - 1))?,
+            });
+            if next == 0 {
+                break;
+            }
+            offset = next_at.checked_add_signed(next).unwrap_or(u64::MAX);
+        }
+        Ok(greatest)
+    }
+
+    fn of_specification(&mut self, offset: u64) -> Result<u64, Unreadable> {
+        let mut greatest = 0;
+        let mut list = Cursor::new(self.data, offset, self.end);
+        while self.seen_types.insert(list.position()) {
+            match list.uleb128("a type in an exception specification")? {
+                0 => break,
+                index => greatest = greatest.max(index),
+            }
+        }
+        Ok(greatest)
+    }
+}
