@@ -31,19 +31,27 @@ struct Decoded {
 pub(crate) fn scan_code(
     object: &ObjectFile<'_>,
     section: &Section<'_>,
-    bounds: &FunctionBounds,
+    bounds: &FunctionBounds<'_>,
     map: &SessionMap,
     wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
 ) -> (Vec<Place>, Vec<(u64, Field)>) {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let scan = CodeScan { object, section, map, low };
+    let scan = CodeScan {
+        object,
+        section,
+        map,
+        low,
+    };
 
-    let looked_at: Vec<(&Region, Vec<u64>, Decoded)> = regions
+    let looked_at: Vec<(&Region<'_>, Vec<u64>, Decoded)> = regions
         .par_iter()
         .filter_map(|region| {
             let candidates = scan.candidates(region.range.clone());
-            let relocated = section.relocations_in(region.range.clone()).iter().any(|r| wanted(section, r));
+            let relocated = section
+                .relocations_in(region.range.clone())
+                .iter()
+                .any(|r| wanted(section, r));
             let needed = !candidates.is_empty() || relocated || low;
             needed.then(|| (region, candidates, scan.decode(region.range.clone())))
         })
@@ -66,24 +74,40 @@ pub(crate) fn scan_code(
             if let Some(reference) = instruction.reference
                 && section.is_relocated(reference.field, reference.width.into())
             {
-                fields.push((reference.field, field_of(instruction, None, Some(reference.usage))));
+                fields.push((
+                    reference.field,
+                    field_of(instruction, None, Some(reference.usage)),
+                ));
             }
         }
         let left = candidates.iter().filter(|c| !explained.contains(c));
-        unexplained.extend(left.map(|&offset| (offset, region.function.is_some() || regions.len() == 1, decoded.clean)));
+        unexplained.extend(left.map(|&offset| {
+            (
+                offset,
+                region.function.is_some() || regions.len() == 1,
+                decoded.clean,
+            )
+        }));
     }
     if !unexplained.is_empty() {
         let pools = scan.all_pools(regions, &looked_at);
         let known: BTreeSet<u64> = places.iter().map(|p: &Place| p.offset).collect();
         let left = unexplained.iter().filter(|(offset, ..)| !known.contains(offset));
-        places.extend(left.filter_map(|&(offset, in_code, clean)| scan.judge(offset, in_code && clean, &pools)));
+        places.extend(
+            left.filter_map(|&(offset, in_code, clean)| scan.judge(offset, in_code && clean, &pools)),
+        );
     }
     places.sort_by_key(|p| p.offset);
     (places, fields)
 }
 
 fn field_of(instruction: &Instruction, form: Option<OperandForm>, usage: Option<PcUse>) -> Field {
-    Field { start: instruction.offset, length: instruction.length, form, usage }
+    Field {
+        start: instruction.offset,
+        length: instruction.length,
+        form,
+        usage,
+    }
 }
 
 struct CodeScan<'a> {
@@ -98,7 +122,9 @@ impl CodeScan<'_> {
     /// Offsets at which eight bytes without a relocation read as a session address, aligned or not.
     fn candidates(&self, range: Range<u64>) -> Vec<u64> {
         let ranges = self.map.ranges();
-        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Vec::new() };
+        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
+            return Vec::new();
+        };
         let (lowest, span) = (first.start, last.end - first.start);
         // The last function's constant may end with the section, but not beyond it.
         let end = (range.end + 7).min(self.section.data.len() as u64);
@@ -122,7 +148,10 @@ impl CodeScan<'_> {
         let mut decoded = Decoded::default();
         for _ in 0..POOL_ROUNDS {
             let pools = std::mem::take(&mut decoded.pools);
-            decoded = Decoded { clean: true, ..Decoded::default() };
+            decoded = Decoded {
+                clean: true,
+                ..Decoded::default()
+            };
             for part in without(&range, &pools) {
                 arch.decode(self.section.data, part, &mut |instruction| {
                     decoded.clean &= instruction.valid;
@@ -153,7 +182,11 @@ impl CodeScan<'_> {
     }
 
     /// Everything that any instruction of the section reads as data: a function's pool need not lie in it.
-    fn all_pools(&self, regions: &[Region], looked_at: &[(&Region, Vec<u64>, Decoded)]) -> BTreeSet<(u64, u64)> {
+    fn all_pools(
+        &self,
+        regions: &[Region<'_>],
+        looked_at: &[(&Region<'_>, Vec<u64>, Decoded)],
+    ) -> BTreeSet<(u64, u64)> {
         let decoded: BTreeSet<u64> = looked_at.iter().map(|(r, ..)| r.range.start).collect();
         let rest: Vec<Decoded> = regions
             .par_iter()
@@ -167,15 +200,38 @@ impl CodeScan<'_> {
     /// The place that an operand without a relocation is, if it is one.
     fn operand_place(&self, instruction: &Instruction, operand: &Operand) -> Option<Place> {
         let place = |shape| {
-            let Operand { field: offset, width, value, .. } = *operand;
-            Some(Place { section: self.section.id, offset, width, value, shape })
+            let Operand {
+                field: offset,
+                width,
+                value,
+                ..
+            } = *operand;
+            Some(Place {
+                section: self.section.id,
+                offset,
+                width,
+                value,
+                shape,
+            })
         };
-        let Instruction { offset: start, length, .. } = *instruction;
-        let found = Shape::Instruction { start, length, form: operand.form };
+        let Instruction {
+            offset: start,
+            length,
+            ..
+        } = *instruction;
+        let found = Shape::Instruction {
+            start,
+            length,
+            form: operand.form,
+        };
         let doubtful = Shape::Doubtful { start, length };
         match operand.form {
             OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => {
-                if is_session_constant(self.map, operand.value) { place(found) } else { None }
+                if is_session_constant(self.map, operand.value) {
+                    place(found)
+                } else {
+                    None
+                }
             }
             _ if !self.low => None,
             OperandForm::Immediate32 if self.map.is_exact_address(operand.value) => place(found),
@@ -193,14 +249,27 @@ impl CodeScan<'_> {
         let data = self.section.data;
         let window = data.get(offset as usize..offset as usize + 8)?;
         let value = window.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
-        let place = |shape| Some(Place { section: self.section.id, offset, width: 8, value, shape });
-        let read = |&(start, end): &(u64, u64)| start <= offset && offset + 8 <= end && (offset - start) % 8 == 0;
+        let place = |shape| {
+            Some(Place {
+                section: self.section.id,
+                offset,
+                width: 8,
+                value,
+                shape,
+            })
+        };
+        let read =
+            |&(start, end): &(u64, u64)| start <= offset && offset + 8 <= end && (offset - start) % 8 == 0;
         if pools.iter().any(read) {
             return place(Shape::PoolWord);
         }
         if !clean_code {
             // No function's instructions: as in any other section, an aligned word is taken for an address.
-            return if offset % 8 == 0 { place(Shape::PoolWord) } else { self.disputed(offset, place) };
+            return if offset % 8 == 0 {
+                place(Shape::PoolWord)
+            } else {
+                self.disputed(offset, place)
+            };
         }
         self.disputed(offset, place)
     }
@@ -210,9 +279,16 @@ impl CodeScan<'_> {
         let end = offset + 8;
         let mut carries = false;
         for start in offset.saturating_sub(3)..offset {
-            self.object.machine.arch().decode(self.section.data, start..end, &mut |i| {
-                carries |= i.offset == start && i.operands.iter().flatten().any(|o| o.field == offset && o.width == 8);
-            });
+            self.object
+                .machine
+                .arch()
+                .decode(self.section.data, start..end, &mut |i| {
+                    carries |= i.offset == start
+                        && i.operands
+                            .iter()
+                            .flatten()
+                            .any(|o| o.field == offset && o.width == 8);
+                });
         }
         if carries { place(Shape::Ambiguous) } else { None }
     }

@@ -31,7 +31,7 @@ pub enum ErrorKind {
 }
 
 /// The result of everything here that can fail.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A place in a section, as messages write it: `.text+0x12`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Makes an object file that a compiler wrote inside a live process an ordinary one.
 
 pub mod arch;
+mod code_scan;
 pub mod edits;
 pub mod error;
 pub mod fill_program;
@@ -9,13 +10,26 @@ pub mod frame_table;
 pub mod function_bounds;
 mod lsda;
 pub mod object_file;
+mod plan;
 pub mod pointer_encoding;
+pub mod record;
 pub mod reloc;
 pub mod report;
 mod report_table;
+pub mod resolve;
+pub mod scan;
 pub mod session_map;
 pub mod unwind_section;
 pub mod unwind_tables;
+mod verify;
+
+use std::collections::HashSet;
+
+use frame_table::FrameTable;
+use object_file::{Relocation, Section};
+use plan::{Found, Plan};
+use record::Record;
+use verify::Verification;
 
 pub use error::{Error, ErrorKind, Result};
 pub use object_file::ObjectFile;
@@ -67,32 +81,128 @@ pub struct Fixed {
 ///
 /// # Errors
 /// Whatever cannot be made right; then there is no output.
-pub fn fix(
-    _object: &ObjectFile<'_>,
-    _map: &SessionMap,
-    _files: &dyn Files,
-    _options: &Options,
-) -> Result<Fixed> {
-    unimplemented!()
+pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options: &Options) -> Result<Fixed> {
+    let mut written = None;
+    let plan = analyse(object, map, files, options, &mut |plan, found| {
+        let Some(error) = refusal(plan) else {
+            if !plan.edits.is_empty() {
+                // From here on the bytes are fixed; they are read back before anyone sees them.
+                let output = object.format.write(object, &plan.edits)?;
+                Verification {
+                    input: object,
+                    map,
+                    files,
+                    options,
+                    record: found.record,
+                    resolved: found.resolved,
+                    plan,
+                    written: &output,
+                }
+                .run()?;
+                written = Some(output.bytes);
+            }
+            return Ok(());
+        };
+        Err(error)
+    })?;
+    let mut warnings = plan.warnings;
+    let kept = plan.report.places.iter().filter(|p| p.delivery == "kept").count();
+    if kept > 0 {
+        warnings.push(format!(
+            "{kept} session-specific constants were kept: the output works in that session only"
+        ));
+    }
+    Ok(Fixed {
+        output: written,
+        report: plan.report,
+        warnings,
+    })
 }
 
 /// Finds what [`fix`] would change, and changes nothing.
 ///
 /// # Errors
-/// A malformed object or image.
+/// A malformed object or image, and a session map that cannot be applied to the object.
 pub fn check(
-    _object: &ObjectFile<'_>,
-    _map: &SessionMap,
-    _files: &dyn Files,
-    _options: &Options,
+    object: &ObjectFile<'_>,
+    map: &SessionMap,
+    files: &dyn Files,
+    options: &Options,
 ) -> Result<Report> {
-    unimplemented!()
+    analyse(object, map, files, options, &mut |_, _| Ok(())).map(|plan| plan.report)
+}
+
+/// The stages up to the plan, then `finish`.
+fn analyse(
+    object: &ObjectFile<'_>,
+    map: &SessionMap,
+    files: &dyn Files,
+    options: &Options,
+    finish: &mut dyn FnMut(&Plan, &Found<'_>) -> Result<()>,
+) -> Result<Plan> {
+    refuse_unsupported(object, map)?;
+    // What earlier runs did is not done again.
+    let record = Record::read(object)?;
+    let frames = FrameTable::read(object)?;
+    // Which relocated fields of code need their instruction is known before decoding.
+    let imports: HashSet<&str> = map.imports.iter().map(|i| i.symbol.as_str()).collect();
+    let wanted = |section: &Section<'_>, relocation: &Relocation| {
+        let absolute = relocation.kind.is_absolute()
+            && (options.relocation_model == RelocationModel::Pic || relocation.symbol.0 == 0);
+        absolute && section.alloc || imports.contains(object.symbol(relocation.symbol).name)
+    };
+    // Places are fixed from here on, then what they mean, then what is done about each.
+    let scan = scan::scan(object, map, &record, &frames, &wanted)?;
+    let resolved = resolve::resolve(&scan, map, files)?;
+    let found = Found {
+        object,
+        map,
+        files,
+        options,
+        record: &record,
+        frames: &frames,
+        scan: &scan,
+        resolved: &resolved,
+    };
+    let plan = plan::plan(found)?;
+    finish(&plan, &found)?;
+    Ok(plan)
+}
+
+/// Why a plan must not be carried out.
+fn refusal(plan: &Plan) -> Option<Error> {
+    let problems = plan.problems.clone();
+    let unresolved = plan.report.places.iter().any(|p| p.target.is_none());
+    let kind = if unresolved {
+        ErrorKind::Unresolved
+    } else {
+        ErrorKind::Refused
+    };
+    (!problems.is_empty()).then(|| Error::all(kind, problems).with_report(plan.report.clone()))
+}
+
+/// What a session map can say and this version cannot do.
+fn refuse_unsupported(object: &ObjectFile<'_>, map: &SessionMap) -> Result<()> {
+    let shared = map.values.iter().any(|v| v.shared);
+    let keys = [
+        ("ready", !map.ready.is_empty()),
+        ("before", !map.before.is_empty()),
+        ("after", !map.after.is_empty()),
+        ("shared", shared),
+    ];
+    match keys.iter().find(|(_, used)| *used) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let message = format!("the session map's `{key}` is not yet supported by this version");
+            Err(Error::new(ErrorKind::NotSupported, object.name, message))
+        }
+    }
 }
 
 /// Whether an object cannot be rewritten without a session map: everything but one whose record says that an
 /// earlier run has done all there is.
-pub fn needs_map(_object: &ObjectFile<'_>) -> bool {
-    true
+pub fn needs_map(object: &ObjectFile<'_>) -> bool {
+    !Record::read(object).is_ok_and(|record| record.is_complete(object))
 }
 
 /// The name of the section in which an object can carry its session map.

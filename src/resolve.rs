@@ -19,7 +19,7 @@ pub struct Resolved {
 ///
 /// # Errors
 /// A file that the session map names and that is needed, but is missing, malformed or another one.
-pub fn resolve(scan: &Scan, map: &SessionMap, files: &dyn Files) -> Result<Vec<Resolved>> {
+pub fn resolve(scan: &Scan<'_>, map: &SessionMap, files: &dyn Files) -> Result<Vec<Resolved>> {
     let mut known: HashMap<u64, Meaning> = HashMap::new();
     let mut resolved = Vec::with_capacity(scan.places.len());
     for place in &scan.places {
@@ -31,7 +31,10 @@ pub fn resolve(scan: &Scan, map: &SessionMap, files: &dyn Files) -> Result<Vec<R
                 meaning
             }
         };
-        resolved.push(Resolved { place: *place, meaning });
+        resolved.push(Resolved {
+            place: *place,
+            meaning,
+        });
     }
     Ok(resolved)
 }

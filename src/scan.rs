@@ -76,18 +76,18 @@ pub struct Field {
 
 /// What [`scan`] found.
 #[derive(Debug, Default)]
-pub struct Scan {
+pub struct Scan<'d> {
     /// By section and offset; absolute symbols at the end, by index.
     pub places: Vec<Place>,
     /// The instructions around the relocated fields that were asked for; what is missing is not part of one.
     pub fields: BTreeMap<(SectionId, u64), Field>,
     /// Function bounds of every code section, for messages.
-    pub bounds: BTreeMap<SectionId, FunctionBounds>,
+    pub bounds: BTreeMap<SectionId, FunctionBounds<'d>>,
 }
 
-impl Scan {
+impl<'d> Scan<'d> {
     /// The function around a place.
-    pub fn function(&self, section: SectionId, offset: u64) -> Option<&str> {
+    pub fn function(&self, section: SectionId, offset: u64) -> Option<&'d str> {
         self.bounds.get(&section)?.name_at(offset)
     }
 }
@@ -96,15 +96,19 @@ impl Scan {
 ///
 /// # Errors
 /// An object whose own tables contradict each other.
-pub fn scan(
-    object: &ObjectFile<'_>,
+pub fn scan<'d>(
+    object: &ObjectFile<'d>,
     map: &SessionMap,
     record: &Record,
-    frames: &FrameTable,
+    frames: &FrameTable<'_>,
     wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
-) -> Result<Scan> {
-    let sections: Vec<&Section<'_>> = object.sections.iter().filter(|s| holds_program_bytes(s)).collect();
-    let bounds: BTreeMap<SectionId, FunctionBounds> = sections
+) -> Result<Scan<'d>> {
+    let sections: Vec<&Section<'_>> = object
+        .sections
+        .iter()
+        .filter(|s| holds_program_bytes(s))
+        .collect();
+    let bounds: BTreeMap<SectionId, FunctionBounds<'d>> = sections
         .iter()
         .filter(|s| s.exec)
         .map(|s| (s.id, FunctionBounds::of(object, s.id, frames)))
@@ -118,13 +122,20 @@ pub fn scan(
         })
         .collect();
 
-    let mut scan = Scan { bounds, ..Scan::default() };
+    let mut scan = Scan {
+        bounds,
+        ..Scan::default()
+    };
     for (section, (mut places, fields)) in sections.iter().zip(found) {
         places.extend(addends(object, section, map));
         places.retain(|p| !record.covers(section.id, p.offset));
         places.sort_by_key(|p| p.offset);
         scan.places.extend(places);
-        scan.fields.extend(fields.into_iter().map(|(offset, field)| ((section.id, offset), field)));
+        scan.fields.extend(
+            fields
+                .into_iter()
+                .map(|(offset, field)| ((section.id, offset), field)),
+        );
     }
     scan.places.extend(absolute_symbols(object, map));
     Ok(scan)
@@ -144,13 +155,15 @@ fn data_words(section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
         .filter_map(|(i, bytes)| {
             let value = bytes.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
             let offset = i as u64 * 8;
-            (value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8)).then_some(Place {
-                section: section.id,
-                offset,
-                width: 8,
-                value,
-                shape: Shape::DataWord,
-            })
+            (value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8)).then_some(
+                Place {
+                    section: section.id,
+                    offset,
+                    width: 8,
+                    value,
+                    shape: Shape::DataWord,
+                },
+            )
         })
         .collect()
 }
@@ -165,7 +178,9 @@ fn addends(object: &ObjectFile<'_>, section: &Section<'_>, map: &SessionMap) -> 
             SymbolPlace::Absolute => symbol.value,
             SymbolPlace::Undefined | SymbolPlace::Common | SymbolPlace::Section(_) => continue,
         };
-        let Some(width) = relocation.kind.width() else { continue };
+        let Some(width) = relocation.kind.width() else {
+            continue;
+        };
         let value = base.wrapping_add(relocation.addend as u64);
         // A pc-relative field counts from its own start, the instruction's target from the next instruction:
         // up to a displacement and an immediate further on.

@@ -28,14 +28,24 @@ impl Planner<'_> {
             }
             Expression::Value(id) => self.value(*id),
             Expression::Address(address) => self.address(*address),
-            Expression::Int(number) | Expression::Float64(number) => {
-                Ok(Source::Computed(self.graph.add(Node::Int(*number), || number.to_string()), 0))
-            }
-            Expression::Load { address, offset, nullable } => {
+            Expression::Int(number) | Expression::Float64(number) => Ok(Source::Computed(
+                self.graph.add(Node::Int(*number), || number.to_string()),
+                0,
+            )),
+            Expression::Load {
+                address,
+                offset,
+                nullable,
+            } => {
                 let address = self.node(address)?;
                 self.computed(Node::Load(address, *offset, *nullable), expression)
             }
-            Expression::Call { function, arguments, returns, nullable } => {
+            Expression::Call {
+                function,
+                arguments,
+                returns,
+                nullable,
+            } => {
                 let function = self.node(function)?;
                 let mut floats = 0;
                 let mut nodes = Vec::new();
@@ -45,7 +55,10 @@ impl Planner<'_> {
                     }
                     nodes.push(self.node(argument)?);
                 }
-                self.computed(Node::Call(function, nodes, floats, *returns, *nullable), expression)
+                self.computed(
+                    Node::Call(function, nodes, floats, *returns, *nullable),
+                    expression,
+                )
             }
             Expression::Shr(base, bits) => {
                 let base = self.node(base)?;
@@ -68,7 +81,10 @@ impl Planner<'_> {
 
     fn computed(&mut self, node: Node, expression: &Expression) -> Result<Source> {
         let values = &self.found.map.values;
-        Ok(Source::Computed(self.graph.add(node, || expression.text(values)), 0))
+        Ok(Source::Computed(
+            self.graph.add(node, || expression.text(values)),
+            0,
+        ))
     }
 
     fn node(&mut self, expression: &Expression) -> Result<NodeId> {
@@ -80,11 +96,13 @@ impl Planner<'_> {
     pub(super) fn node_of(&mut self, source: Source, expression: &Expression) -> NodeId {
         let values = &self.found.map.values;
         match source {
-            Source::Address(symbol, addend) => {
-                self.graph.add(Node::Address(symbol, addend), || expression.text(values))
-            }
+            Source::Address(symbol, addend) => self
+                .graph
+                .add(Node::Address(symbol, addend), || expression.text(values)),
             Source::Computed(node, 0) => node,
-            Source::Computed(node, offset) => self.graph.add(Node::Add(node, offset), || expression.text(values)),
+            Source::Computed(node, offset) => self
+                .graph
+                .add(Node::Add(node, offset), || expression.text(values)),
         }
     }
 
@@ -100,10 +118,16 @@ impl Planner<'_> {
         let value = &map.values[id.0 as usize];
         let error = |message| Error::new(ErrorKind::SessionMap, self.object().name, message);
         if self.reading.contains(&id) {
-            return Err(error(format!("the value `{}` needs itself through an address", value.name)));
+            return Err(error(format!(
+                "the value `{}` needs itself through an address",
+                value.name
+            )));
         }
         if self.reading.len() >= VALUE_DEPTH {
-            return Err(error(format!("the value `{}` needs others more than {VALUE_DEPTH} deep", value.name)));
+            return Err(error(format!(
+                "the value `{}` needs others more than {VALUE_DEPTH} deep",
+                value.name
+            )));
         }
         self.reading.push(id);
         let source = self.source(&value.init);
@@ -135,7 +159,9 @@ impl Planner<'_> {
         let strings = self.sections.get(&(STRINGS.0, None)).copied();
         match source {
             // The linker merges strings and finds one by its first byte: only a symbol there bears an offset.
-            Source::Address(SymbolRef::NewSection(section), start) if bytes != 0 && Some(section) == strings => {
+            Source::Address(SymbolRef::NewSection(section), start)
+                if bytes != 0 && Some(section) == strings =>
+            {
                 let local = self.add_local(String::new(), Home::New(section), start as u64, 0, false);
                 Source::Address(SymbolRef::Local(local), bytes)
             }
@@ -162,7 +188,9 @@ impl Planner<'_> {
         for (offset, word) in &bytes.words {
             words.push((*offset, self.source(word)?));
         }
-        let computed = words.iter().any(|(_, source)| matches!(source, Source::Computed(..)));
+        let computed = words
+            .iter()
+            .any(|(_, source)| matches!(source, Source::Computed(..)));
         let role = match (bytes.writable || computed, words.is_empty()) {
             (true, _) => DATA,
             (false, true) => BYTES,
@@ -180,7 +208,15 @@ impl Planner<'_> {
             let at = start + offset;
             match source {
                 Source::Address(symbol, addend) => {
-                    self.relocate_new(section, NewRelocation { offset: at, kind: RelocKind::Abs64, symbol, addend });
+                    self.relocate_new(
+                        section,
+                        NewRelocation {
+                            offset: at,
+                            kind: RelocKind::Abs64,
+                            symbol,
+                            addend,
+                        },
+                    );
                 }
                 Source::Computed(node, plus) => self.stores.push(Store {
                     destination: Destination::Near(SymbolRef::NewSection(section), at as i64),
@@ -201,7 +237,11 @@ impl Planner<'_> {
             self.edits.section_edits.entry(section.id).or_default().null = true;
             for symbol in object.symbols.iter() {
                 if symbol.place == crate::object_file::SymbolPlace::Section(section.id) {
-                    self.edits.symbol_edits.entry(symbol.id).or_default().drop_definition = true;
+                    self.edits
+                        .symbol_edits
+                        .entry(symbol.id)
+                        .or_default()
+                        .drop_definition = true;
                 }
             }
         }
@@ -210,9 +250,16 @@ impl Planner<'_> {
     /// Zeroes bytes of the input.
     pub(super) fn zero(&mut self, section: crate::object_file::SectionId, offset: u64, width: usize) {
         let data = self.object().section(section).data;
-        let Some(old) = data.get(offset as usize..offset as usize + width) else { return };
+        let Some(old) = data.get(offset as usize..offset as usize + width) else {
+            return;
+        };
         if old.iter().any(|&b| b != 0) {
-            self.edits.bytes.push(BytesEdit { section, offset, old: old.to_vec(), new: vec![0; width] });
+            self.edits.bytes.push(BytesEdit {
+                section,
+                offset,
+                old: old.to_vec(),
+                new: vec![0; width],
+            });
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::places::DataField;
 use super::slots::DATA;
 use super::symbols::Named;
-use super::{Destination, Planner, Source, Store};
+use super::{Destination, How, Planner, Source, Store};
 use crate::edits::{Home, NewLocalId, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{SectionId, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};
@@ -72,10 +72,15 @@ impl Planner<'_> {
         if symbol.kind == SymbolType::ThreadLocal {
             return error(format!("`{}` is thread-local", global.symbol));
         }
-        let Some(end) = global.offset.checked_add(8) else { return error("the offset is too large".to_owned()) };
+        let Some(end) = global.offset.checked_add(8) else {
+            return error("the offset is too large".to_owned());
+        };
         if symbol.size != 0 && end > symbol.size {
             let Symbol { name, size, .. } = symbol;
-            return error(format!("`{name}` is {size} bytes large: there is no word at offset {}", global.offset));
+            return error(format!(
+                "`{name}` is {size} bytes large: there is no word at offset {}",
+                global.offset
+            ));
         }
         Ok(match symbol.place {
             SymbolPlace::Undefined => Storage::Undefined(id, global.offset),
@@ -83,7 +88,10 @@ impl Planner<'_> {
             SymbolPlace::Absolute => return error(format!("`{}` is an absolute symbol", symbol.name)),
             SymbolPlace::Section(section) => {
                 let at = symbol.value.checked_add(global.offset);
-                let fits = |at: &u64| at.checked_add(8).is_some_and(|end| end <= self.object().section(section).size);
+                let fits = |at: &u64| {
+                    at.checked_add(8)
+                        .is_some_and(|end| end <= self.object().section(section).size)
+                };
                 match at.filter(fits) {
                     Some(at) => Storage::Section(section, at),
                     None => return error(format!("`{}` ends before its section does", symbol.name)),
@@ -110,7 +118,9 @@ impl Planner<'_> {
         for (id, size) in sizes {
             let name = self.object().symbol(id).name.to_owned();
             if size > LARGEST_VARIABLE {
-                let message = format!("the session map fills `{name}` at an offset of more than {LARGEST_VARIABLE} bytes");
+                let message = format!(
+                    "the session map fills `{name}` at an offset of more than {LARGEST_VARIABLE} bytes"
+                );
                 return Err(Error::new(ErrorKind::SessionMap, self.object().name, message));
             }
             let (section, at) = self.append(DATA, None, 8, &vec![0; size as usize]);
@@ -130,7 +140,9 @@ impl Planner<'_> {
         let record = self.found.record;
         let present = match storage {
             Storage::Section(section, at) => record.has_global(section, at),
-            Storage::Common(id, offset) | Storage::Undefined(id, offset) => record.has_global_symbol(id, offset),
+            Storage::Common(id, offset) | Storage::Undefined(id, offset) => {
+                record.has_global_symbol(id, offset)
+            }
         };
         if present {
             return Ok("present");
@@ -156,17 +168,28 @@ impl Planner<'_> {
                 let Some(&(_, local)) = variables.iter().find(|(symbol, _)| *symbol == id) else {
                     return Ok("present");
                 };
-                let home = &self.edits.locals[local.0 as usize];
-                let (section, at) = (self.section(DATA, None), home.value + offset);
+                let at = self.edits.locals[local.0 as usize].value + offset;
+                let section = self.section(DATA, None);
                 match source {
                     Source::Address(symbol, addend) => {
-                        let relocation = NewRelocation { offset: at, kind: RelocKind::Abs64, symbol, addend };
+                        let relocation = NewRelocation {
+                            offset: at,
+                            kind: RelocKind::Abs64,
+                            symbol,
+                            addend,
+                        };
                         self.relocate_new(section, relocation);
                         Ok("relocation")
                     }
                     Source::Computed(node, plus) => {
                         let destination = Destination::Near(SymbolRef::Local(local), offset as i64);
-                        self.stores.push(Store { destination, node, offset: plus, group: None, what });
+                        self.stores.push(Store {
+                            destination,
+                            node,
+                            offset: plus,
+                            group: None,
+                            what,
+                        });
                         Ok("init")
                     }
                 }
@@ -204,12 +227,18 @@ impl Planner<'_> {
         let word = home.data.get(at as usize..at as usize + 8).unwrap_or_default();
         let word = word.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
         if word != 0 && !is_session_constant(self.found.map, word) {
-            return refuse(&format!("holds {word:#x} already, which is no address of the session"));
+            return refuse(&format!(
+                "holds {word:#x} already, which is no address of the session"
+            ));
         }
         self.global_words.insert((section, at));
-        let field = DataField { section, offset: at, entry: None };
+        let field = DataField {
+            section,
+            offset: at,
+            entry: None,
+        };
         match self.plan_data(&field, source, &what) {
-            Ok("init") => Ok("init"),
+            Ok(How::Init) => Ok("init"),
             Ok(_) => Ok("relocation"),
             Err(message) => Err(self.object().error_at(section, at, message)),
         }
@@ -223,7 +252,10 @@ impl Planner<'_> {
             return Err("is thread-local: an initializer runs in one thread".to_owned());
         }
         if before_constructors.iter().any(|name| home.name.starts_with(name)) {
-            return Err(format!("is in {}, which is read-only before the initializer runs", home.name));
+            return Err(format!(
+                "is in {}, which is read-only before the initializer runs",
+                home.name
+            ));
         }
         Ok(())
     }

@@ -37,10 +37,17 @@ impl Node {
     pub(crate) fn operands(&self) -> Vec<NodeId> {
         match self {
             Node::Address(..) | Node::Int(_) => Vec::new(),
-            Node::Load(n, ..) | Node::Add(n, _) | Node::Shr(n, _) | Node::Shl(n, _) | Node::Neg(n) | Node::Not(n) => {
+            Node::Load(n, ..)
+            | Node::Add(n, _)
+            | Node::Shr(n, _)
+            | Node::Shl(n, _)
+            | Node::Neg(n)
+            | Node::Not(n) => {
                 vec![*n]
             }
-            Node::Call(function, arguments, ..) => std::iter::once(*function).chain(arguments.iter().copied()).collect(),
+            Node::Call(function, arguments, ..) => std::iter::once(*function)
+                .chain(arguments.iter().copied())
+                .collect(),
         }
     }
 

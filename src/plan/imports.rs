@@ -1,13 +1,15 @@
 //! Undefined symbols that the session bound itself: every reference goes through a slot, a direct call through a
 //! stub that jumps through the slot. Other objects of the link keep the symbol's ordinary meaning.
 
+use std::collections::HashSet;
+
 use super::places::{CodeField, DataField};
 use super::symbols::Named;
 use super::{Planner, Source};
 use crate::arch::PcUse;
 use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object_file::{Relocation, Section, SymbolPlace};
+use crate::object_file::{Relocation, Section, SymbolId, SymbolPlace};
 use crate::reloc::RelocKind;
 use crate::report::{ImportReport, RenamedReport};
 use crate::session_map::Expression;
@@ -19,6 +21,10 @@ impl Planner<'_> {
     /// An import that the object defines, or whose expression cannot be read.
     pub(super) fn plan_imports(&mut self) -> Result<()> {
         let map = self.found.map;
+        if map.imports.is_empty() {
+            return Ok(());
+        }
+        let referenced = self.referenced_symbols();
         for import in &map.imports {
             let Some(&Named::Global(id)) = self.by_name.get(&import.symbol) else {
                 // A map can serve many objects: what this one does not refer to needs nothing.
@@ -34,7 +40,10 @@ impl Planner<'_> {
                     if *name == import.symbol {
                         continue;
                     }
-                    self.report.renamed.push(RenamedReport { name: import.symbol.clone(), becomes: name.clone() });
+                    self.report.renamed.push(RenamedReport {
+                        name: import.symbol.clone(),
+                        becomes: name.clone(),
+                    });
                     if self.by_name.contains_key(name) || self.undefined.contains_key(name) {
                         let other = self.symbol_named(name)?;
                         self.replaced.insert(id, other);
@@ -47,7 +56,7 @@ impl Planner<'_> {
                 expression => {
                     let source = self.source(expression)?;
                     self.imports.insert(id, source);
-                    if self.is_referenced(id) {
+                    if referenced.contains(&id) {
                         // Filled in the order of names, whatever reference comes first.
                         self.slot(source, &import.symbol);
                     }
@@ -57,11 +66,14 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn is_referenced(&self, id: crate::object_file::SymbolId) -> bool {
+    /// Symbols that relocations of this run refer to.
+    fn referenced_symbols(&self) -> HashSet<SymbolId> {
         let sections = self.object().sections.iter().filter(|s| s.alloc);
-        sections.flat_map(|s| s.relocations.iter().map(move |r| (s, r))).any(|(section, relocation)| {
-            relocation.symbol == id && !self.found.record.covers(section.id, relocation.offset)
-        })
+        let relocations = sections.flat_map(|s| s.relocations.iter().map(move |r| (s.id, r)));
+        relocations
+            .filter(|(section, relocation)| !self.found.record.covers(*section, relocation.offset))
+            .map(|(_, relocation)| relocation.symbol)
+            .collect()
     }
 
     /// Redirects one reference to an import.
@@ -86,16 +98,19 @@ impl Planner<'_> {
                             entry: Some(relocation.entry),
                         };
                         // In the static model, too: the address is not known before the initializer has run.
-                        self.plan_code(&field, source, true, &name)?
+                        self.plan_code(&field, source, true, &name)?.name()
                     }
                     _ => return Err(not_an_operand(&name)),
                 }
             }
             RelocKind::Abs64 => {
                 let source = self.offset_by(source, relocation.addend);
-                let field =
-                    DataField { section: section.id, offset: relocation.offset, entry: Some(relocation.entry) };
-                self.plan_data(&field, source, &name)?
+                let field = DataField {
+                    section: section.id,
+                    offset: relocation.offset,
+                    entry: Some(relocation.entry),
+                };
+                self.plan_data(&field, source, &name)?.name()
             }
             // Reading the table entry is reading the slot, whatever the instruction.
             RelocKind::GotPc32 | RelocKind::GotPc32Relax | RelocKind::GotPc32RelaxRex => {
@@ -108,7 +123,9 @@ impl Planner<'_> {
                 self.point_at(section, relocation, RelocKind::GotOff64, stub, relocation.addend);
                 "stub"
             }
-            RelocKind::Plt32 | RelocKind::Pc32 => self.redirect_relative(section, relocation, source, &name)?,
+            RelocKind::Plt32 | RelocKind::Pc32 => {
+                self.redirect_relative(section, relocation, source, &name)?
+            }
             RelocKind::Abs32
             | RelocKind::Abs32Signed
             | RelocKind::Abs16
@@ -162,8 +179,14 @@ impl Planner<'_> {
         symbol: SymbolRef,
         addend: i64,
     ) {
-        let changed = NewRelocation { offset: relocation.offset, kind, symbol, addend };
-        self.edits.relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
+        let changed = NewRelocation {
+            offset: relocation.offset,
+            kind,
+            symbol,
+            addend,
+        };
+        self.edits
+            .relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
     }
 
     /// A pc-relative reference: a call or jump goes to the stub, the computation of the address becomes a load.
@@ -174,7 +197,13 @@ impl Planner<'_> {
         source: Source,
         name: &str,
     ) -> Result<&'static str, String> {
-        let Some(field) = self.found.scan.fields.get(&(section.id, relocation.offset)).copied() else {
+        let Some(field) = self
+            .found
+            .scan
+            .fields
+            .get(&(section.id, relocation.offset))
+            .copied()
+        else {
             return Err(not_an_operand(name));
         };
         // The field counts from its own start, the instruction from its end.

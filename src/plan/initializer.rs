@@ -62,7 +62,10 @@ impl Planner<'_> {
             }
         }
         for node in order {
-            if uses[&node] > 1 && !self.graph.node(node).is_trivial() && !self.filled_slots.contains_key(&(node, 0)) {
+            if uses[&node] > 1
+                && !self.graph.node(node).is_trivial()
+                && !self.filled_slots.contains_key(&(node, 0))
+            {
                 let slot = self.new_filled_slot("relocfix.slot");
                 self.filled_slots.insert((node, 0), slot);
             }
@@ -92,7 +95,9 @@ impl Planner<'_> {
     /// A store into a group's section: the value is in a slot already.
     fn plan_group_store(&mut self, program: &mut Program, store: &Store) {
         let slot = self.slot(Source::Computed(store.node, store.offset), &store.what);
-        program.operations.push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
+        program
+            .operations
+            .push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
         program.operations.push(store_to(store.destination));
     }
 
@@ -102,7 +107,9 @@ impl Planner<'_> {
         if let Some(slot) = slot
             && program.stored.contains(&id)
         {
-            program.operations.push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
+            program
+                .operations
+                .push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
             return;
         }
         let node = self.graph.node(id).clone();
@@ -128,7 +135,11 @@ impl Planner<'_> {
                     self.push(program, argument, what);
                 }
                 let arguments = arguments.len() as u8;
-                program.operations.push(FillOp::Call { arguments, floats, returns });
+                program.operations.push(FillOp::Call {
+                    arguments,
+                    floats,
+                    returns,
+                });
                 self.report.summary.calls += 1;
                 checked = !nullable && returns == Returns::Pointer;
             }
@@ -158,7 +169,9 @@ impl Planner<'_> {
             program.operations.push(FillOp::Check(message));
         }
         if let Some(slot) = slot {
-            program.operations.push(FillOp::StoreKeep((SymbolRef::Local(slot), 0)));
+            program
+                .operations
+                .push(FillOp::StoreKeep((SymbolRef::Local(slot), 0)));
             program.stored.insert(id);
         }
     }
@@ -166,7 +179,10 @@ impl Planner<'_> {
     /// What the program says when a node is null: its length, then the line.
     fn message(&mut self, id: NodeId, what: &str) -> Referent {
         let text = self.graph.text(id);
-        let line = format!("relocfix: error: {}: cannot fill {what}: {text} is null\n", self.object_text());
+        let line = format!(
+            "relocfix: error: {}: cannot fill {what}: {text} is null\n",
+            self.object_text()
+        );
         let mut data = (line.len() as u32).to_le_bytes().to_vec();
         data.extend_from_slice(line.as_bytes());
         let (section, offset) = self.append(MESSAGES, None, 4, &data);
@@ -176,7 +192,9 @@ impl Planner<'_> {
     /// What the object is called at run time, when nobody knows its file any more.
     fn object_text(&self) -> &str {
         let symbols = &self.object().symbols;
-        let file = symbols.iter().find(|s| s.kind == SymbolType::File && !s.name.is_empty());
+        let file = symbols
+            .iter()
+            .find(|s| s.kind == SymbolType::File && !s.name.is_empty());
         let function = symbols
             .iter()
             .find(|s| s.kind == SymbolType::Function && matches!(s.place, SymbolPlace::Section(_)));
@@ -206,12 +224,23 @@ impl Planner<'_> {
         let fragment = arch.interpreter(stack, failure);
         let interpreter = self.add_code(&fragment, None, "relocfix.interpreter".to_owned());
         for (group, program) in entries {
-            let fragment =
-                arch.initializer(program, (SymbolRef::Local(interpreter), 0), self.object().landing_pads);
+            let fragment = arch.initializer(
+                program,
+                (SymbolRef::Local(interpreter), 0),
+                self.object().landing_pads,
+            );
             let entry = self.add_code(&fragment, group, "relocfix.initializer".to_owned());
             let (section, offset) = self.append(INIT_ARRAY, group, 8, &[0; 8]);
             let symbol = SymbolRef::Local(entry);
-            self.relocate_new(section, NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend: 0 });
+            self.relocate_new(
+                section,
+                NewRelocation {
+                    offset,
+                    kind: RelocKind::Abs64,
+                    symbol,
+                    addend: 0,
+                },
+            );
         }
     }
 
@@ -224,10 +253,21 @@ impl Planner<'_> {
     }
 
     /// Adds code of ours as a local function.
-    pub(super) fn add_code(&mut self, fragment: &Fragment, group: Option<GroupId>, name: String) -> NewLocalId {
+    pub(super) fn add_code(
+        &mut self,
+        fragment: &Fragment,
+        group: Option<GroupId>,
+        name: String,
+    ) -> NewLocalId {
         let (section, offset) = self.append(CODE, group, 16, &fragment.code);
         for relocation in &fragment.relocations {
-            self.relocate_new(section, NewRelocation { offset: offset + relocation.offset, ..*relocation });
+            self.relocate_new(
+                section,
+                NewRelocation {
+                    offset: offset + relocation.offset,
+                    ..*relocation
+                },
+            );
         }
         let length = fragment.code.len() as u64;
         self.code_frames.entry(group).or_default().push(CodeFrame {

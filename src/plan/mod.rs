@@ -55,8 +55,8 @@ pub(crate) struct Found<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) options: &'a Options,
     pub(crate) record: &'a Record,
-    pub(crate) frames: &'a FrameTable,
-    pub(crate) scan: &'a Scan,
+    pub(crate) frames: &'a FrameTable<'a>,
+    pub(crate) scan: &'a Scan<'a>,
     pub(crate) resolved: &'a [Resolved],
 }
 
@@ -68,6 +68,65 @@ pub(crate) struct Plan {
     pub(crate) report: Report,
     /// What cannot be done, by place; then `edits` must not be applied.
     pub(crate) problems: Vec<Problem>,
+    /// Things to tell the user that are not errors.
+    pub(crate) warnings: Vec<String>,
+    /// What every field shall yield, for verification.
+    pub(crate) decisions: Vec<Decision>,
+    /// What every value of the session map became.
+    pub(crate) values: HashMap<ValueId, Source>,
+    /// What the initializer stores, by slot of ours and by place in the input.
+    pub(crate) filled: Filled,
+}
+
+/// What the initializer stores.
+#[derive(Debug, Default)]
+pub(crate) struct Filled {
+    /// In slots of ours.
+    pub(crate) slots: HashMap<NewLocalId, Source>,
+    /// In sections of the input.
+    pub(crate) words: HashMap<(SectionId, u64), Source>,
+}
+
+/// How a field gets what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// From the symbol's entry in the global offset table.
+    Got,
+    /// From a slot.
+    Slot,
+    /// Pc-relative.
+    Relative,
+    /// By an absolute relocation in place.
+    Direct,
+    /// The initializer stores it.
+    Init,
+}
+
+impl How {
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            How::Got => "got",
+            How::Slot => "slot",
+            How::Relative => "relative",
+            How::Direct => "direct",
+            How::Init => "init",
+        }
+    }
+}
+
+/// A field of the input that changes, and what it shall yield.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decision {
+    /// Its section.
+    pub(crate) section: SectionId,
+    /// The instruction's offset and length, or the field's.
+    pub(crate) start: u64,
+    pub(crate) length: u8,
+    /// What it shall yield.
+    pub(crate) source: Source,
+    /// How.
+    pub(crate) how: How,
 }
 
 /// A store that the initializer makes.
@@ -131,6 +190,8 @@ struct Planner<'a> {
     global_words: BTreeSet<(SectionId, u64)>,
     /// Sections with places that stay as they are.
     kept: BTreeSet<SectionId>,
+    decisions: Vec<Decision>,
+    filled: Filled,
 }
 
 /// Makes the plan.
@@ -157,8 +218,24 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         planner.write_record();
     }
     planner.finish_report();
-    let Planner { edits, report, problems, .. } = planner;
-    Ok(Plan { edits, report, problems })
+    let Planner {
+        edits,
+        report,
+        problems,
+        decisions,
+        values,
+        filled,
+        ..
+    } = planner;
+    Ok(Plan {
+        edits,
+        report,
+        problems,
+        warnings: Vec::new(),
+        decisions,
+        values,
+        filled,
+    })
 }
 
 impl<'a> Planner<'a> {
@@ -193,6 +270,8 @@ impl<'a> Planner<'a> {
             undefined: HashMap::new(),
             global_words: BTreeSet::new(),
             kept: BTreeSet::new(),
+            decisions: Vec::new(),
+            filled: Filled::default(),
         }
     }
 
@@ -208,8 +287,16 @@ impl<'a> Planner<'a> {
     fn refuse(&mut self, section: SectionId, offset: u64, message: String) {
         let name = self.object().section(section).name.to_owned();
         let function = self.found.scan.function(section, offset).map(str::to_owned);
-        let at = Some(At { section: name, offset, function });
-        self.problems.push(Problem { file: self.object().name.to_owned(), at, message });
+        let at = Some(At {
+            section: name,
+            offset,
+            function,
+        });
+        self.problems.push(Problem {
+            file: self.object().name.to_owned(),
+            at,
+            message,
+        });
     }
 
     /// Sorts what was noted in planning order, and counts.

@@ -1,7 +1,7 @@
 //! Session-specific constants: how each gets what it means.
 
 use super::symbols::Reach;
-use super::{Destination, Found, Holds, Planner, Source, Store};
+use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Lowered};
 use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::Result;
@@ -54,7 +54,7 @@ impl Planner<'_> {
                 }
             };
             match planned {
-                Ok(delivery) => report.delivery = delivery.to_owned(),
+                Ok(how) => report.delivery = how.name().to_owned(),
                 Err(reason) => {
                     let keep = report.target.is_none() && self.found.options.unresolved == Unresolved::Keep;
                     if keep {
@@ -90,7 +90,7 @@ impl Planner<'_> {
     }
 
     /// Plans one place and says how it gets what it means.
-    fn plan_place(&mut self, place: &Place, source: Source, meaning: &Meaning) -> Result<&'static str, String> {
+    fn plan_place(&mut self, place: &Place, source: Source, meaning: &Meaning) -> Result<How, String> {
         let is_value = !matches!(meaning, Meaning::Symbol { .. });
         let name = self.meaning_text(meaning);
         match place.shape {
@@ -136,10 +136,14 @@ impl Planner<'_> {
         source: Source,
         is_value: bool,
         name: &str,
-    ) -> Result<&'static str, String> {
+    ) -> Result<How, String> {
         let entry = Some(relocation.entry);
         if !self.object().section(place.section).exec {
-            let field = DataField { section: place.section, offset: place.offset, entry };
+            let field = DataField {
+                section: place.section,
+                offset: place.offset,
+                entry,
+            };
             return self.plan_data(&field, source, name);
         }
         match self.found.scan.fields.get(&(place.section, place.offset)) {
@@ -165,26 +169,44 @@ impl Planner<'_> {
         source: Source,
         slot_only: bool,
         name: &str,
-    ) -> Result<&'static str, String> {
+    ) -> Result<How, String> {
         let (delivery, symbol, addend) = match source {
-            Source::Address(symbol, addend) if !slot_only && !self.pic() => (Delivery::Absolute, symbol, addend),
-            Source::Address(symbol, addend) if !slot_only => match self.reach(field.section, symbol, addend) {
-                Reach::Direct(symbol, addend) => (Delivery::Direct, symbol, addend),
-                Reach::Got => (Delivery::Got, symbol, 0),
-                Reach::Slot => (Delivery::Slot, SymbolRef::Local(self.slot(source, name)), 0),
-            },
+            Source::Address(symbol, addend) if !slot_only && !self.pic() => {
+                (Delivery::Absolute, symbol, addend)
+            }
+            Source::Address(symbol, addend) if !slot_only => {
+                match self.reach(field.section, symbol, addend) {
+                    Reach::Direct(symbol, addend) => (Delivery::Direct, symbol, addend),
+                    Reach::Got => (Delivery::Got, symbol, 0),
+                    Reach::Slot => (Delivery::Slot, SymbolRef::Local(self.slot(source, name)), 0),
+                }
+            }
             _ => (Delivery::Slot, SymbolRef::Local(self.slot(source, name)), 0),
         };
         let old = self.instruction(field.section, field.start, field.length);
         let at = (field.field - field.start) as usize;
         let lowered = self.object().machine.arch().lower(&old, at, delivery)?;
         self.apply_lowered(field, old, lowered, symbol, addend);
-        Ok(match delivery {
-            Delivery::Got => "got",
-            Delivery::Slot => "slot",
-            Delivery::Direct => "relative",
-            Delivery::Absolute => "direct",
-        })
+        let how = match delivery {
+            Delivery::Got => How::Got,
+            Delivery::Slot => How::Slot,
+            Delivery::Direct => How::Relative,
+            Delivery::Absolute => How::Direct,
+        };
+        let CodeField {
+            section,
+            start,
+            length,
+            ..
+        } = *field;
+        self.decisions.push(Decision {
+            section,
+            start,
+            length,
+            source,
+            how,
+        });
+        Ok(how)
     }
 
     /// Puts a replaced instruction and its relocation in place.
@@ -214,7 +236,12 @@ impl Planner<'_> {
     }
 
     /// Replaces the relocation with that index, or adds one.
-    pub(super) fn put_relocation(&mut self, section: SectionId, entry: Option<u32>, relocation: NewRelocation) {
+    pub(super) fn put_relocation(
+        &mut self,
+        section: SectionId,
+        entry: Option<u32>,
+        relocation: NewRelocation,
+    ) {
         let edit = match entry {
             Some(entry) => RelocationEdit::Replace(entry, relocation),
             None => RelocationEdit::Add(relocation),
@@ -223,18 +250,26 @@ impl Planner<'_> {
     }
 
     /// Gives an 8-byte data word what it means: a relocation, or a store of the initializer.
-    pub(super) fn plan_data(&mut self, field: &DataField, source: Source, name: &str) -> Result<&'static str, String> {
+    pub(super) fn plan_data(&mut self, field: &DataField, source: Source, name: &str) -> Result<How, String> {
         let section = self.object().section(field.section);
         if section.kind != crate::object_file::SectionKind::Contents {
-            return Err(format!("is in {}, whose format this version cannot change there", section.name));
+            return Err(format!(
+                "is in {}, whose format this version cannot change there",
+                section.name
+            ));
         }
         match source {
             Source::Address(symbol, addend) => {
                 self.zero(field.section, field.offset, 8);
-                let relocation = NewRelocation { offset: field.offset, kind: RelocKind::Abs64, symbol, addend };
+                let relocation = NewRelocation {
+                    offset: field.offset,
+                    kind: RelocKind::Abs64,
+                    symbol,
+                    addend,
+                };
                 self.put_relocation(field.section, field.entry, relocation);
                 self.hold(field.section, Holds::Addresses);
-                Ok("direct")
+                self.decide_data(field, source, How::Direct)
             }
             Source::Computed(node, offset) => {
                 self.can_be_stored(field.section)?;
@@ -244,9 +279,25 @@ impl Planner<'_> {
                 }
                 self.hold(field.section, Holds::Stored);
                 self.store_into(field.section, field.offset, node, offset, name.to_owned());
-                Ok("init")
+                self.decide_data(field, source, How::Init)
             }
         }
+    }
+
+    fn decide_data(&mut self, field: &DataField, source: Source, how: How) -> Result<How, String> {
+        let DataField {
+            section,
+            offset: start,
+            ..
+        } = *field;
+        self.decisions.push(Decision {
+            section,
+            start,
+            length: 8,
+            source,
+            how,
+        });
+        Ok(how)
     }
 
     /// Has the initializer store into a section of the input.
@@ -269,13 +320,24 @@ impl Planner<'_> {
             // The group's own program copies it from here, so that the value is made once, by the object's.
             self.slot(Source::Computed(node, offset), &what);
         }
-        self.stores.push(Store { destination, node, offset, group: home.group, what });
+        self.filled
+            .words
+            .insert((section, at), Source::Computed(node, offset));
+        self.stores.push(Store {
+            destination,
+            node,
+            offset,
+            group: home.group,
+            what,
+        });
     }
 
     /// The bytes of an instruction.
     pub(super) fn instruction(&self, section: SectionId, start: u64, length: u8) -> Vec<u8> {
         let data = self.object().section(section).data;
-        data.get(start as usize..start as usize + usize::from(length)).unwrap_or_default().to_vec()
+        data.get(start as usize..start as usize + usize::from(length))
+            .unwrap_or_default()
+            .to_vec()
     }
 
     /// An instruction's text.
@@ -297,16 +359,26 @@ impl Planner<'_> {
     fn target_report(&self, meaning: &Meaning) -> TargetReport {
         let text = self.meaning_text(meaning);
         match *meaning {
-            Meaning::Value(_, offset) => TargetReport { name: TargetName::Value(text), offset },
-            Meaning::Symbol { offset, .. } => TargetReport { name: TargetName::Symbol(text), offset },
-            Meaning::Constant(_) | Meaning::Unresolved(_) => {
-                TargetReport { name: TargetName::Constant(text), offset: 0 }
-            }
+            Meaning::Value(_, offset) => TargetReport {
+                name: TargetName::Value(text),
+                offset,
+            },
+            Meaning::Symbol { offset, .. } => TargetReport {
+                name: TargetName::Symbol(text),
+                offset,
+            },
+            Meaning::Constant(_) | Meaning::Unresolved(_) => TargetReport {
+                name: TargetName::Constant(text),
+                offset: 0,
+            },
         }
     }
 
     fn note_library(&mut self, meaning: &Meaning) {
-        if let Meaning::Symbol { library: Some(library), .. } = meaning
+        if let Meaning::Symbol {
+            library: Some(library),
+            ..
+        } = meaning
             && !self.report.libraries.contains(library)
         {
             self.report.libraries.push(library.clone());

@@ -2,7 +2,7 @@
 //! those against imports.
 
 use super::places::{CodeField, DataField};
-use super::{Holds, Planner, Source};
+use super::{Holds, How, Planner, Source};
 use crate::arch::OperandForm;
 use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, Result};
@@ -32,14 +32,20 @@ impl Planner<'_> {
                 }
             }
         }
-        if self.pic() { self.plan_unwind_tables() } else { Ok(()) }
+        if self.pic() {
+            self.plan_unwind_tables()
+        } else {
+            Ok(())
+        }
     }
 
     fn plan_relocation(&mut self, section: &Section<'_>, relocation: &Relocation) -> Result<(), String> {
         if section.alloc
             && let RelocKind::Unknown(number) = relocation.kind
         {
-            return Err(format!("its relocation type {number} is not known; nothing is known of what it covers"));
+            return Err(format!(
+                "its relocation type {number} is not known; nothing is known of what it covers"
+            ));
         }
         let source = self.source_of(relocation.symbol);
         if self.imports.contains_key(&relocation.symbol) && section.alloc {
@@ -50,7 +56,7 @@ impl Planner<'_> {
             || self.object().symbol(relocation.symbol).place == SymbolPlace::Absolute;
         if self.pic() && needs_lowering(section, relocation) && !is_number {
             let delivery = self.lower(section, relocation, source)?;
-            self.report_lowered(section, relocation, delivery);
+            self.report_lowered(section, relocation, delivery.name());
             return Ok(());
         }
         if let Source::Address(symbol, _) = source
@@ -62,7 +68,8 @@ impl Planner<'_> {
                 symbol,
                 addend: relocation.addend,
             };
-            self.edits.relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
+            self.edits
+                .relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
         }
         Ok(())
     }
@@ -73,7 +80,7 @@ impl Planner<'_> {
         section: &Section<'_>,
         relocation: &Relocation,
         source: Source,
-    ) -> Result<&'static str, String> {
+    ) -> Result<How, String> {
         if relocation.kind != RelocKind::Abs64 {
             let width = relocation.kind.width().unwrap_or(0) * 8;
             return Err(format!(
@@ -89,14 +96,27 @@ impl Planner<'_> {
             return self.plan_code(&field, source, false, &name);
         }
         let entry = Some(relocation.entry);
-        self.plan_data(&DataField { section: section.id, offset: relocation.offset, entry }, source, &name)
+        self.plan_data(
+            &DataField {
+                section: section.id,
+                offset: relocation.offset,
+                entry,
+            },
+            source,
+            &name,
+        )
     }
 
     /// The instruction whose full-width constant a relocation writes.
     fn code_field(&self, section: &Section<'_>, relocation: &Relocation) -> Result<CodeField, String> {
         let offset = relocation.offset;
         match self.found.scan.fields.get(&(section.id, offset)) {
-            Some(f) if matches!(f.form, Some(OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64)) => {
+            Some(f)
+                if matches!(
+                    f.form,
+                    Some(OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64)
+                ) =>
+            {
                 Ok(CodeField {
                     section: section.id,
                     start: f.start,
@@ -126,13 +146,11 @@ impl Planner<'_> {
                 continue;
             }
             let (symbol, addend, delivery) = match changed.target {
-                UnwindTarget::Direct { symbol, addend } => match self.source_of(symbol) {
-                    Source::Address(symbol, plus) => (symbol, addend.wrapping_add(plus), "relative"),
-                    Source::Computed(..) => {
-                        let message = "an import cannot be here: its address is known at run time only";
-                        return Err(self.object().error_at(changed.section, changed.offset, message));
-                    }
-                },
+                UnwindTarget::Direct(location) => (
+                    SymbolRef::Section(location.section),
+                    location.offset as i64,
+                    "relative",
+                ),
                 UnwindTarget::Slot { symbol, addend } => {
                     let name = self.object().symbol(symbol).name.to_owned();
                     let source = self.source_of(symbol);
@@ -140,11 +158,27 @@ impl Planner<'_> {
                     (SymbolRef::Local(self.slot(source, &name)), 0, "slot")
                 }
             };
-            let relocation = NewRelocation { offset: changed.offset, kind: changed.kind, symbol, addend };
-            self.edits.relocate(changed.section, RelocationEdit::Replace(changed.entry, relocation));
-            self.zero(changed.section, changed.offset, changed.kind.width().unwrap_or(0) as usize);
+            let relocation = NewRelocation {
+                offset: changed.offset,
+                kind: changed.kind,
+                symbol,
+                addend,
+            };
+            self.edits.relocate(
+                changed.section,
+                RelocationEdit::Replace(changed.entry, relocation),
+            );
+            self.zero(
+                changed.section,
+                changed.offset,
+                changed.kind.width().unwrap_or(0) as usize,
+            );
             let section = self.object().section(changed.section);
-            let old = section.relocations.iter().find(|r| r.entry == changed.entry).copied();
+            let old = section
+                .relocations
+                .iter()
+                .find(|r| r.entry == changed.entry)
+                .copied();
             let old = old.ok_or_else(|| Error::malformed(self.object().name, "a relocation is missing"))?;
             self.report_lowered(section, &old, delivery);
         }

@@ -65,7 +65,11 @@ impl Planner<'_> {
         let section = &mut self.edits.sections[id.0 as usize];
         section.align = section.align.max(align);
         // Between functions the filler must not be decoded as an instruction that runs on into the next one.
-        let filler = if section.kind == NewSectionKind::Code { 0xcc } else { 0 };
+        let filler = if section.kind == NewSectionKind::Code {
+            0xcc
+        } else {
+            0
+        };
         let offset = section.size.next_multiple_of(align.max(1));
         section.data.resize(offset as usize, filler);
         section.data.extend_from_slice(data);
@@ -75,7 +79,9 @@ impl Planner<'_> {
 
     /// Adds a relocation to a new section.
     pub(super) fn relocate_new(&mut self, section: NewSectionId, relocation: NewRelocation) {
-        self.edits.sections[section.0 as usize].relocations.push(relocation);
+        self.edits.sections[section.0 as usize]
+            .relocations
+            .push(relocation);
     }
 
     /// The slot that holds what `source` yields; `name` is for people.
@@ -88,6 +94,7 @@ impl Planner<'_> {
                 }
                 let slot = self.new_filled_slot(&slot_name(name, offset));
                 self.filled_slots.insert((node, offset), slot);
+                self.filled.slots.insert(slot, source);
                 self.stores.push(Store {
                     destination: Destination::Slot(slot),
                     node,
@@ -132,7 +139,15 @@ impl Planner<'_> {
         for (&(group, symbol, addend), &slot) in &std::mem::take(&mut self.pointer_slots) {
             let (section, offset) = self.append(POINTER_SLOTS, group, POINTER, &[0; POINTER as usize]);
             self.edits.locals[slot.0 as usize].value = offset;
-            self.relocate_new(section, NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend });
+            self.relocate_new(
+                section,
+                NewRelocation {
+                    offset,
+                    kind: RelocKind::Abs64,
+                    symbol,
+                    addend,
+                },
+            );
         }
     }
 

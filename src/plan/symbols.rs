@@ -58,14 +58,22 @@ impl Planner<'_> {
         let symbol = match self.by_name.get(name) {
             Some(&(Named::Global(id) | Named::Local(id))) => id,
             Some(Named::Ambiguous) => {
-                return Err(error(format!("the session map names `{name}`, and several local symbols have that name")));
+                return Err(error(format!(
+                    "the session map names `{name}`, and several local symbols have that name"
+                )));
             }
             None => return Ok(self.undefined_symbol(name)),
         };
         if self.object().symbol(symbol).kind == SymbolType::ThreadLocal {
-            return Err(error(format!("`{name}` is thread-local: it has no address of its own in a process")));
+            return Err(error(format!(
+                "`{name}` is thread-local: it has no address of its own in a process"
+            )));
         }
-        Ok(self.replaced.get(&symbol).copied().unwrap_or(SymbolRef::Existing(symbol)))
+        Ok(self
+            .replaced
+            .get(&symbol)
+            .copied()
+            .unwrap_or(SymbolRef::Existing(symbol)))
     }
 
     pub(super) fn undefined_symbol(&mut self, name: &str) -> SymbolRef {
@@ -81,14 +89,33 @@ impl Planner<'_> {
     pub(super) fn source_of(&self, symbol: SymbolId) -> Source {
         match self.imports.get(&symbol) {
             Some(&source) => source,
-            None => Source::Address(self.replaced.get(&symbol).copied().unwrap_or(SymbolRef::Existing(symbol)), 0),
+            None => Source::Address(
+                self.replaced
+                    .get(&symbol)
+                    .copied()
+                    .unwrap_or(SymbolRef::Existing(symbol)),
+                0,
+            ),
         }
     }
 
     /// Adds a local symbol.
-    pub(super) fn add_local(&mut self, name: String, home: Home, value: u64, size: u64, function: bool) -> NewLocalId {
+    pub(super) fn add_local(
+        &mut self,
+        name: String,
+        home: Home,
+        value: u64,
+        size: u64,
+        function: bool,
+    ) -> NewLocalId {
         let id = NewLocalId(self.edits.locals.len() as u32);
-        self.edits.locals.push(NewLocal { name, home, value, size, function });
+        self.edits.locals.push(NewLocal {
+            name,
+            home,
+            value,
+            size,
+            function,
+        });
         id
     }
 
@@ -119,7 +146,9 @@ impl Planner<'_> {
                 let fixed = symbol.binding == Binding::Local || symbol.visibility == Visibility::Hidden;
                 match symbol.place {
                     // The address of an indirect function is that of what it chooses.
-                    SymbolPlace::Section(id) if fixed && symbol.kind != SymbolType::IndirectFunction => Some(id),
+                    SymbolPlace::Section(id) if fixed && symbol.kind != SymbolType::IndirectFunction => {
+                        Some(id)
+                    }
                     _ => None,
                 }
             }
@@ -156,7 +185,11 @@ impl Planner<'_> {
             }
             return Reach::Direct(symbol, addend);
         }
-        if self.in_new_section(symbol) || addend != 0 { Reach::Slot } else { Reach::Got }
+        if self.in_new_section(symbol) || addend != 0 {
+            Reach::Slot
+        } else {
+            Reach::Got
+        }
     }
 
     /// Whether the initializer can address it directly.
@@ -179,7 +212,11 @@ impl Planner<'_> {
     pub(super) fn confining_group(&self, symbol: SymbolRef) -> Option<GroupId> {
         let section = match symbol {
             SymbolRef::Existing(id) => match self.object().symbol(id) {
-                Symbol { binding: Binding::Local, place: SymbolPlace::Section(section), .. } => *section,
+                Symbol {
+                    binding: Binding::Local,
+                    place: SymbolPlace::Section(section),
+                    ..
+                } => *section,
                 _ => return None,
             },
             SymbolRef::Section(id) => id,

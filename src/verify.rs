@@ -1,0 +1,373 @@
+//! Reads the output back and proves it: what changed was planned, every new relocation gives, with the session's
+//! addresses, the constant that stood there, and no session address is left. Nothing is believed that the plan
+//! says of itself; it only says what each field shall yield.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::arch::PcUse;
+use crate::edits::{Edits, Home, SymbolRef};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::Written;
+use crate::frame_table::FrameTable;
+use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace};
+use crate::plan::{Decision, How, Plan, Source};
+use crate::record::Record;
+use crate::reloc::RelocKind;
+use crate::resolve::Resolved;
+use crate::scan::{self, needs_lowering};
+use crate::session_map::{Files, Meaning, SessionMap};
+use crate::{Options, RelocationModel};
+
+/// Where a reference leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Lead {
+    /// A place in the output.
+    Place(SectionId, u64),
+    /// A symbol that is defined elsewhere, plus a number.
+    Name(String, i64),
+}
+
+/// Everything that verification looks at.
+pub(crate) struct Verification<'a> {
+    pub(crate) input: &'a ObjectFile<'a>,
+    pub(crate) map: &'a SessionMap,
+    pub(crate) files: &'a dyn Files,
+    pub(crate) options: &'a Options,
+    pub(crate) record: &'a Record,
+    pub(crate) resolved: &'a [Resolved],
+    pub(crate) plan: &'a Plan,
+    pub(crate) written: &'a Written,
+}
+
+impl Verification<'_> {
+    /// Verifies the output.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Verification`]: a bug of this program. The output must not be used.
+    pub(crate) fn run(&self) -> Result<()> {
+        let output = ObjectFile::parse(self.input.name, &self.written.bytes)?;
+        let check = Check {
+            verification: self,
+            output: &output,
+        };
+        check.untouched()?;
+        check.constants()?;
+        for decision in &self.plan.decisions {
+            check.decision(decision)?;
+        }
+        check.nothing_left()
+    }
+}
+
+struct Check<'a, 'o> {
+    verification: &'a Verification<'a>,
+    output: &'o ObjectFile<'o>,
+}
+
+impl Check<'_, '_> {
+    fn edits(&self) -> &Edits {
+        &self.verification.plan.edits
+    }
+
+    fn error<T>(&self, section: SectionId, offset: u64, message: &str) -> Result<T> {
+        let name = self
+            .verification
+            .input
+            .sections
+            .get(section.0 as usize)
+            .map_or("", |s| s.name);
+        let message = format!("the result is wrong and was not written: {message}; please report this");
+        Err(Error::new(ErrorKind::Verification, self.verification.input.name, message).at(name, offset))
+    }
+
+    /// Bytes, headers and relocations that no edit names are as before.
+    fn untouched(&self) -> Result<()> {
+        let mut edited: BTreeMap<SectionId, Vec<(u64, usize)>> = BTreeMap::new();
+        for edit in &self.edits().bytes {
+            edited
+                .entry(edit.section)
+                .or_default()
+                .push((edit.offset, edit.new.len()));
+        }
+        let none = Vec::new();
+        for section in self
+            .verification
+            .input
+            .sections
+            .iter()
+            .filter(|s| s.kind != SectionKind::Format)
+        {
+            let planned = self.edits().section_edits.get(&section.id);
+            if planned.is_some_and(|edit| edit.null) {
+                continue;
+            }
+            let Some(new) = self.output.sections.get(section.id.0 as usize) else {
+                return self.error(section.id, 0, "a section is missing");
+            };
+            let name = planned
+                .and_then(|edit| edit.name.as_deref())
+                .unwrap_or(section.name);
+            let writable = section.write || planned.is_some_and(|edit| edit.writable);
+            let same = (
+                new.name,
+                new.size,
+                new.align,
+                new.alloc,
+                new.exec,
+                new.write,
+                new.data.len(),
+            ) == (
+                name,
+                section.size,
+                section.align,
+                section.alloc,
+                section.exec,
+                writable,
+                section.data.len(),
+            );
+            if !same {
+                return self.error(section.id, 0, "a section's header changed");
+            }
+            let mut at = 0;
+            for &(offset, length) in edited.get(&section.id).unwrap_or(&none) {
+                let offset = offset as usize;
+                if section.data[at..offset] != new.data[at..offset] {
+                    return self.error(section.id, at as u64, "bytes changed that were not planned");
+                }
+                at = offset + length;
+            }
+            if section.data[at..] != new.data[at..] {
+                return self.error(section.id, at as u64, "bytes changed that were not planned");
+            }
+            if !self.edits().relocations.contains_key(&section.id) {
+                self.same_relocations(section, new)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn same_relocations(&self, old: &Section<'_>, new: &Section<'_>) -> Result<()> {
+        let moved = |r: &Relocation| Relocation {
+            symbol: self.verification.written.symbol(r.symbol),
+            ..*r
+        };
+        if old.relocations.len() == new.relocations.len()
+            && old
+                .relocations
+                .iter()
+                .zip(&new.relocations)
+                .all(|(old, new)| moved(old) == *new)
+        {
+            return Ok(());
+        }
+        self.error(old.id, 0, "relocations changed that were not planned")
+    }
+
+    /// The constants are what the session's addresses give for their meaning.
+    fn constants(&self) -> Result<()> {
+        let Verification {
+            map, files, resolved, ..
+        } = self.verification;
+        let mut known: HashMap<u64, Option<u64>> = HashMap::new();
+        for Resolved { place, meaning } in *resolved {
+            let address = match meaning {
+                Meaning::Value(id, offset) => map.values[id.0 as usize]
+                    .address
+                    .map(|a| a.wrapping_add(*offset as u64)),
+                Meaning::Symbol {
+                    name,
+                    offset,
+                    library,
+                } => *known.entry(place.value).or_insert_with(|| {
+                    let address = map.address_of(name, library.as_deref(), *files);
+                    address.map(|a| a.wrapping_add(*offset as u64))
+                }),
+                Meaning::Constant(index) => Some(map.constants[*index].0),
+                Meaning::Unresolved(_) => continue,
+            };
+            if address != Some(place.value) {
+                let message = format!(
+                    "what {:#x} means lay at {address:#x?} in the session",
+                    place.value
+                );
+                return self.error(place.section, place.offset, &message);
+            }
+        }
+        Ok(())
+    }
+
+    /// A changed field yields what was decided.
+    fn decision(&self, decision: &Decision) -> Result<()> {
+        let Decision {
+            section,
+            start,
+            length,
+            source,
+            how,
+        } = *decision;
+        let home = self.output.section(section);
+        let relocations = home.relocations_in(start..start + u64::from(length));
+        let yields = match (how, relocations) {
+            (How::Init, []) => {
+                let stored = self.verification.plan.filled.words.get(&(section, start));
+                let zero = home.data[start as usize..start as usize + 8]
+                    .iter()
+                    .all(|&b| b == 0);
+                zero && stored == Some(&source)
+            }
+            (How::Direct, [r]) => r.kind == RelocKind::Abs64 && self.leads_to(self.lead(r, 0), source),
+            (How::Got | How::Slot | How::Relative, [r]) => self.code_yields(home, start, r, how, source),
+            _ => false,
+        };
+        if yields {
+            return Ok(());
+        }
+        self.error(
+            section,
+            start,
+            &format!("the new {} does not yield what the constant meant", how.name()),
+        )
+    }
+
+    fn code_yields(&self, home: &Section<'_>, start: u64, r: &Relocation, how: How, source: Source) -> bool {
+        let mut found = None;
+        let end = home.data.len() as u64;
+        self.output
+            .machine
+            .arch()
+            .decode(home.data, start..end.min(start + 16), &mut |i| {
+                if i.offset == start {
+                    found = Some(*i);
+                }
+            });
+        let Some(instruction) = found else { return false };
+        let Some(reference) = instruction.reference.filter(|x| x.field == r.offset) else {
+            return false;
+        };
+        // The field counts from its own start, the instruction from its end.
+        let rest = (instruction.offset + u64::from(instruction.length) - r.offset) as i64;
+        match (how, r.kind, reference.usage) {
+            (
+                How::Got,
+                RelocKind::GotPc32 | RelocKind::GotPc32Relax | RelocKind::GotPc32RelaxRex,
+                PcUse::Memory,
+            ) => r.addend == -rest && self.leads_to(self.lead(r, rest), source),
+            (How::Slot, RelocKind::Pc32, PcUse::Memory) => self.slot_holds(self.lead(r, rest), source),
+            (How::Relative, RelocKind::Pc32, PcUse::Address | PcUse::Memory) => {
+                self.leads_to(self.lead(r, rest), source)
+            }
+            _ => false,
+        }
+    }
+
+    /// Where a relocation leads; `bias` makes up for what is in its addend for the machine's sake.
+    fn lead(&self, r: &Relocation, bias: i64) -> Lead {
+        self.lead_of(r.symbol, r.addend.wrapping_add(bias))
+    }
+
+    fn lead_of(&self, symbol: SymbolId, addend: i64) -> Lead {
+        let symbol = self.output.symbol(symbol);
+        match symbol.place {
+            SymbolPlace::Section(section) => Lead::Place(section, symbol.value.wrapping_add(addend as u64)),
+            SymbolPlace::Undefined | SymbolPlace::Common | SymbolPlace::Absolute => {
+                Lead::Name(symbol.name.to_owned(), addend)
+            }
+        }
+    }
+
+    /// Where a symbol reference of the plan leads in the output.
+    fn planned_lead(&self, symbol: SymbolRef, addend: i64) -> Lead {
+        let written = self.verification.written;
+        let place = |section, value: u64| Lead::Place(section, value.wrapping_add(addend as u64));
+        match symbol {
+            SymbolRef::Existing(id) => self.lead_of(written.symbol(id), addend),
+            SymbolRef::Section(id) => place(id, 0),
+            SymbolRef::NewSection(id) => place(written.sections[id.0 as usize], 0),
+            SymbolRef::Local(id) => {
+                let local = &self.edits().locals[id.0 as usize];
+                match local.home {
+                    Home::Existing(section) => place(section, local.value),
+                    Home::New(section) => place(written.sections[section.0 as usize], local.value),
+                }
+            }
+            SymbolRef::Undefined(id) => Lead::Name(self.edits().undefined[id.0 as usize].clone(), addend),
+        }
+    }
+
+    fn leads_to(&self, lead: Lead, source: Source) -> bool {
+        match source {
+            Source::Address(symbol, addend) => lead == self.planned_lead(symbol, addend),
+            Source::Computed(..) => false,
+        }
+    }
+
+    /// Whether the slot that a reference leads to holds that at run time.
+    fn slot_holds(&self, slot: Lead, source: Source) -> bool {
+        let Lead::Place(section, offset) = slot else {
+            return false;
+        };
+        match source {
+            Source::Address(..) => match self.output.section(section).relocations_in(offset..offset + 8) {
+                [r] => {
+                    r.offset == offset && r.kind == RelocKind::Abs64 && self.leads_to(self.lead(r, 0), source)
+                }
+                _ => false,
+            },
+            Source::Computed(..) => {
+                let slots = self.verification.plan.filled.slots.iter();
+                let mut holding = slots.filter(|(_, held)| **held == source);
+                holding.any(|(id, _)| {
+                    self.planned_lead(SymbolRef::Local(*id), 0) == Lead::Place(section, offset)
+                })
+            }
+        }
+    }
+
+    /// No session constant is left, and nothing that had to be lowered.
+    fn nothing_left(&self) -> Result<()> {
+        let Verification {
+            map,
+            options,
+            record,
+            plan,
+            ..
+        } = self.verification;
+        let kept: std::collections::HashSet<(&str, u64)> = plan
+            .report
+            .places
+            .iter()
+            .filter(|p| p.delivery == "kept")
+            .map(|p| (p.section.as_str(), p.offset))
+            .collect();
+        let frames = FrameTable::read(self.output)?;
+        let left = scan::scan(self.output, map, record, &frames, &|_, _| false)?;
+        for place in left.places {
+            let name = self
+                .verification
+                .input
+                .sections
+                .get(place.section.0 as usize)
+                .map_or("", |s| s.name);
+            if !kept.contains(&(name, place.offset)) {
+                return self.error(
+                    place.section,
+                    place.offset,
+                    &format!("{:#x} is left", place.value),
+                );
+            }
+        }
+        if options.relocation_model == RelocationModel::Static {
+            return Ok(());
+        }
+        for section in &self.output.sections {
+            for r in &section.relocations {
+                let symbol = self.output.symbol(r.symbol);
+                let number = r.symbol.0 == 0 || symbol.place == SymbolPlace::Absolute;
+                if needs_lowering(section, r) && !number && !record.covers(section.id, r.offset) {
+                    return self.error(section.id, r.offset, "an absolute relocation is left");
+                }
+            }
+        }
+        Ok(())
+    }
+}
