@@ -2,10 +2,10 @@
 //! addresses, the constant that stood there, and no session address is left. Nothing is believed that the plan
 //! says of itself; it only says what each field shall yield.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::arch::PcUse;
-use crate::edits::{Edits, Home, SymbolRef};
+use crate::edits::{Edits, Home, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Written;
 use crate::frame_table::FrameTable;
@@ -139,8 +139,9 @@ impl Check<'_, '_> {
             if section.data[at..] != new.data[at..] {
                 return self.error(section.id, at as u64, "bytes changed that were not planned");
             }
-            if !self.edits().relocations.contains_key(&section.id) {
-                self.same_relocations(section, new)?;
+            match self.edits().relocations.get(&section.id) {
+                None => self.same_relocations(section, new)?,
+                Some(edits) => self.edited_relocations(section, new, edits)?,
             }
         }
         Ok(())
@@ -161,6 +162,60 @@ impl Check<'_, '_> {
             return Ok(());
         }
         self.error(old.id, 0, "relocations changed that were not planned")
+    }
+
+    /// Every relocation is there that was there and not edited, or that an edit made, and no other.
+    fn edited_relocations(
+        &self,
+        old: &Section<'_>,
+        new: &Section<'_>,
+        edits: &[RelocationEdit],
+    ) -> Result<()> {
+        let found: HashSet<(u64, RelocKind, SymbolId, i64)> = new
+            .relocations
+            .iter()
+            .map(|r| (r.offset, r.kind, r.symbol, r.addend))
+            .collect();
+        let mut gone: HashSet<u32> = HashSet::new();
+        let mut made = 0;
+        for edit in edits {
+            let relocation = match edit {
+                RelocationEdit::Replace(entry, relocation) => {
+                    gone.insert(*entry);
+                    relocation
+                }
+                RelocationEdit::Add(relocation) => relocation,
+                RelocationEdit::Remove(entry) => {
+                    gone.insert(*entry);
+                    continue;
+                }
+            };
+            made += 1;
+            let planned = self.planned_lead(relocation.symbol, relocation.addend);
+            let at = new.relocations_in(relocation.offset..relocation.offset + 1);
+            if !at
+                .iter()
+                .any(|r| r.kind == relocation.kind && self.lead(r, 0) == planned)
+            {
+                return self.error(old.id, relocation.offset, "a new relocation is missing");
+            }
+        }
+        let kept = old.relocations.iter().filter(|r| !gone.contains(&r.entry));
+        for r in kept {
+            let moved = (
+                r.offset,
+                r.kind,
+                self.verification.written.symbol(r.symbol),
+                r.addend,
+            );
+            if !found.contains(&moved) {
+                return self.error(old.id, r.offset, "a relocation changed that was not planned");
+            }
+        }
+        if new.relocations.len() != old.relocations.len() - gone.len() + made {
+            return self.error(old.id, 0, "the relocations are not as many as planned");
+        }
+        Ok(())
     }
 
     /// The constants are what the session's addresses give for their meaning.
@@ -332,7 +387,7 @@ impl Check<'_, '_> {
             plan,
             ..
         } = self.verification;
-        let kept: std::collections::HashSet<(&str, u64)> = plan
+        let kept: HashSet<(&str, u64)> = plan
             .report
             .places
             .iter()

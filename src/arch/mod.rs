@@ -57,9 +57,9 @@ pub enum OperandForm {
     Other64,
     /// A 32-bit immediate.
     Immediate32,
-    /// A 32-bit absolute address: a displacement without base and index registers, not pc-relative.
+    /// A 32-bit absolute address: a displacement without a base register, not pc-relative.
     Absolute32,
-    /// A 32-bit displacement with a base or index register.
+    /// A 32-bit displacement with a base register.
     Based32,
 }
 

@@ -1,6 +1,8 @@
 //! Variables of the object that the session filled: each gets a relocation where its contents are in the file,
 //! and a store of the initializer where they are not.
 
+use std::collections::HashSet;
+
 use super::places::DataField;
 use super::slots::DATA;
 use super::symbols::Named;
@@ -25,6 +27,8 @@ enum Storage {
     Common(SymbolId, u64),
     /// Nowhere yet.
     Undefined(SymbolId, u64),
+    /// An earlier run has filled it.
+    Present,
 }
 
 impl Planner<'_> {
@@ -34,9 +38,13 @@ impl Planner<'_> {
     /// A global that the object lacks, that lies outside its symbol, or whose expression cannot be read.
     pub(super) fn plan_globals(&mut self) -> Result<()> {
         let map = self.found.map;
+        if map.globals.is_empty() {
+            return Ok(());
+        }
+        let referenced = self.referenced_symbols();
         let mut storages = Vec::new();
         for global in &map.globals {
-            storages.push((self.storage(global)?, global));
+            storages.push((self.storage(global, &referenced)?, global));
         }
         storages.sort_by_key(|&(storage, _)| storage);
         let variables = self.make_variables(&storages)?;
@@ -51,16 +59,31 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn storage(&self, global: &Global) -> Result<Storage> {
+    /// Local symbols of a global's name that no earlier run has filled.
+    fn unfilled_locals(&self, global: &Global) -> Vec<SymbolId> {
+        let record = self.found.record;
+        let named = self.object().symbols.iter().filter(|s| s.name == global.symbol);
+        let unfilled = named.filter(|s| match s.place {
+            SymbolPlace::Section(section) => !record.has_global(section, s.value.wrapping_add(global.offset)),
+            SymbolPlace::Undefined | SymbolPlace::Absolute | SymbolPlace::Common => true,
+        });
+        unfilled.map(|s| s.id).collect()
+    }
+
+    fn storage(&self, global: &Global, referenced: &HashSet<SymbolId>) -> Result<Storage> {
+        let record = self.found.record;
         let error = |message: String| {
             let message = format!("{}: {message}", global.origin);
             Err(Error::new(ErrorKind::SessionMap, self.object().name, message))
         };
         let id = match self.by_name.get(&global.symbol) {
             Some(&(Named::Global(id) | Named::Local(id))) => id,
-            Some(Named::Ambiguous) => {
-                return error(format!("several local symbols are named `{}`", global.symbol));
-            }
+            Some(Named::Ambiguous) => match self.unfilled_locals(global)[..] {
+                // Each is the variable of an object that an earlier run has filled and `ld -r` has put in here.
+                [] => return Ok(Storage::Present),
+                [id] => id,
+                _ => return error(format!("several local symbols are named `{}`", global.symbol)),
+            },
             None => {
                 return error(format!(
                     "the object has no symbol `{}`; the compiler may have dropped the variable: remove the entry",
@@ -83,7 +106,14 @@ impl Planner<'_> {
             ));
         }
         Ok(match symbol.place {
+            // Of another object that `ld -r` has put in here, references are left.
+            SymbolPlace::Undefined
+                if record.has_global_symbol(id, global.offset) && !referenced.contains(&id) =>
+            {
+                Storage::Present
+            }
             SymbolPlace::Undefined => Storage::Undefined(id, global.offset),
+            SymbolPlace::Common if record.has_global_symbol(id, global.offset) => Storage::Present,
             SymbolPlace::Common => Storage::Common(id, global.offset),
             SymbolPlace::Absolute => return error(format!("`{}` is an absolute symbol", symbol.name)),
             SymbolPlace::Section(section) => {
@@ -93,6 +123,7 @@ impl Planner<'_> {
                         .is_some_and(|end| end <= self.object().section(section).size)
                 };
                 match at.filter(fits) {
+                    Some(at) if record.has_global(section, at) => Storage::Present,
                     Some(at) => Storage::Section(section, at),
                     None => return error(format!("`{}` ends before its section does", symbol.name)),
                 }
@@ -106,9 +137,7 @@ impl Planner<'_> {
         let mut variables: Vec<(SymbolId, NewLocalId)> = Vec::new();
         let mut sizes: Vec<(SymbolId, u64)> = Vec::new();
         for &(storage, _) in storages {
-            if let Storage::Undefined(id, offset) = storage
-                && !self.found.record.has_global_symbol(id, offset)
-            {
+            if let Storage::Undefined(id, offset) = storage {
                 match sizes.last_mut() {
                     Some((last, size)) if *last == id => *size = (*size).max(offset + 8),
                     _ => sizes.push((id, offset + 8)),
@@ -137,19 +166,14 @@ impl Planner<'_> {
         global: &Global,
         variables: &[(SymbolId, NewLocalId)],
     ) -> Result<&'static str> {
-        let record = self.found.record;
-        let present = match storage {
-            Storage::Section(section, at) => record.has_global(section, at),
-            Storage::Common(id, offset) | Storage::Undefined(id, offset) => {
-                record.has_global_symbol(id, offset)
-            }
-        };
-        if present {
+        if storage == Storage::Present {
+            // Its expression is not even read: reading puts strings and bytes into the object.
             return Ok("present");
         }
         let what = global.symbol.clone();
         let source = self.source(&global.init)?;
         match storage {
+            Storage::Present => Ok("present"),
             Storage::Section(section, at) => self.plan_defined_global(section, at, global, source, what),
             Storage::Common(id, offset) => {
                 let node = self.node_of(source, &global.init);

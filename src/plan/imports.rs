@@ -30,6 +30,9 @@ impl Planner<'_> {
                 // A map can serve many objects: what this one does not refer to needs nothing.
                 continue;
             };
+            if !referenced.contains(&id) {
+                continue;
+            }
             let symbol = self.object().symbol(id);
             if symbol.place != SymbolPlace::Undefined {
                 let message = format!("{}: the object itself defines `{}`", import.origin, import.symbol);
@@ -56,10 +59,8 @@ impl Planner<'_> {
                 expression => {
                     let source = self.source(expression)?;
                     self.imports.insert(id, source);
-                    if referenced.contains(&id) {
-                        // Filled in the order of names, whatever reference comes first.
-                        self.slot(source, &import.symbol);
-                    }
+                    // Filled in the order of names, whatever reference comes first.
+                    self.slot(source, &import.symbol);
                 }
             }
         }
@@ -67,7 +68,7 @@ impl Planner<'_> {
     }
 
     /// Symbols that relocations of this run refer to.
-    fn referenced_symbols(&self) -> HashSet<SymbolId> {
+    pub(super) fn referenced_symbols(&self) -> HashSet<SymbolId> {
         let sections = self.object().sections.iter().filter(|s| s.alloc);
         let relocations = sections.flat_map(|s| s.relocations.iter().map(move |r| (s.id, r)));
         relocations

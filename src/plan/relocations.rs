@@ -5,7 +5,7 @@ use super::places::{CodeField, DataField};
 use super::{Holds, How, Planner, Source};
 use crate::arch::OperandForm;
 use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{Relocation, Section, SymbolPlace};
 use crate::reloc::RelocKind;
 use crate::report::LoweredReport;
@@ -134,7 +134,14 @@ impl Planner<'_> {
     }
 
     fn plan_unwind_tables(&mut self) -> Result<()> {
-        let lowering = unwind_tables::lower(self.object(), self.found.frames)?;
+        let lowering = match unwind_tables::lower(self.object(), self.found.frames) {
+            Ok(lowering) => lowering,
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                self.problems.extend(error.problems().iter().cloned());
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let record = self.found.record;
         for edit in lowering.bytes {
             if !record.covers(edit.section, edit.offset) {

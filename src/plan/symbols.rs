@@ -1,6 +1,6 @@
 //! Which symbol of the input a name of the session map means, and what is near enough to be addressed directly.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Planner, Source};
 use crate::edits::{Home, NewLocal, NewLocalId, SymbolRef};
@@ -232,7 +232,7 @@ impl Planner<'_> {
 
     /// Input symbols that references no longer use must not make a link fail: they become weak.
     pub(super) fn weaken_unreferenced(&mut self) {
-        let used: std::collections::HashSet<SymbolId> = self
+        let used: HashSet<SymbolId> = self
             .edits
             .new_relocations()
             .filter_map(|r| match r.symbol {

@@ -171,7 +171,8 @@ fn displacement_operand(
     offset: u64,
 ) -> Option<Operand> {
     let thread_local = matches!(decoded.segment_prefix(), Register::FS | Register::GS);
-    let based = decoded.memory_base() != Register::None || decoded.memory_index() != Register::None;
+    // An index alone scales a number; the displacement is the address then (`lea table(,%rdi,8)`).
+    let based = decoded.memory_base() != Register::None;
     let form = match (field.size, decoded.code(), bytes) {
         // REX.W A1 moffs64 and A1 moffs64, no other prefix: 10 and 9 bytes.
         (8, Code::Mov_RAX_moffs64, [0x48, 0xa1, ..]) if decoded.len() == 10 => OperandForm::Load64,
