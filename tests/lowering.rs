@@ -96,14 +96,14 @@ fn lowered_instructions_give_the_address() {
             if delivery == Delivery::Absolute && !absolute {
                 continue;
             }
-            for register in 0..16 {
+            for (register, name) in REGISTERS.iter().enumerate() {
                 let movabs = [
                     &[0x48 | (register as u8 >> 3), 0xb8 | (register as u8 & 7)],
                     &old[..],
                 ]
                 .concat();
                 let lowered = arch.lower(&movabs, 2, delivery).unwrap();
-                let name = format!("{delivery:?}_{}", REGISTERS[register]);
+                let name = format!("{delivery:?}_{name}");
                 check(
                     &mut assembly,
                     &name,

@@ -24,7 +24,7 @@ pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Inst
     let bytes = code.get(start..end).unwrap_or_default();
 
     // The slice ends with the range, so an instruction that would leave it fails for want of bytes.
-    let mut decoder = Decoder::with_ip(64, bytes, start as u64, OPTIONS);
+    let mut decoder = Decoder::new(64, bytes, OPTIONS);
     let mut decoded = iced_x86::Instruction::default();
     let mut position = 0;
     while position < bytes.len() {
@@ -44,7 +44,6 @@ pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Inst
             if decoder.set_position(position).is_err() {
                 position = bytes.len();
             }
-            decoder.set_ip((start + position) as u64);
         } else {
             instruction.length = decoded.len() as u8;
             instruction.valid = true;
@@ -58,7 +57,9 @@ pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Inst
 /// The one instruction that `bytes` are; `None` if they are none, or more than one.
 pub(super) fn single(bytes: &[u8]) -> Option<Instruction> {
     let mut first = None;
-    let bytes = bytes.get(..LONGEST).unwrap_or(bytes);
+    if bytes.len() > LONGEST {
+        return None;
+    }
     decode(bytes, 0..bytes.len() as u64, &mut |instruction| {
         first.get_or_insert(*instruction);
     });

@@ -48,7 +48,8 @@ fn full_width_constants() {
     assert_eq!(form(&with(&[0x48, 0xa1], &ADDRESS)), (Load64, 2, 8, VALUE));
     assert_eq!(form(&with(&[0xa1], &ADDRESS)), (Load64, 1, 8, VALUE));
     for before in [
-        &[0x66, 0x48, 0xb8][..], // data16 movabs $imm64,%rax
+        &[0x48, 0x48, 0xb8][..], // rex.W rex.W movabs $imm64,%rax
+        &[0x66, 0x48, 0xb8],     // data16 movabs $imm64,%rax
         &[0x67, 0x48, 0xb8],     // addr32 movabs $imm64,%rax
         &[0x2e, 0x49, 0xb8],     // cs movabs $imm64,%r8
         &[0x4a, 0xb8],           // rex.WX movabs $imm64,%rax
@@ -254,6 +255,18 @@ fn invalid_bytes_are_shown_one_by_one_and_decoding_goes_on() {
 }
 
 #[test]
+fn what_processors_reject_or_disagree_on() {
+    assert!(single(&[0xf0, 0x89, 0x00]).is_none(), "lock mov %eax,(%rax)");
+    // With an operand size prefix Intel's processors take 32 bits for the distance, AMD's 16.
+    assert_eq!(
+        one(&[0x66, 0xe8, 1, 0, 0, 0])
+            .reference
+            .map(|r| (r.width, r.target)),
+        Some((4, 7))
+    );
+}
+
+#[test]
 fn nothing_leaves_the_range() {
     let code = [
         0x90, 0x48, 0xb8, 0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xc3,
@@ -281,14 +294,13 @@ fn nothing_leaves_the_range() {
 
 #[test]
 fn offsets_count_from_the_section() {
-    let code = [0x90, 0x90, 0x48, 0x8d, 0x05, 0, 0, 0, 0];
+    // (bad); lea 0(%rip),%rax; jmp to itself
+    let code = [0x90, 0x90, 0x06, 0x48, 0x8d, 0x05, 0, 0, 0, 0, 0xeb, 0xfe];
     let mut shown = Vec::new();
-    decode(&code, 2..9, &mut |i| shown.push(*i));
-    let reference = shown[0].reference.unwrap();
-    assert_eq!(
-        (shown.len(), shown[0].offset, reference.field, reference.target),
-        (1, 2, 5, 9)
-    );
+    decode(&code, 2..12, &mut |i| {
+        shown.push((i.offset, i.reference.map(|r| (r.field, r.target))))
+    });
+    assert_eq!(shown, [(2, None), (3, Some((6, 10))), (10, Some((11, 10)))]);
 }
 
 #[test]
