@@ -60,7 +60,7 @@ enum Command {
         after_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_STATUS}"),
     )]
     Check {
-        /// The object; `-` is standard input
+        /// The object; `-` is stdin
         #[arg(value_name = "IN.o")]
         input: PathBuf,
         #[command(flatten)]
@@ -77,13 +77,13 @@ enum Command {
 // `required` with an `Option`: a subcommand lifts the requirement.
 #[derive(Args)]
 struct RewriteArgs {
-    /// The object; `-` is standard input
+    /// The object; `-` is stdin
     #[arg(value_name = "IN.o", required = true)]
     input: Option<PathBuf>,
-    /// Write the result here, whole or not at all; may be IN.o; `-` is standard output
+    /// Write here, whole or not at all; may be IN.o; `-` is stdout
     #[arg(short, long, value_name = "FILE", required = true)]
     output: Option<PathBuf>,
-    /// What to do with constants of unknown meaning: refuse, or keep them and warn
+    /// Refuse constants of unknown meaning, or keep
     #[arg(
         long,
         value_name = "error|keep",
@@ -92,23 +92,23 @@ struct RewriteArgs {
         default_value = "error"
     )]
     unresolved: UnresolvedArg,
-    /// Write make-style dependencies: the object, the maps, and the images read
+    /// Write make-style dependencies: object, maps, images read
     #[arg(long, value_name = "FILE")]
     depfile: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct CommonArgs {
-    /// What the session's addresses meant, as JSON [default: in IN.o, else IN.session.json]; repeatable
+    /// What addresses meant [default: in IN.o, or IN.session.json]
     #[arg(short, long, value_name = "FILE")]
     session_map: Vec<PathBuf>,
-    /// Add what was mapped where: a copy of /proc/PID/maps; repeatable
+    /// Add what was mapped: a copy of /proc/PID/maps; repeatable
     #[arg(long, value_name = "FILE")]
     maps: Vec<PathBuf>,
-    /// Add names of addresses: nm output or a perf map (/tmp/perf-PID.map); repeatable
+    /// Add names: nm output or a perf map; repeatable
     #[arg(long, value_name = "FILE")]
     symbols: Vec<PathBuf>,
-    /// pic: no text relocation, ever; static: absolute ones in place, for non-PIE executables
+    /// static: absolute, for non-PIE executables
     #[arg(
         long,
         value_name = "pic|static",
@@ -117,7 +117,7 @@ struct CommonArgs {
         default_value = "pic"
     )]
     relocation_model: RelocationModelArg,
-    /// What to do with addresses of library code or data that has no exported name
+    /// Refuse library addresses without a name
     #[arg(
         long,
         value_name = "error",
@@ -126,10 +126,10 @@ struct CommonArgs {
         default_value = "error"
     )]
     private: PrivateArg,
-    /// Write what was found and done as JSON; `-` is standard output
+    /// Write what was found and done as JSON; `-` is stdout
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// How many threads to use [default: all cores]; the output does not depend on it
+    /// Threads [default: all cores]; the output is the same
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Errors only: no warnings, and for `check` no table

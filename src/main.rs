@@ -92,7 +92,7 @@ fn rewrite(
     let map = match found.map {
         Some(map) => map,
         None if relocfix::needs_map(object) => {
-            return Err(map_sources::none_found(object, &invocation.input));
+            return Err(map_sources::none_found(object, &invocation.input, ""));
         }
         None => SessionMap::default(),
     };
@@ -157,7 +157,8 @@ fn check(
     }
     if without_map {
         // Said even when quiet: what was listed is not all there may be.
-        messages.error(&map_sources::none_found(object, &invocation.input));
+        let consequence = ", so addresses are not known and only what needs none was looked for";
+        messages.error(&map_sources::none_found(object, &invocation.input, consequence));
         return Ok(TROUBLE);
     }
     Ok(if report.has_findings() { REFUSED } else { DONE })

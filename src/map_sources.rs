@@ -67,14 +67,14 @@ pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn
     })
 }
 
-/// That there is no session map, and how to get one.
-pub(crate) fn none_found(object: &ObjectFile<'_>, input: &Location) -> Error {
+/// That there is no session map, what follows from that (`consequence`), and how to get one.
+pub(crate) fn none_found(object: &ObjectFile<'_>, input: &Location, consequence: &str) -> Error {
     let beside = match neighbour_path(input) {
         Some(path) => format!(" and there is no {}", path.display()),
         None => String::new(),
     };
     let message = format!(
-        "no session map: the object has no section {EMBEDDED_MAP}{beside}; let the program that writes the \
+        "no session map{consequence}: the object has no section {EMBEDDED_MAP}{beside}; let the program that writes the \
          object write one too and give it with `-s FILE`, or give a copy of that process's /proc/PID/maps \
          with `--maps FILE` and names that it alone knows with `--symbols FILE`"
     );

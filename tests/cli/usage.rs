@@ -1,0 +1,139 @@
+//! What may be written on the command line, and what is said when it is wrong.
+
+use crate::Folder;
+
+#[test]
+fn help_names_every_option_on_one_line() {
+    let folder = Folder::new();
+    let help = folder.run("--help").exits(0);
+    assert_eq!(help.stdout, folder.run("-h").exits(0).stdout);
+    assert!(help.stderr.is_empty());
+    let help = help.stdout();
+    for option in [
+        "-o, --output",
+        "-s, --session-map",
+        "--maps",
+        "--symbols",
+        "--relocation-model <pic|static>",
+        "--unresolved <error|keep>",
+        "--private",
+        "--report",
+        "--depfile",
+        "-j, --threads",
+        "-q, --quiet",
+        "-v, --verbose",
+        "--color <auto|always|never>",
+        "-h, --help",
+        "-V, --version",
+    ] {
+        assert_eq!(help.matches(option).count(), 1, "{option}:\n{help}");
+    }
+    let options = help
+        .split("Options:\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    for line in options.lines() {
+        assert!(
+            line.trim_start().starts_with('-') && line.len() <= 100,
+            "more than one line: {line}"
+        );
+    }
+    for later in [
+        "witness",
+        "capture",
+        "anchor",
+        "ignore",
+        "init-symbol",
+        "infer",
+        "print-link-args",
+    ] {
+        assert!(!help.contains(later), "{later} does not work yet:\n{help}");
+    }
+    assert!(help.contains("Examples:") && help.contains("Exit status:") && help.contains("check IN.o"));
+    let check = folder.run("check --help").exits(0);
+    assert!(check.stdout().contains("--report") && check.stdout().contains("Exit status:"));
+    assert!(!check.stdout().contains("--output"));
+}
+
+#[test]
+fn version() {
+    let folder = Folder::new();
+    let expected = concat!("relocfix ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(folder.run("-V").exits(0).stdout(), expected);
+    assert_eq!(folder.run("--version").exits(0).stdout(), expected);
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    let folder = Folder::new();
+    folder.run("").fails(2, "--output <FILE>");
+    folder.run("in.o").fails(2, "--output <FILE>");
+    folder.run("in.o -o out.o -j 0").fails(2, "--threads");
+    folder.run("in.o -o - --report -").fails(2, "standard output");
+    folder.run("in.o -o out.o -q -v").fails(2, "--quiet");
+    folder
+        .run("in.o -o out.o --relocation-model dynamic")
+        .fails(2, "dynamic");
+    folder
+        .run("in.o -o out.o --no-such-option")
+        .fails(2, "--no-such-option");
+    folder.run("check").fails(2, "IN.o");
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn what_is_not_supported_yet_is_rejected_by_name() {
+    let folder = Folder::new();
+    for (arguments, name) in [
+        ("in.o -o out.o --witness in.o", "--witness"),
+        ("in.o -o out.o --witness-session-map m", "--witness-session-map"),
+        ("in.o -o out.o --allow-weak-witness", "--allow-weak-witness"),
+        ("in.o -o out.o --ignore .text", "--ignore"),
+        ("in.o -o out.o --private anchor", "--private anchor"),
+        ("in.o -o out.o --init-symbol i", "--init-symbol"),
+        ("check in.o --infer julia", "--infer"),
+        ("in.o -o out.o --print-link-args", "--print-link-args"),
+        ("capture --pid 1 -o map.json", "capture"),
+    ] {
+        let run = folder.run(arguments).exits(2);
+        assert_eq!(
+            run.stderr,
+            format!("relocfix: error: `{name}` is not yet supported by this version\n")
+        );
+    }
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = Folder::new();
+    let run = folder.run("in.o -o out.o").exits(2);
+    assert_eq!(
+        run.stderr,
+        "relocfix: error: in.o: cannot be read: No such file or directory\n"
+    );
+    folder
+        .run("check .")
+        .fails(2, ".: cannot be read: Is a directory");
+    // Such names are files anywhere but in first position.
+    folder.run("./check -o out.o").fails(2, "./check: cannot be read");
+    folder.run("-o out.o check").fails(2, "check: cannot be read");
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn what_is_not_an_object_is_trouble_and_not_a_finding() {
+    let folder = Folder::new();
+    folder.write("in.o", "int main(void) { return 0; }\n");
+    folder.write("empty.o", "");
+    folder.run("in.o -o out.o").fails(2, "in.o: ");
+    folder.run("check in.o").fails(2, "in.o: ");
+    folder.run("empty.o -o out.o").fails(2, "empty.o: ");
+    folder
+        .run_with_stdin("- -o out.o", b"int main")
+        .fails(2, "<stdin>: ");
+    assert_eq!(folder.names(), ["empty.o", "in.o"]);
+}
