@@ -1,0 +1,269 @@
+//! The comment language of the cases: what a source expects of the tool, in lines that begin with `#:`, `//:`
+//! or `;:`.
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `map JSON` | the session map; several lines are joined. `relocfix`, `machine` and one mapping around all addresses are added |
+//! | `place WHERE TARGET DELIVERY` | a place of the report. WHERE is `.text+0x2`, or `.text` where compilers differ; TARGET is `symbol cell+0`, `value heap+8`, `constant 0x…+0` or `none` |
+//! | `lowered WHERE SYMBOL DELIVERY` | an existing relocation that had to change |
+//! | `import WHERE SYMBOL DELIVERY` | a reference to an import |
+//! | `global SYMBOL+0 DELIVERY` | a variable that was filled |
+//! | `section NAME BECOMES` | a section whose header changed |
+//! | `renamed NAME BECOMES` | a symbol with another name |
+//! | `calls N`, `slots N` | a number in the report's summary |
+//! | `refused TEXT` | nothing is written, exit status 1, and the message contains TEXT |
+//! | `driver` | the lines `\| …` after it are the program that calls the code, in C (C++ for `.cc`) |
+//! | `stdout TEXT` | a line that the program prints |
+//! | `aborts TEXT` | it calls abort after a message that contains TEXT |
+//! | `modes pie,static` | only these kinds of output |
+//! | `flags …`, `compiler NAME` | for the source; the compiler is chosen by the extension otherwise |
+//! | `options …` | for the tool |
+//! | `libs -lm` | for the linkers |
+//! | `oracle no` | there is no symbolic form that could be linked |
+//!
+//! All `place` lines together are exactly the places of the report; so are `lowered`, `import`, `global`, `section`
+//! and `renamed` lines if there is one (`lowered none` and so on: the list is empty).
+//!
+//! `SESSION(name)` in the source is the session's address of that symbol or value of the map. The same source
+//! with the symbol in its place is the case's *oracle*: what an ordinary compiler would have written.
+
+use serde_json::{Map, Value, json};
+
+use crate::support::matrix::Mode;
+
+/// The lists of the report that a case can state.
+pub(crate) const LISTS: [&str; 6] = ["place", "lowered", "import", "global", "section", "renamed"];
+
+/// A source with its expectations.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Case {
+    /// The text without expectations substituted.
+    pub(crate) source: String,
+    /// `s`, `c`, `cc` or `ll`.
+    pub(crate) extension: String,
+    /// The session map.
+    pub(crate) map: Value,
+    /// Stated lines by the list they belong to.
+    pub(crate) stated: Vec<(String, String)>,
+    /// Stated numbers of the summary.
+    pub(crate) counts: Vec<(String, u64)>,
+    /// What the refusal says; empty if there is none.
+    pub(crate) refused: Vec<String>,
+    /// The program.
+    pub(crate) driver: Option<String>,
+    /// What it prints.
+    pub(crate) stdout: String,
+    /// What it says before it aborts; empty if it does not.
+    pub(crate) aborts: Vec<String>,
+    /// Kinds of output.
+    pub(crate) modes: Vec<Mode>,
+    /// Compiler, if not chosen by the extension.
+    pub(crate) compiler: Option<String>,
+    /// Its flags.
+    pub(crate) flags: Vec<String>,
+    /// The tool's options.
+    pub(crate) options: Vec<String>,
+    /// Linker options.
+    pub(crate) libs: Vec<String>,
+    /// Whether the symbolic form is tried.
+    pub(crate) oracle: bool,
+}
+
+impl Case {
+    /// Reads the comment lines of a source.
+    ///
+    /// # Errors
+    /// A line that is none of the language, a map that is no JSON object.
+    pub(crate) fn parse(source: &str, extension: &str) -> Result<Case, String> {
+        let mut case = Case {
+            source: source.to_owned(),
+            extension: extension.to_owned(),
+            modes: Mode::ALL.to_vec(),
+            oracle: true,
+            ..Case::default()
+        };
+        let mut map = String::new();
+        for (number, line) in source.lines().enumerate() {
+            let line = line.trim_start();
+            let Some(line) = ["#:", "//:", ";:"]
+                .iter()
+                .find_map(|prefix| line.strip_prefix(prefix))
+            else {
+                continue;
+            };
+            case.line(line.trim_end(), &mut map)
+                .map_err(|error| format!("line {}: {error}", number + 1))?;
+        }
+        case.map = if map.is_empty() {
+            json!({})
+        } else {
+            serde_json::from_str(&map).map_err(|e| format!("map: {e}"))?
+        };
+        let entries = case.map.as_object_mut().ok_or("map: no JSON object")?;
+        entries.insert("relocfix".to_owned(), json!(1));
+        entries.insert("machine".to_owned(), json!("x86_64"));
+        entries.entry("mappings").or_insert_with(
+            || json!([{"start": "0x7f1234000000", "end": "0x7f1235000000", "perms": "rwxp"}]),
+        );
+        if case.refused.is_empty() && case.driver.is_none() && case.stated.is_empty() {
+            return Err("the case expects nothing".to_owned());
+        }
+        Ok(case)
+    }
+
+    fn line(&mut self, line: &str, map: &mut String) -> Result<(), String> {
+        let line = line.trim_start();
+        if let Some(text) = line.strip_prefix('|') {
+            let driver = self.driver.as_mut().ok_or("`|` without `driver`")?;
+            driver.push_str(text.strip_prefix(' ').unwrap_or(text));
+            driver.push('\n');
+            return Ok(());
+        }
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let rest = rest.trim();
+        let words = || rest.split_whitespace().map(str::to_owned);
+        match word {
+            "map" => map.push_str(rest),
+            "calls" | "slots" => {
+                self.counts.push((
+                    word.to_owned(),
+                    rest.parse().map_err(|_| format!("no number: {rest}"))?,
+                ));
+            }
+            "refused" => self.refused.push(rest.to_owned()),
+            "driver" => self.driver = Some(String::new()),
+            "stdout" => {
+                self.stdout.push_str(rest);
+                self.stdout.push('\n');
+            }
+            "aborts" => self.aborts.push(rest.to_owned()),
+            "modes" => {
+                self.modes = rest
+                    .split(',')
+                    .map(|name| Mode::from_name(name.trim()).ok_or_else(|| format!("no mode: {name}")))
+                    .collect::<Result<_, _>>()?;
+            }
+            "compiler" => self.compiler = Some(rest.to_owned()),
+            "flags" => self.flags.extend(words()),
+            "options" => self.options.extend(words()),
+            "libs" => self.libs.extend(words()),
+            "oracle" => self.oracle = rest != "no",
+            _ if LISTS.contains(&word) => {
+                let mut line = words().collect::<Vec<_>>().join(" ");
+                if line == "none" {
+                    line.clear();
+                }
+                self.stated.push((word.to_owned(), line));
+            }
+            _ => return Err(format!("unknown word {word:?}")),
+        }
+        Ok(())
+    }
+
+    /// The stated lines of a list; `None` if the case says nothing of it.
+    pub(crate) fn stated(&self, list: &str) -> Option<Vec<&str>> {
+        let lines = self
+            .stated
+            .iter()
+            .filter(|(name, _)| name == list)
+            .map(|(_, line)| line.as_str());
+        let lines: Vec<&str> = lines.collect();
+        if lines.is_empty() {
+            None
+        } else {
+            Some(lines.into_iter().filter(|line| !line.is_empty()).collect())
+        }
+    }
+
+    /// The source as a session compiled it, its addresses `moved` by that many bytes.
+    ///
+    /// # Errors
+    /// `SESSION` of a name that the map does not have.
+    pub(crate) fn session_source(&self, moved: u64) -> Result<String, String> {
+        self.substitute(|name| {
+            let address = self.address(name)?.wrapping_add(moved);
+            // LLVM's assembly knows decimal integers only.
+            Ok(if self.extension == "ll" {
+                format!("{address}")
+            } else {
+                format!("{address:#x}")
+            })
+        })
+    }
+
+    /// The source as an ordinary compiler gets it.
+    ///
+    /// # Errors
+    /// None that [`Case::session_source`] does not have.
+    pub(crate) fn symbolic_source(&self) -> Result<String, String> {
+        self.substitute(|name| {
+            Ok(match self.extension.as_str() {
+                "c" | "cc" => format!("((unsigned long)(void *){name})"),
+                "ll" => format!("ptrtoint (ptr @{name} to i64)"),
+                _ => name.to_owned(),
+            })
+        })
+    }
+
+    fn substitute(&self, replacement: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
+        let mut parts = self.source.split("SESSION(");
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (name, rest) = part.split_once(')').ok_or("SESSION( without )")?;
+            text.push_str(&replacement(name)?);
+            text.push_str(rest);
+        }
+        Ok(text)
+    }
+
+    fn address(&self, name: &str) -> Result<u64, String> {
+        let entries = ["symbols", "values"]
+            .into_iter()
+            .filter_map(|list| self.map.get(list)?.as_array())
+            .flatten();
+        let entry = entries.into_iter().find(|entry| entry["name"] == name);
+        entry
+            .and_then(|entry| number(&entry["address"]))
+            .ok_or_else(|| format!("the map has no address for {name}"))
+    }
+
+    /// All addresses that the map names.
+    pub(crate) fn addresses(&self) -> Vec<u64> {
+        let entries = ["symbols", "values"]
+            .into_iter()
+            .filter_map(|list| self.map.get(list)?.as_array())
+            .flatten();
+        entries.filter_map(|entry| number(&entry["address"])).collect()
+    }
+
+    /// The map of a session whose addresses are higher by `moved` bytes; `None` if the map has numbers that do not
+    /// simply move.
+    pub(crate) fn moved_map(&self, moved: u64) -> Option<Value> {
+        let simple = self.map.get("constants").is_none();
+        simple.then(|| shift(&self.map, moved))
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    let text = value.as_str()?;
+    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+fn shift(value: &Value, moved: u64) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let shifted = entries.iter().map(|(key, value)| {
+                let address = ["address", "start", "end"]
+                    .contains(&key.as_str())
+                    .then(|| number(value))
+                    .flatten();
+                let value =
+                    address.map_or_else(|| shift(value, moved), |a| json!(format!("{:#x}", a + moved)));
+                (key.clone(), value)
+            });
+            Value::Object(shifted.collect::<Map<_, _>>())
+        }
+        Value::Array(items) => items.iter().map(|item| shift(item, moved)).collect(),
+        other => other.clone(),
+    }
+}
