@@ -185,10 +185,9 @@ impl Matrix {
                     loop {
                         let next = work.lock().ok().and_then(|mut work| work.pop());
                         let Some((linker, mode)) = next else { break };
-                        if let Err(message) = self.one(linkers, linker, mode, &driver, folder.path()) {
-                            if let Ok(mut failures) = failures.lock() {
-                                failures.push(format!("[{} -{}] {message}", linker.name(), mode.name()));
-                            }
+                        let one = self.one(linkers, linker, mode, &driver, folder.path());
+                        if let (Err(message), Ok(mut failures)) = (one, failures.lock()) {
+                            failures.push(format!("[{} -{}] {message}", linker.name(), mode.name()));
                         }
                     }
                 });

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Everything that must hold, from a clean clone: installs what the tests need where it is missing, then formatting,
+# lints, documentation and all tests. A test that cannot run is a failure here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=()
+need() { # PACKAGE COMMAND: the package, unless the command is there
+    command -v "$2" >/dev/null || packages+=("$1")
+}
+newest_llvm() { # PROGRAM: the newest under /usr/lib/llvm-*/bin, else the one on PATH
+    local found
+    found=$(find /usr/lib/llvm-*/bin -name "$1" 2>/dev/null | sort -V | tail -n 1)
+    [ -n "$found" ] && echo "$found" || command -v "$1" || true
+}
+
+need gcc gcc
+need g++ g++
+need libc6-dev cpp # headers and static libraries; a compiler without them is of no use
+need binutils ld.bfd
+need mold mold
+need python3 python3
+[ -n "$(newest_llvm ld.lld)" ] || packages+=(lld-19)
+[ -n "$(newest_llvm clang)" ] || packages+=(clang-19)
+[ -n "$(newest_llvm llvm-readelf)" ] || packages+=(llvm-19)
+if command -v dpkg >/dev/null && command -v apt-get >/dev/null; then
+    printf '#include <libgccjit.h>\n' | gcc -xc -fsyntax-only - 2>/dev/null || packages+=(libgccjit-12-dev)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+    if [ ${#packages[@]} -gt 0 ]; then
+        sudo=()
+        [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+        echo "installing: ${packages[*]}"
+        "${sudo[@]}" apt-get update -qq
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            "${packages[@]}" >/dev/null
+    fi
+elif [ ${#packages[@]} -gt 0 ]; then
+    echo "missing, to be installed by hand: ${packages[*]}" >&2
+    exit 1
+fi
+
+# Numba, in an environment of its own. Where this Python has no wheel of that version, any will do.
+venv=${CARGO_TARGET_DIR:-target}/test-venv
+if ! "$venv/bin/python" -c 'import numba' 2>/dev/null; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: numba==0.68.1 llvmlite==0.50.0 ||
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: numba
+fi
+
+echo "tools:"
+for program in gcc ld.bfd mold cargo rustc; do
+    printf '  %-8s %s\n' "$program" "$("$program" --version | head -n 1)"
+done
+for program in ld.lld clang llvm-readelf; do
+    path=$(newest_llvm "$program")
+    printf '  %-8s %s (%s)\n' "$program" "$("$path" --version | grep -m 1 -E '[0-9]+\.[0-9]')" "$path"
+done
+printf '  %-8s %s\n' numba "$("$venv/bin/python" -c 'import numba, llvmlite, sys
+print(numba.__version__, "llvmlite", llvmlite.__version__, "Python", sys.version.split()[0])')"
+
+cargo fmt --all -- --check
+cargo clippy --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+RELOCFIX_REQUIRE_TOOLS=1 cargo test
