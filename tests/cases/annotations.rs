@@ -25,7 +25,8 @@
 //! and `renamed` lines if there is one (`lowered none` and so on: the list is empty).
 //!
 //! `SESSION(name)` in the source is the session's address of that symbol or value of the map. The same source
-//! with the symbol in its place is the case's *oracle*: what an ordinary compiler would have written.
+//! with the symbol in its place is the case's *oracle*: what an ordinary compiler would have written. It is linked and
+//! run as well, if the map holds nothing but symbols.
 
 use serde_json::{Map, Value, json};
 
@@ -203,6 +204,13 @@ impl Case {
                 _ => name.to_owned(),
             })
         })
+    }
+
+    /// Whether symbols say all that the map says.
+    pub(crate) fn is_symbolic(&self) -> bool {
+        ["values", "constants", "globals", "imports"]
+            .iter()
+            .all(|list| self.map.get(list).is_none())
     }
 
     fn substitute(&self, replacement: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {

@@ -47,7 +47,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             .to_owned();
         let case = Case::parse(&fs::read_to_string(&path)?, &extension)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        if case.oracle && case.driver.is_some() && case.source.contains("SESSION(") {
+        if case.oracle && case.is_symbolic() && case.driver.is_some() {
             let case = case.clone();
             trials.push(Trial::test(format!("{name}::oracle"), move || Ok(oracle(&case)?)));
         }
@@ -112,7 +112,7 @@ fn fixed(case: &Case) -> Result<(), Failed> {
     forgotten(case, &output)?;
     relocfix::assert_stable(&output)?;
     same_from_another_session(case, folder.path(), &output)?;
-    if case.extension == "s" && case.oracle && case.options.is_empty() && case.source.contains("SESSION(") {
+    if case.extension == "s" && case.oracle && case.options.is_empty() && case.is_symbolic() {
         like_the_assembler(case, folder.path(), &input, &map)?;
     }
     if let Some(driver) = &case.driver {
