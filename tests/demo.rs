@@ -1,0 +1,23 @@
+//! The object of README's first example, which carries its own session map, works as README says.
+
+use std::fs;
+use std::path::Path;
+
+mod support;
+
+use support::matrix::Matrix;
+use support::relocfix;
+
+#[test]
+fn demo() -> Result<(), String> {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/demo");
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let output = folder.path().join("demo-fixed.o");
+    relocfix::fix::<&str>(&stored.join("demo.o"), &output, None, &[])?;
+    relocfix::assert_stable(&output)?;
+    let driver = fs::read_to_string(stored.join("main.c")).map_err(|error| error.to_string())?;
+    Matrix::new(&[output])
+        .driver(&driver)
+        .expect_stdout("hello from another process\n42\n")
+        .run()
+}
