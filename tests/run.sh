@@ -16,7 +16,6 @@ newest_llvm() { # PROGRAM: the newest under /usr/lib/llvm-*/bin, else the one on
 
 need gcc gcc
 need g++ g++
-need libc6-dev cpp # headers and static libraries; a compiler without them is of no use
 need binutils ld.bfd
 need mold mold
 need python3 python3
@@ -61,4 +60,4 @@ print(numba.__version__, "llvmlite", llvmlite.__version__, "Python", sys.version
 cargo fmt --all -- --check
 cargo clippy --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
-RELOCFIX_REQUIRE_TOOLS=1 cargo test
+RELOCFIX_REQUIRE_TOOLS=1 cargo test --no-fail-fast
