@@ -96,10 +96,10 @@ pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options
                     record: found.record,
                     resolved: found.resolved,
                     plan,
-                    written: &output,
+                    output: &output,
                 }
                 .run()?;
-                written = Some(output.bytes);
+                written = Some(output);
             }
             return Ok(());
         };

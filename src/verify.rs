@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::arch::PcUse;
-use crate::edits::{Edits, Home, RelocationEdit, SymbolRef};
+use crate::edits::{Edits, Home, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::Written;
 use crate::frame_table::FrameTable;
-use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace};
+use crate::object_file::{
+    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
+};
 use crate::plan::{Decision, How, Plan, Source};
 use crate::record::Record;
 use crate::reloc::RelocKind;
@@ -36,7 +37,8 @@ pub(crate) struct Verification<'a> {
     pub(crate) record: &'a Record,
     pub(crate) resolved: &'a [Resolved],
     pub(crate) plan: &'a Plan,
-    pub(crate) written: &'a Written,
+    /// The output.
+    pub(crate) output: &'a [u8],
 }
 
 impl Verification<'_> {
@@ -45,10 +47,21 @@ impl Verification<'_> {
     /// # Errors
     /// [`ErrorKind::Verification`]: a bug of this program. The output must not be used.
     pub(crate) fn run(&self) -> Result<()> {
-        let output = ObjectFile::parse(self.input.name, &self.written.bytes)?;
+        let output = ObjectFile::parse(self.input.name, self.output)?;
+        let locals = |object: &ObjectFile<'_>| {
+            object
+                .symbols
+                .iter()
+                .take_while(|s| s.binding == Binding::Local)
+                .count() as u32
+        };
+        let first_global = SymbolId(locals(self.input));
+        let inserted = locals(&output).saturating_sub(first_global.0);
         let check = Check {
             verification: self,
             output: &output,
+            first_global,
+            inserted,
         };
         check.untouched()?;
         check.constants()?;
@@ -62,11 +75,28 @@ impl Verification<'_> {
 struct Check<'a, 'o> {
     verification: &'a Verification<'a>,
     output: &'o ObjectFile<'o>,
+    /// The input's first symbol that is not local, and by how many it and all after it moved.
+    first_global: SymbolId,
+    inserted: u32,
 }
 
 impl Check<'_, '_> {
     fn edits(&self) -> &Edits {
         &self.verification.plan.edits
+    }
+
+    /// Where a symbol of the input is in the output.
+    fn moved(&self, id: SymbolId) -> SymbolId {
+        if id < self.first_global {
+            id
+        } else {
+            SymbolId(id.0 + self.inserted)
+        }
+    }
+
+    /// Where a new section is in the output.
+    fn new_section(&self, id: NewSectionId) -> SectionId {
+        SectionId(self.verification.input.sections.len() as u32 + id.0)
     }
 
     fn error<T>(&self, section: SectionId, offset: u64, message: &str) -> Result<T> {
@@ -149,7 +179,7 @@ impl Check<'_, '_> {
 
     fn same_relocations(&self, old: &Section<'_>, new: &Section<'_>) -> Result<()> {
         let moved = |r: &Relocation| Relocation {
-            symbol: self.verification.written.symbol(r.symbol),
+            symbol: self.moved(r.symbol),
             ..*r
         };
         if old.relocations.len() == new.relocations.len()
@@ -202,12 +232,7 @@ impl Check<'_, '_> {
         }
         let kept = old.relocations.iter().filter(|r| !gone.contains(&r.entry));
         for r in kept {
-            let moved = (
-                r.offset,
-                r.kind,
-                self.verification.written.symbol(r.symbol),
-                r.addend,
-            );
+            let moved = (r.offset, r.kind, self.moved(r.symbol), r.addend);
             if !found.contains(&moved) {
                 return self.error(old.id, r.offset, "a relocation changed that was not planned");
             }
@@ -332,17 +357,16 @@ impl Check<'_, '_> {
 
     /// Where a symbol reference of the plan leads in the output.
     fn planned_lead(&self, symbol: SymbolRef, addend: i64) -> Lead {
-        let written = self.verification.written;
         let place = |section, value: u64| Lead::Place(section, value.wrapping_add(addend as u64));
         match symbol {
-            SymbolRef::Existing(id) => self.lead_of(written.symbol(id), addend),
+            SymbolRef::Existing(id) => self.lead_of(self.moved(id), addend),
             SymbolRef::Section(id) => place(id, 0),
-            SymbolRef::NewSection(id) => place(written.sections[id.0 as usize], 0),
+            SymbolRef::NewSection(id) => place(self.new_section(id), 0),
             SymbolRef::Local(id) => {
                 let local = &self.edits().locals[id.0 as usize];
                 match local.home {
                     Home::Existing(section) => place(section, local.value),
-                    Home::New(section) => place(written.sections[section.0 as usize], local.value),
+                    Home::New(section) => place(self.new_section(section), local.value),
                 }
             }
             SymbolRef::Undefined(id) => Lead::Name(self.edits().undefined[id.0 as usize].clone(), addend),

@@ -5,37 +5,13 @@ pub mod elf;
 
 use crate::edits::Edits;
 use crate::error::Result;
-use crate::object_file::{ObjectFile, SectionId, SymbolId};
+use crate::object_file::ObjectFile;
 
 /// A supported object format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// System V ABI, 64 bits, little-endian.
     Elf,
-}
-
-/// An object that was written, and where things went.
-#[derive(Debug)]
-pub struct Written {
-    /// The file.
-    pub bytes: Vec<u8>,
-    /// The index of every new section, in the order of [`Edits::sections`].
-    pub sections: Vec<SectionId>,
-    /// The input's first symbol that is not local: it and all after it moved.
-    pub first_global: SymbolId,
-    /// By so many.
-    pub inserted: u32,
-}
-
-impl Written {
-    /// Where a symbol of the input is now.
-    pub fn symbol(&self, id: SymbolId) -> SymbolId {
-        if id < self.first_global {
-            id
-        } else {
-            SymbolId(id.0 + self.inserted)
-        }
-    }
 }
 
 impl Format {
@@ -64,11 +40,12 @@ impl Format {
         }
     }
 
-    /// The object with all edits applied.
+    /// The object with all edits applied. Sections keep their indices, and the new ones follow in their order;
+    /// new local symbols come right after the input's last local one, which moves all others by one number.
     ///
     /// # Errors
     /// An edit that the format cannot express, with its place; nothing is half done.
-    pub fn write(self, object: &ObjectFile<'_>, edits: &Edits) -> Result<Written> {
+    pub fn write(self, object: &ObjectFile<'_>, edits: &Edits) -> Result<Vec<u8>> {
         match self {
             Format::Elf => elf::write(object, edits),
         }

@@ -87,7 +87,7 @@ impl Planner<'_> {
     /// The slot that holds what `source` yields; `name` is for people.
     pub(super) fn slot(&mut self, source: Source, name: &str) -> NewLocalId {
         match source {
-            Source::Address(symbol, addend) => self.pointer_slot(symbol, addend),
+            Source::Address(symbol, addend) => self.named_pointer_slot(symbol, addend, name.to_owned()),
             Source::Computed(node, offset) => {
                 if let Some(&slot) = self.filled_slots.get(&(node, offset)) {
                     return slot;
@@ -119,13 +119,26 @@ impl Planner<'_> {
 
     /// The slot that holds a symbol's address plus a number.
     pub(super) fn pointer_slot(&mut self, symbol: SymbolRef, addend: i64) -> NewLocalId {
+        let name = self.symbol_text(symbol);
+        self.named_pointer_slot(symbol, addend, name)
+    }
+
+    fn named_pointer_slot(&mut self, symbol: SymbolRef, addend: i64, name: String) -> NewLocalId {
         // A slot for something local to a group goes with the group, or a discarded group would be referred to.
         let group = self.confining_group(symbol);
         if let Some(&slot) = self.pointer_slots.get(&(group, symbol, addend)) {
             return slot;
         }
         let section = self.section(POINTER_SLOTS, group);
-        let name = slot_name(&self.symbol_text(symbol), addend);
+        // What lies in a section of ours has an offset that means nothing to people.
+        let name = slot_name(
+            &name,
+            if matches!(symbol, SymbolRef::NewSection(_)) {
+                0
+            } else {
+                addend
+            },
+        );
         self.report.summary.slots += 1;
         // Its offset is known when all slots are: see `lay_out_slots`.
         let slot = self.add_local(name, Home::New(section), 0, POINTER, false);
