@@ -175,3 +175,228 @@ fn rank(symbol: &Symbol<'_>) -> (u8, bool, SymbolId) {
     };
     (binding, symbol.kind == SymbolType::None, symbol.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame_table::{Cie, CieId, Fde, Location, PointerField};
+    use crate::object_file::SectionKind;
+    use crate::sample_object::{add_section, add_symbol, object};
+
+    const CODE: [u8; 100] = [0x90; 100];
+
+    fn sample<'d>(symbols: &[(&'d str, Range<u64>, SymbolType)]) -> (ObjectFile<'d>, SectionId) {
+        let mut object = object();
+        let text = add_section(&mut object, ".text", SectionKind::Contents, &CODE);
+        for (name, range, kind) in symbols {
+            add_symbol(
+                &mut object,
+                name,
+                SymbolPlace::Section(text),
+                range.clone(),
+                *kind,
+            );
+        }
+        (object, text)
+    }
+
+    fn frames(section: SectionId, ranges: &[Range<u64>]) -> FrameTable<'static> {
+        let cie = Cie {
+            section: SectionId(0),
+            offset: 0,
+            augmentation: b"zR",
+            code: None,
+            lsda: None,
+            personality: None,
+        };
+        let fdes = ranges.iter().map(|range| Fde {
+            cie: CieId(0),
+            offset: 0,
+            code: PointerField { offset: 8, width: 4 },
+            length: range.end - range.start,
+            function: Some(Location {
+                section,
+                offset: range.start,
+            }),
+            lsda: None,
+            lsda_target: None,
+        });
+        FrameTable {
+            cies: vec![cie],
+            fdes: fdes.collect(),
+        }
+    }
+
+    fn shown(bounds: &FunctionBounds<'_>) -> Vec<(u64, u64, String)> {
+        let mut end = 0;
+        for region in bounds.regions() {
+            assert_eq!(region.range.start, end, "a gap or an overlap");
+            assert!(region.range.end > end, "an empty region");
+            end = region.range.end;
+        }
+        let name = |region: &Region<'_>| region.name.unwrap_or("-").to_owned();
+        bounds
+            .regions()
+            .iter()
+            .map(|r| (r.range.start, r.range.end, name(r)))
+            .collect()
+    }
+
+    fn bounds_of(symbols: &[(&str, Range<u64>, SymbolType)], fdes: &[Range<u64>]) -> Vec<(u64, u64, String)> {
+        let (object, text) = sample(symbols);
+        shown(&FunctionBounds::of(&object, text, &frames(text, fdes)))
+    }
+
+    fn regions(expected: &[(u64, u64, &str)]) -> Vec<(u64, u64, String)> {
+        expected
+            .iter()
+            .map(|(start, end, name)| (*start, *end, (*name).to_owned()))
+            .collect()
+    }
+
+    use SymbolType::{File, Function, None as Untyped, Object, Section};
+
+    #[test]
+    fn sized_functions_and_the_gaps_between() {
+        let found = bounds_of(
+            &[
+                ("g", 50..80, Function),
+                ("f", 10..40, Function),
+                ("data", 85..90, Object),
+            ],
+            &[],
+        );
+        let expected = [
+            (0, 10, "-"),
+            (10, 40, "f"),
+            (40, 50, "-"),
+            (50, 80, "g"),
+            (80, 85, "-"),
+            (85, 90, "-"),
+            (90, 100, "-"),
+        ];
+        assert_eq!(found, regions(&expected));
+    }
+
+    #[test]
+    fn nested_ranges_belong_to_the_outermost() {
+        let found = bounds_of(
+            &[
+                ("inner", 20..30, Function),
+                ("outer", 10..60, Untyped),
+                ("label", 15..15, Untyped),
+                ("head", 10..20, Function),
+                ("table", 40..44, Object),
+            ],
+            &[25..35],
+        );
+        assert_eq!(found, regions(&[(0, 10, "-"), (10, 60, "outer"), (60, 100, "-")]));
+    }
+
+    #[test]
+    fn overlapping_ranges_end_where_the_next_begins() {
+        let found = bounds_of(
+            &[
+                ("b", 40..90, Function),
+                ("a", 0..50, Function),
+                ("in_b", 60..80, Function),
+            ],
+            &[],
+        );
+        assert_eq!(found, regions(&[(0, 40, "a"), (40, 90, "b"), (90, 100, "-")]));
+    }
+
+    #[test]
+    fn the_preferred_alias_names_the_region() {
+        let (mut object, text) = sample(&[
+            ("local", 0..50, Function),
+            ("untyped", 0..50, Untyped),
+            ("weak", 0..50, Function),
+            ("global", 0..50, Function),
+            ("second", 0..50, Function),
+            ("local_label", 60..60, Untyped),
+            ("label", 60..60, Untyped),
+        ]);
+        let no_frames = FrameTable::default();
+        assert_eq!(
+            FunctionBounds::of(&object, text, &no_frames).name_at(0),
+            Some("local")
+        );
+        for (index, binding) in [
+            (2, Binding::Global),
+            (3, Binding::Weak),
+            (4, Binding::Global),
+            (5, Binding::Global),
+            (7, Binding::Global),
+        ] {
+            object.symbols[index].binding = binding;
+        }
+        let bounds = FunctionBounds::of(&object, text, &no_frames);
+        assert_eq!(
+            shown(&bounds),
+            regions(&[(0, 50, "global"), (50, 60, "-"), (60, 100, "label")])
+        );
+    }
+
+    #[test]
+    fn labels_split_what_has_no_size() {
+        let (object, text) = sample(&[
+            ("one", 10..10, Untyped),
+            ("two", 30..30, Function),
+            ("sized", 60..70, Function),
+        ]);
+        let bounds = FunctionBounds::of(&object, text, &frames(text, &[30..50]));
+        let expected = [
+            (0, 10, "-"),
+            (10, 30, "one"),
+            (30, 50, "two"),
+            (50, 60, "-"),
+            (60, 70, "sized"),
+            (70, 100, "-"),
+        ];
+        assert_eq!(shown(&bounds), regions(&expected));
+        assert_eq!(bounds.name_at(9), None);
+        assert_eq!(bounds.name_at(29), Some("one"));
+        assert_eq!(
+            bounds.name_at(55),
+            Some("two"),
+            "the label's code may go on behind its unwind entry"
+        );
+        assert_eq!(bounds.name_at(69), Some("sized"));
+        assert_eq!(bounds.name_at(70), None, "a sized function has ended");
+        assert_eq!(bounds.name_at(100), None);
+        assert_eq!(bounds.name_at(u64::MAX), None);
+    }
+
+    #[test]
+    fn without_symbols_call_frame_information_decides() {
+        let found = bounds_of(&[("", 0..0, Section), ("a.c", 0..0, File)], &[40..80, 0..40]);
+        assert_eq!(found, regions(&[(0, 40, "-"), (40, 80, "-"), (80, 100, "-")]));
+        assert_eq!(bounds_of(&[], &[]), regions(&[(0, 100, "-")]));
+    }
+
+    #[test]
+    fn what_lies_beyond_the_end_is_cut_off() {
+        let found = bounds_of(
+            &[
+                ("long", 90..u64::MAX, Function),
+                ("behind", 100..120, Function),
+                ("far", u64::MAX..u64::MAX, Untyped),
+                ("end", 100..100, Untyped),
+                ("table", 95..300, Object),
+            ],
+            &[80..4000, 500..600],
+        );
+        assert_eq!(found, regions(&[(0, 80, "-"), (80, 90, "-"), (90, 100, "long")]));
+    }
+
+    #[test]
+    fn an_empty_section_has_no_regions() {
+        let mut object = object();
+        let text = add_section(&mut object, ".text", SectionKind::Contents, &[]);
+        add_symbol(&mut object, "f", SymbolPlace::Section(text), 0..0, Function);
+        let bounds = FunctionBounds::of(&object, text, &FrameTable::default());
+        assert!(bounds.regions().is_empty());
+        assert_eq!(bounds.name_at(0), None);
+    }
+}

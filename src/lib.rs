@@ -18,6 +18,8 @@ pub mod report;
 mod report_table;
 pub mod resolve;
 pub mod scan;
+#[cfg(test)]
+mod sample_object;
 pub mod session_map;
 pub mod unwind_section;
 pub mod unwind_tables;

@@ -165,3 +165,120 @@ impl Actions<'_> {
         Ok(greatest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GCC 12, `-O1 -std=c++14 -fno-pic -mcmodel=large`, of
+    /// `int limited(int n) throw(int, A) { return leaf(n); }`: two types, and behind them the list of both.
+    const SPECIFICATION: &[u8] = b"\xff\x00\x1d\x01\x08\x0e\x02\x12\x01\x25\x0e\x00\x00\x7f\x00\x00\
+        \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x00";
+
+    /// The same compiler, of `try { … } catch (B&) { … } catch (...) { … }`: B, and a null pointer.
+    const CATCH: &[u8] = b"\xff\x00\x25\x01\x08\x0e\x02\x12\x03\x53\x02\x00\x00\x02\x00\x01\
+        \x7d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+    fn read(data: &[u8]) -> Result<Option<TypeTable>, Unreadable> {
+        TypeTable::read(data, 0..data.len() as u64)
+    }
+
+    fn message(data: &[u8]) -> (u64, String) {
+        let unreadable = read(data).expect_err("refused");
+        (unreadable.offset, unreadable.message)
+    }
+
+    #[test]
+    fn an_exception_specification_refers_to_types() {
+        let table = read(SPECIFICATION).expect("readable").expect("a table");
+        assert_eq!(
+            table.encoding,
+            EncodingByte {
+                offset: 1,
+                encoding: DwEhPe(0)
+            }
+        );
+        assert_eq!((table.start, table.base, table.width), (16, 32, 8));
+        assert!(!table.may_hold(8) && table.may_hold(16) && table.may_hold(24) && !table.may_hold(32));
+    }
+
+    #[test]
+    fn a_list_of_catches_refers_to_types() {
+        let mut shifted = vec![0xaa; 3];
+        shifted.extend_from_slice(CATCH);
+        let table = TypeTable::read(&shifted, 3..43)
+            .expect("readable")
+            .expect("a table");
+        assert_eq!(
+            (table.encoding.offset, table.start, table.base, table.width),
+            (4, 27, 43, 8)
+        );
+    }
+
+    #[test]
+    fn a_padded_distance_is_the_same_distance() {
+        // LLVM pads the number so that the table is aligned without knowing its size.
+        let mut padded = CATCH.to_vec();
+        padded.splice(2..3, [0xa5, 0x80, 0x00]);
+        let table = read(&padded).expect("readable").expect("a table");
+        assert_eq!((table.start, table.base), (26, 42));
+    }
+
+    #[test]
+    fn without_types_there_is_no_table() {
+        assert_eq!(read(b"\xff\xff\x01\x00"), Ok(None));
+    }
+
+    #[test]
+    fn lists_in_a_circle_end() {
+        // One call site with action 1: type 1, and the next action is itself.
+        let data = b"\xff\x03\x0c\x01\x04\x00\x00\x00\x01\x01\x7f\0\0\0\0";
+        let table = read(data).expect("readable").expect("a table");
+        assert_eq!((table.limit, table.start, table.base), (11, 11, 15));
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused_with_its_place() {
+        let mut outside = CATCH.to_vec();
+        outside[2] = 0x26;
+        assert_eq!(
+            message(&outside),
+            (
+                2,
+                "the table of types ends 0x26 bytes on, outside of its data area".to_owned()
+            )
+        );
+        let mut many = CATCH.to_vec();
+        many[13] = 9;
+        assert!(
+            message(&many).1.contains("refers to type"),
+            "{:?}",
+            message(&many)
+        );
+        let mut aligned = CATCH.to_vec();
+        aligned[1] = 0x50;
+        assert_eq!(message(&aligned).0, 1);
+        let mut sites = CATCH.to_vec();
+        sites[4] = 0x70;
+        assert_eq!(message(&sites).0, 5);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        for sample in [SPECIFICATION, CATCH] {
+            for end in 0..sample.len() {
+                let _ = read(&sample[..end]);
+            }
+            for position in 0..sample.len() {
+                for value in 0..=255 {
+                    let mut data = sample.to_vec();
+                    data[position] = value;
+                    if let Ok(Some(table)) = read(&data) {
+                        assert!(table.limit <= table.start && table.start <= table.base);
+                        assert!(table.base <= data.len() as u64);
+                    }
+                }
+            }
+        }
+    }
+}

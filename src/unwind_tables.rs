@@ -372,3 +372,6 @@ fn is_zero(section: &Section<'_>, field: PointerField) -> bool {
         .get(start..start.saturating_add(usize::from(field.width)));
     bytes.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0))
 }
+
+#[cfg(test)]
+mod tests;

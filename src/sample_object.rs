@@ -1,0 +1,99 @@
+//! Small objects for unit tests, made without a file.
+
+use crate::arch::Machine;
+use crate::format::Format;
+use crate::object_file::{
+    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, Symbol, SymbolId, SymbolPlace,
+    SymbolType, Visibility,
+};
+use crate::reloc::RelocKind;
+
+/// An object with the null section and the null symbol only.
+pub(crate) fn object<'d>() -> ObjectFile<'d> {
+    let mut object = ObjectFile {
+        name: "in.o",
+        bytes: &[],
+        format: Format::Elf,
+        machine: Machine::X86_64,
+        sections: Vec::new(),
+        symbols: Vec::new(),
+        groups: Vec::new(),
+        landing_pads: false,
+    };
+    add_section(&mut object, "", SectionKind::Format, &[]);
+    add_symbol(&mut object, "", SymbolPlace::Undefined, 0..0, SymbolType::None);
+    object
+}
+
+/// Adds an allocated section; code if it is called `.text…`.
+pub(crate) fn add_section<'d>(
+    object: &mut ObjectFile<'d>,
+    name: &'d str,
+    kind: SectionKind,
+    data: &'d [u8],
+) -> SectionId {
+    let id = SectionId(object.sections.len() as u32);
+    object.sections.push(Section {
+        id,
+        name,
+        kind,
+        alloc: kind != SectionKind::Format,
+        write: false,
+        exec: name.starts_with(".text"),
+        merge: false,
+        tls: false,
+        large: false,
+        align: 1,
+        size: data.len() as u64,
+        data,
+        group: None,
+        relocations: Vec::new(),
+    });
+    id
+}
+
+/// Adds a symbol: local in a section, else global. Its range is its value and value plus size.
+pub(crate) fn add_symbol<'d>(
+    object: &mut ObjectFile<'d>,
+    name: &'d str,
+    place: SymbolPlace,
+    range: std::ops::Range<u64>,
+    kind: SymbolType,
+) -> SymbolId {
+    let id = SymbolId(object.symbols.len() as u32);
+    object.symbols.push(Symbol {
+        id,
+        name,
+        place,
+        value: range.start,
+        size: range.end - range.start,
+        binding: match place {
+            SymbolPlace::Section(_) => Binding::Local,
+            _ => Binding::Global,
+        },
+        visibility: Visibility::Default,
+        kind,
+    });
+    id
+}
+
+/// Adds a relocation, keeping them sorted.
+pub(crate) fn relocate(
+    object: &mut ObjectFile<'_>,
+    section: SectionId,
+    offset: u64,
+    kind: RelocKind,
+    symbol: SymbolId,
+    addend: i64,
+) {
+    let relocations = &mut object.sections[section.0 as usize].relocations;
+    let entry = relocations.len() as u32;
+    relocations.push(Relocation {
+        offset,
+        kind,
+        symbol,
+        addend,
+        entry,
+    });
+    relocations.sort_by_key(|relocation| relocation.offset);
+}
