@@ -216,7 +216,7 @@ mod tests {
         let files = NamedFiles::default();
         assert_eq!(Files::read(&files, &path).unwrap(), b"image");
         assert!(Files::read(&files, &folder.path().join("missing")).is_err());
-        let error = Files::read(&files, Path::new("/dev/zero")).unwrap_err();
+        let error = Files::read(&files, Path::new("/dev/null")).unwrap_err();
         assert_eq!(error.to_string(), "not a regular file");
         assert_eq!(files.into_read().into_iter().collect::<Vec<_>>(), [path]);
     }
