@@ -25,6 +25,8 @@ struct Decoded {
     pools: BTreeSet<(u64, u64)>,
     /// All bytes outside of pools are instructions.
     clean: bool,
+    /// All of them do nothing.
+    padding: bool,
 }
 
 /// The places of a code section, and the instructions around its relocations that `wanted` selects.
@@ -81,21 +83,15 @@ pub(crate) fn scan_code(
             }
         }
         let left = candidates.iter().filter(|c| !explained.contains(c));
-        unexplained.extend(left.map(|&offset| {
-            (
-                offset,
-                region.function.is_some() || regions.len() == 1,
-                decoded.clean,
-            )
-        }));
+        // Between functions there may be data that happens to decode; nops are nothing else.
+        let is_code = region.function.is_some() || regions.len() == 1 || decoded.padding;
+        unexplained.extend(left.map(|&offset| (offset, decoded.clean && is_code)));
     }
     if !unexplained.is_empty() {
         let pools = scan.all_pools(regions, &looked_at);
         let known: BTreeSet<u64> = places.iter().map(|p: &Place| p.offset).collect();
-        let left = unexplained.iter().filter(|(offset, ..)| !known.contains(offset));
-        places.extend(
-            left.filter_map(|&(offset, in_code, clean)| scan.judge(offset, in_code && clean, &pools)),
-        );
+        let left = unexplained.iter().filter(|(offset, _)| !known.contains(offset));
+        places.extend(left.filter_map(|&(offset, clean_code)| scan.judge(offset, clean_code, &pools)));
     }
     places.sort_by_key(|p| p.offset);
     (places, fields)
@@ -150,11 +146,13 @@ impl CodeScan<'_> {
             let pools = std::mem::take(&mut decoded.pools);
             decoded = Decoded {
                 clean: true,
+                padding: true,
                 ..Decoded::default()
             };
             for part in without(&range, &pools) {
                 arch.decode(self.section.data, part, &mut |instruction| {
                     decoded.clean &= instruction.valid;
+                    decoded.padding &= instruction.nop;
                     if instruction.operands.iter().any(Option::is_some) || instruction.reference.is_some() {
                         decoded.instructions.push(*instruction);
                     }

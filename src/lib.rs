@@ -17,9 +17,9 @@ pub mod reloc;
 pub mod report;
 mod report_table;
 pub mod resolve;
-pub mod scan;
 #[cfg(test)]
 mod sample_object;
+pub mod scan;
 pub mod session_map;
 pub mod unwind_section;
 pub mod unwind_tables;

@@ -74,7 +74,7 @@ impl Planner<'_> {
         let record = self.found.record;
         let error = |message: String| {
             let message = format!("{}: {message}", global.origin);
-            Err(Error::new(ErrorKind::SessionMap, self.object().name, message))
+            Err(Error::new(ErrorKind::Refused, self.object().name, message))
         };
         let id = match self.by_name.get(&global.symbol) {
             Some(&(Named::Global(id) | Named::Local(id))) => id,

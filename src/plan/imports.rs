@@ -36,7 +36,7 @@ impl Planner<'_> {
             let symbol = self.object().symbol(id);
             if symbol.place != SymbolPlace::Undefined {
                 let message = format!("{}: the object itself defines `{}`", import.origin, import.symbol);
-                return Err(Error::new(ErrorKind::SessionMap, self.object().name, message));
+                return Err(Error::new(ErrorKind::Refused, self.object().name, message));
             }
             match &import.init {
                 Expression::Symbol { name, offset: 0 } => {

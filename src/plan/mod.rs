@@ -72,8 +72,6 @@ pub(crate) struct Plan {
     pub(crate) warnings: Vec<String>,
     /// What every field shall yield, for verification.
     pub(crate) decisions: Vec<Decision>,
-    /// What every value of the session map became.
-    pub(crate) values: HashMap<ValueId, Source>,
     /// What the initializer stores, by slot of ours and by place in the input.
     pub(crate) filled: Filled,
 }
@@ -223,7 +221,6 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         report,
         problems,
         decisions,
-        values,
         filled,
         ..
     } = planner;
@@ -233,7 +230,6 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         problems,
         warnings: Vec::new(),
         decisions,
-        values,
         filled,
     })
 }

@@ -1,13 +1,23 @@
 //! What the addresses of the session meant: sorted, merged and checked, so that a lookup is a search.
 
 pub mod expression;
+mod image;
+mod intervals;
+mod json;
+mod loaded;
+mod lookup;
+mod lower;
+mod maps;
+mod meaning;
+mod merge;
+mod nm;
 
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Machine;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 pub use expression::{Bytes, Expression, Returns, ValueId};
 
 /// How the library reads the files that a session map names; the binary implements it.
@@ -140,6 +150,36 @@ pub struct SessionMap {
     pub before: Vec<(Option<String>, Expression)>,
     /// Expressions evaluated after the fill.
     pub after: Vec<Expression>,
+
+    /// Addresses whose only names are such that nothing binds to them, and why.
+    unbound: Vec<(SessionSymbol, &'static str)>,
+    /// Where the entries come from.
+    origins: merge::Origins,
+    /// What lookups search.
+    index: lookup::Index,
+    /// Symbol tables of mapped files.
+    images: loaded::Images,
+}
+
+/// Nothing of a process lies lower (Linux's `vm.mmap_min_addr` is 65536 by default): an entry there would make
+/// addresses of small numbers.
+const LOWEST_ADDRESS: u64 = 0x1000;
+
+/// Whether bits 47 to 63 are alike, as in every address that the processor takes (AMD64 manual, volume 2, 1.1.3).
+fn is_canonical(address: u64) -> bool {
+    matches!(address as i64 >> 47, 0 | -1)
+}
+
+/// Whether text is what `/proc/PID/maps` says about permissions, with or without the last letter.
+fn is_perms(text: &str) -> bool {
+    let allowed = ["r-", "w-", "x-", "ps"];
+    (3..=4).contains(&text.len()) && text.chars().zip(allowed).all(|(letter, of)| of.contains(letter))
+}
+
+/// The beginning of a line, for messages.
+fn excerpt(line: &str) -> String {
+    let shown: String = line.chars().take(60).flat_map(char::escape_debug).collect();
+    shown + if line.chars().nth(60).is_some() { "…" } else { "" }
 }
 
 impl SessionMap {
@@ -147,41 +187,34 @@ impl SessionMap {
     ///
     /// # Errors
     /// Names the map, the entry (`values[3].init.args[0]`) and, for syntax, line and column.
-    pub fn parse(_sources: &[MapSource<'_>], _machine: Machine, _files: &dyn Files) -> Result<Self> {
-        Ok(Self::default())
+    pub fn parse(sources: &[MapSource<'_>], machine: Machine, files: &dyn Files) -> Result<Self> {
+        merge::merge(sources, machine, files)
+    }
+
+    /// Adds the mappings of a copy of `/proc/PID/maps`; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// Names the text and the line that is wrong or disagrees with what is there already.
+    pub fn add_proc_maps(&mut self, name: &str, text: &[u8]) -> Result<()> {
+        let mappings =
+            maps::read(text).map_err(|message| Error::new(ErrorKind::SessionMap, name, message))?;
+        self.merge_mappings(name, mappings)
+    }
+
+    /// Adds the symbols of `nm` output (addresses as they stand) or of a perf map; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// Names the text and the line that is wrong or disagrees with what is there already.
+    pub fn add_symbols(&mut self, name: &str, text: &[u8]) -> Result<()> {
+        let listed = nm::read(text).map_err(|message| Error::new(ErrorKind::SessionMap, name, message))?;
+        self.merge_listed_symbols(name, listed)
     }
 
     /// Whether the map says anything about addresses.
     pub fn is_empty(&self) -> bool {
-        true
-    }
-
-    /// Disjoint address ranges, sorted, in which a 64-bit constant is session-specific: mappings, symbols,
-    /// values and single `constants`. Non-canonical addresses are in none, but for those of `constants`.
-    pub fn ranges(&self) -> &[Range<u64>] {
-        &[]
-    }
-
-    /// Whether a 32-bit operand of that value is session-specific: exactly the address of a symbol or value.
-    pub fn is_exact_address(&self, _address: u64) -> bool {
-        false
-    }
-
-    /// Whether an address lies inside or one past a sized symbol or value, but is not its address.
-    pub fn is_interior_address(&self, _address: u64) -> bool {
-        false
-    }
-
-    /// What a session-specific constant means; images are opened where their symbols are needed.
-    ///
-    /// # Errors
-    /// A file that is needed and is missing, malformed or has another build-id.
-    pub fn meaning(&self, _constant: u64, _files: &dyn Files) -> Result<Meaning> {
-        Ok(Meaning::Unresolved("is unknown".into()))
-    }
-
-    /// The session's address of an external symbol, for verification: the inverse of [`Self::meaning`].
-    pub fn address_of(&self, _name: &str, _library: Option<&str>, _files: &dyn Files) -> Option<u64> {
-        None
+        self.index.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

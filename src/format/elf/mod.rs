@@ -10,6 +10,9 @@ mod string_table;
 mod tables;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use identify::identify;
 pub(super) use read::read;
 pub(super) use write::write;

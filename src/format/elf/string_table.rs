@@ -1,6 +1,8 @@
 //! String tables: names looked up in time that does not depend on their length, and tables built anew from
 //! the names in use, so that a replaced name is nowhere left.
 
+use std::collections::HashMap;
+
 /// A string table of the input.
 #[derive(Debug)]
 pub(super) struct StringTable<'d> {
@@ -43,5 +45,119 @@ impl<'d> StringTable<'d> {
         let next = self.ends.partition_point(|&end| end < offset);
         let end = *self.ends.get(next)?;
         self.text.get(offset as usize..end as usize)
+    }
+}
+
+/// A string table being built. What it holds and in which order depends on the set of names alone, so that
+/// objects that differ only in replaced names come out equal.
+#[derive(Debug, Default)]
+pub(super) struct StringTableBuilder<'a> {
+    offsets: HashMap<&'a str, u32>,
+}
+
+impl<'a> StringTableBuilder<'a> {
+    /// Adds a name.
+    pub(super) fn add(&mut self, name: &'a str) {
+        if !name.is_empty() {
+            self.offsets.insert(name, 0);
+        }
+    }
+
+    /// Lays the table out: each name once, and one that ends another only inside it, as assemblers do.
+    ///
+    /// # Errors
+    /// A name with a NUL in it, or 4 GiB of names.
+    pub(super) fn build(mut self) -> std::result::Result<BuiltStringTable<'a>, String> {
+        let mut names: Vec<&'a str> = self.offsets.keys().copied().collect();
+        if let Some(name) = names.iter().find(|n| n.contains('\0')) {
+            return Err(format!("the name {name:?} has a NUL in it"));
+        }
+        // Read backwards and descending, each name directly follows one that it ends, if there is one.
+        names.sort_unstable_by(|a, b| b.bytes().rev().cmp(a.bytes().rev()));
+        let mut data = vec![0];
+        let mut previous: (&str, usize) = ("", 0);
+        for name in names {
+            let offset = if previous.0.ends_with(name) {
+                previous.1 + (previous.0.len() - name.len())
+            } else {
+                let offset = data.len();
+                data.extend(name.as_bytes());
+                data.push(0);
+                offset
+            };
+            previous = (name, offset);
+            if let (Ok(at), Some(slot)) = (u32::try_from(offset), self.offsets.get_mut(name)) {
+                *slot = at;
+            }
+        }
+        if u32::try_from(data.len()).is_err() {
+            return Err("the names need 4 GiB or more".to_owned());
+        }
+        Ok(BuiltStringTable {
+            data,
+            offsets: self.offsets,
+        })
+    }
+}
+
+/// A string table of the output.
+#[derive(Debug)]
+pub(super) struct BuiltStringTable<'a> {
+    /// Its bytes.
+    pub(super) data: Vec<u8>,
+    offsets: HashMap<&'a str, u32>,
+}
+
+impl BuiltStringTable<'_> {
+    /// Where a name is that was added; the empty name is at 0.
+    pub(super) fn offset(&self, name: &str) -> u32 {
+        self.offsets.get(name).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_by_offset() {
+        let table = StringTable::parse(b"\0.rela.text\0\xc3\xa4\0").unwrap();
+        assert_eq!(table.get(0), Some(""));
+        assert_eq!(table.get(1), Some(".rela.text"));
+        assert_eq!(table.get(6), Some(".text"));
+        assert_eq!(table.get(11), Some(""));
+        assert_eq!(table.get(12), Some("ä"));
+        assert_eq!(table.get(13), None, "inside a character");
+        assert_eq!(table.get(15), None);
+        assert_eq!(StringTable::parse(b"").unwrap().get(0), Some(""));
+        assert_eq!(StringTable::parse(b"").unwrap().get(1), None);
+        assert_eq!(StringTable::parse(b"a\0").unwrap_err().0, 0);
+        assert_eq!(StringTable::parse(b"\0ab").unwrap_err().0, 2);
+        assert_eq!(StringTable::parse(b"\0a\xff\0").unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn built_tables_share_endings_and_depend_on_the_set_alone() {
+        let names = [".text", ".rela.text", "", "puts", "fputs", ".text", "x"];
+        let build = |names: &[&'static str]| {
+            let mut builder = StringTableBuilder::default();
+            names.iter().for_each(|n| builder.add(n));
+            builder.build().unwrap()
+        };
+        let built = build(&names);
+        let read = StringTable::parse(&built.data).unwrap();
+        for name in names {
+            assert_eq!(read.get(built.offset(name)), Some(name));
+        }
+        assert_eq!(
+            built.data.len(),
+            1 + ".rela.text".len() + 1 + "fputs".len() + 1 + 2
+        );
+        let mut reversed = names;
+        reversed.reverse();
+        assert_eq!(build(&reversed).data, built.data);
+        let mut builder = StringTableBuilder::default();
+        builder.add("a\0b");
+        assert!(builder.build().is_err());
     }
 }

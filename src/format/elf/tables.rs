@@ -135,6 +135,11 @@ impl<'d> Tables<'d> {
         Ok(tables)
     }
 
+    /// The whole file.
+    pub(super) fn bytes(&self) -> &'d [u8] {
+        self.bytes
+    }
+
     /// A section's name.
     pub(super) fn section_name(&self, index: usize) -> Result<&'d str> {
         let offset = self.sections.get(index).map_or(0, |h| h.sh_name);

@@ -1,0 +1,274 @@
+//! Refuses edits that name what is not there, contradict each other or cannot be expressed in ELF, before
+//! anything is built from them.
+
+use object::elf;
+
+use super::super::tables::Tables;
+use crate::edits::{Edits, Home, NewSectionKind, RelocationEdit, SymbolRef};
+use crate::error::{Error, Result};
+use crate::object_file::{Binding, ObjectFile, SectionId, SectionKind, SymbolId, SymbolPlace};
+
+/// Checks all edits against the object and each other; relocation fields are checked where they are written.
+pub(super) fn check(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<()> {
+    bytes(object, edits)?;
+    sections(object, tables, edits)?;
+    symbols(object, edits)?;
+    new_sections(object, edits)?;
+    new_symbols(object, edits)?;
+    references(object, edits)
+}
+
+/// A section whose contents or header may be edited.
+fn editable(object: &ObjectFile<'_>, edits: &Edits, id: SectionId, what: &str) -> Result<()> {
+    let section = object.sections.get(id.0 as usize);
+    let Some(section) = section else {
+        return Err(Error::refused(
+            object.name,
+            format!("{what} in section {}, which does not exist", id.0),
+        ));
+    };
+    if section.kind == SectionKind::Format {
+        return Err(refused_at(
+            object,
+            id,
+            0,
+            format!("{what} in a table of the format itself"),
+        ));
+    }
+    if edits.section_edits.get(&id).is_some_and(|e| e.null) {
+        return Err(refused_at(
+            object,
+            id,
+            0,
+            format!("{what} in a section that is taken away"),
+        ));
+    }
+    Ok(())
+}
+
+fn refused_at(object: &ObjectFile<'_>, id: SectionId, offset: u64, message: impl Into<String>) -> Error {
+    Error::refused(object.name, message).at(object.section(id).name, offset)
+}
+
+fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
+    let mut order: Vec<_> = edits.bytes.iter().collect();
+    order.sort_by_key(|e| (e.section, e.offset));
+    let mut previous_end = (SectionId(0), 0);
+    for edit in order {
+        editable(object, edits, edit.section, "a change of bytes")?;
+        let refused = |message: String| refused_at(object, edit.section, edit.offset, message);
+        if edit.old.len() != edit.new.len() {
+            return Err(refused(format!(
+                "{} bytes cannot become {}",
+                edit.old.len(),
+                edit.new.len()
+            )));
+        }
+        let data = object.section(edit.section).data;
+        let start = usize::try_from(edit.offset).ok();
+        let end = start.and_then(|s| s.checked_add(edit.old.len()));
+        let found = start.zip(end).and_then(|(start, end)| data.get(start..end));
+        match found {
+            None => {
+                return Err(refused(
+                    "the bytes to change are outside of the section".to_owned(),
+                ));
+            }
+            Some(found) if found != edit.old => {
+                return Err(refused(format!(
+                    "the bytes to change are {found:02x?}, expected {:02x?}",
+                    edit.old
+                )));
+            }
+            Some(_) => {}
+        }
+        if edit.section == previous_end.0 && edit.offset < previous_end.1 {
+            return Err(refused("two changes of the same bytes".to_owned()));
+        }
+        previous_end = (edit.section, edit.offset + edit.old.len() as u64);
+    }
+    Ok(())
+}
+
+fn sections(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<()> {
+    let nulled = |id: u32| edits.section_edits.get(&SectionId(id)).is_some_and(|e| e.null);
+    for (&id, edit) in &edits.section_edits {
+        if !edit.null {
+            editable(object, edits, id, "a change of the header")?;
+            continue;
+        }
+        let section = object
+            .sections
+            .get(id.0 as usize)
+            .ok_or_else(|| Error::refused(object.name, format!("section {} does not exist", id.0)))?;
+        if section.kind == SectionKind::Format {
+            return Err(refused_at(
+                object,
+                id,
+                0,
+                "a table of the format itself cannot be taken away",
+            ));
+        }
+        if section.group.is_some() {
+            return Err(refused_at(
+                object,
+                id,
+                0,
+                "a member of a section group cannot be taken away alone",
+            ));
+        }
+    }
+    if !edits.section_edits.values().any(|e| e.null) {
+        return Ok(());
+    }
+    for symbol in &object.symbols {
+        let SymbolPlace::Section(home) = symbol.place else {
+            continue;
+        };
+        let dropped = edits
+            .symbol_edits
+            .get(&symbol.id)
+            .is_some_and(|e| e.drop_definition);
+        if nulled(home.0) && !dropped {
+            return Err(refused_at(
+                object,
+                home,
+                symbol.value,
+                format!(
+                    "symbol {} ({}) is defined in a section that is taken away",
+                    symbol.id.0, symbol.name
+                ),
+            ));
+        }
+    }
+    for (index, header) in tables.sections.iter().enumerate() {
+        let ordered = header.has_flag(elf::SHF_LINK_ORDER) && nulled(header.sh_link);
+        if ordered && !nulled(index as u32) {
+            let id = SectionId(header.sh_link);
+            return Err(refused_at(
+                object,
+                id,
+                0,
+                format!("section {index} is linked to this one, which is taken away"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
+    for (&id, edit) in &edits.symbol_edits {
+        let Some(symbol) = object.symbols.get(id.0 as usize).filter(|_| id != SymbolId(0)) else {
+            return Err(Error::refused(
+                object.name,
+                format!("symbol {} cannot be changed: it does not exist", id.0),
+            ));
+        };
+        if edit.weak && !matches!(symbol.binding, Binding::Global | Binding::Weak) {
+            return Err(Error::refused(
+                object.name,
+                format!(
+                    "symbol {} ({}) cannot become weak: it is not global",
+                    id.0, symbol.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn new_sections(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
+    for section in &edits.sections {
+        let refused = |message: &str| {
+            Err(Error::refused(
+                object.name,
+                format!("new section {}: {message}", section.name),
+            ))
+        };
+        if !section.align.is_power_of_two() {
+            return refused("its alignment is not a power of two");
+        }
+        let zero_fill = section.kind == NewSectionKind::ZeroFill;
+        if zero_fill && !(section.data.is_empty() && section.relocations.is_empty()) {
+            return refused("it is without file contents and has some");
+        }
+        if !zero_fill && section.data.len() as u64 != section.size {
+            return refused("its size is not that of its contents");
+        }
+        if section.group.is_some_and(|g| g.0 as usize >= object.groups.len()) {
+            return refused("its group does not exist");
+        }
+    }
+    Ok(())
+}
+
+fn new_symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
+    for local in &edits.locals {
+        let size = match local.home {
+            Home::Existing(id) => {
+                editable(object, edits, id, "a new symbol")?;
+                Some(object.section(id).size)
+            }
+            Home::New(id) => edits.sections.get(id.0 as usize).map(|s| s.size),
+        };
+        let end = local.value.checked_add(local.size);
+        if end.is_none() || end > size {
+            return Err(Error::refused(
+                object.name,
+                format!(
+                    "new symbol {:?}: {:#x} bytes at {:#x} are outside of its section",
+                    local.name, local.size, local.value
+                ),
+            ));
+        }
+    }
+    if edits.undefined.iter().any(String::is_empty) {
+        return Err(Error::refused(
+            object.name,
+            "a new undefined symbol without a name",
+        ));
+    }
+    Ok(())
+}
+
+/// Every reference is to something that exists and stays.
+fn references(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
+    for (&id, list) in &edits.relocations {
+        if list.is_empty() {
+            continue;
+        }
+        editable(object, edits, id, "a change of relocations")?;
+        for edit in list {
+            if let RelocationEdit::Replace(_, new) | RelocationEdit::Add(new) = edit {
+                reference(object, edits, new.symbol, object.section(id).name, new.offset)?;
+            }
+        }
+    }
+    for section in &edits.sections {
+        for new in &section.relocations {
+            reference(object, edits, new.symbol, &section.name, new.offset)?;
+        }
+    }
+    Ok(())
+}
+
+fn reference(
+    object: &ObjectFile<'_>,
+    edits: &Edits,
+    symbol: SymbolRef,
+    section: &str,
+    offset: u64,
+) -> Result<()> {
+    let exists = match symbol {
+        SymbolRef::Existing(id) => (id.0 as usize) < object.symbols.len(),
+        SymbolRef::Section(id) => return editable(object, edits, id, "a reference"),
+        SymbolRef::NewSection(id) => (id.0 as usize) < edits.sections.len(),
+        SymbolRef::Local(id) => (id.0 as usize) < edits.locals.len(),
+        SymbolRef::Undefined(id) => (id.0 as usize) < edits.undefined.len(),
+    };
+    if exists {
+        return Ok(());
+    }
+    let message = format!("a relocation refers to {symbol:?}, which does not exist");
+    Err(Error::refused(object.name, message).at(section, offset))
+}

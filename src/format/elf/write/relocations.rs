@@ -1,0 +1,234 @@
+//! Relocation tables of the output: entries replaced, removed and added, symbol indices moved, and new tables
+//! for sections that had none.
+
+use std::collections::BTreeMap;
+
+use object::elf;
+
+use super::super::read::relocatable_size;
+use super::super::records::{REL_SIZE, RELA_SIZE, RelaEntry, SectionHeader, rel_symbol};
+use super::super::relocation_types::{field_width, number};
+use super::super::tables::Tables;
+use super::Joins;
+use super::layout::{Output, OutputSection};
+use super::symbols::SymbolPlan;
+use crate::edits::{Edits, NewRelocation, RelocationEdit};
+use crate::error::{Error, Result};
+use crate::object_file::{GroupId, ObjectFile, SectionId};
+
+/// Rewrites the tables that change and appends those that are new; the new sections are in `output` already.
+pub(super) fn write(
+    object: &ObjectFile<'_>,
+    tables: &Tables<'_>,
+    edits: &Edits,
+    plan: &SymbolPlan,
+    output: &mut Output<'_>,
+    joins: &mut Joins,
+) -> Result<()> {
+    let mut without_table: BTreeMap<SectionId, &[RelocationEdit]> = edits
+        .relocations
+        .iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(&id, list)| (id, list.as_slice()))
+        .collect();
+    for (index, header) in tables.sections.iter().enumerate() {
+        if output.sections[index].gone {
+            continue;
+        }
+        let target = SectionId(header.sh_info);
+        match elf::SectionType(header.sh_type) {
+            elf::SHT_RELA => {
+                let list = without_table.remove(&target).unwrap_or_default();
+                if list.is_empty() && !plan.moves_symbols() {
+                    continue;
+                }
+                let field = Fields::of_section(object, tables, target);
+                let table = edited(&field, tables.entries::<RELA_SIZE>(index), list, plan)?;
+                output.sections[index].replace(table);
+            }
+            elf::SHT_REL => {
+                if without_table.contains_key(&target) {
+                    return Err(
+                        tables.unsupported(index, "relocations without addends (SHT_REL) cannot be changed")
+                    );
+                }
+                if plan.moves_symbols() {
+                    let moved = move_symbols(tables.entries::<REL_SIZE>(index), plan);
+                    output.sections[index].replace(moved);
+                }
+            }
+            _ => {}
+        }
+    }
+    for (target, list) in without_table {
+        let field = Fields::of_section(object, tables, target);
+        let table = edited(&field, &[], list, plan)?;
+        let name = output.sections[target.0 as usize].name.clone();
+        let group = object.section(target).group;
+        append(tables, output, joins, target.0 as usize, &name, group, table);
+    }
+    for (position, section) in edits.sections.iter().enumerate() {
+        if section.relocations.is_empty() {
+            continue;
+        }
+        let field = Fields {
+            file: object.name,
+            section: &section.name,
+            size: section.size,
+        };
+        let mut table = Vec::with_capacity(section.relocations.len() * RELA_SIZE);
+        let mut previous = 0;
+        for new in &section.relocations {
+            if new.offset < previous {
+                return Err(field.refused(new.offset, "the relocations of a new section are not in order"));
+            }
+            previous = new.offset;
+            field.entry(new, plan)?.write(&mut table);
+        }
+        let target = tables.sections.len() + position;
+        append(tables, output, joins, target, &section.name, section.group, table);
+    }
+    Ok(())
+}
+
+/// The section whose fields are relocated.
+struct Fields<'a> {
+    file: &'a str,
+    section: &'a str,
+    size: u64,
+}
+
+impl<'a> Fields<'a> {
+    fn of_section(object: &ObjectFile<'a>, tables: &Tables<'a>, id: SectionId) -> Self {
+        let section = object.section(id);
+        Fields {
+            file: object.name,
+            section: section.name,
+            size: relocatable_size(&tables.sections[id.0 as usize], section.data),
+        }
+    }
+
+    fn refused(&self, offset: u64, message: impl Into<String>) -> Error {
+        Error::refused(self.file, message).at(self.section, offset)
+    }
+
+    /// The entry of a new relocation.
+    fn entry(&self, new: &NewRelocation, plan: &SymbolPlan) -> Result<RelaEntry> {
+        let Some(r_type) = number(new.kind) else {
+            return Err(self.refused(
+                new.offset,
+                format!("{:?} has no relocation type on this machine", new.kind),
+            ));
+        };
+        let end = new.offset.checked_add(field_width(r_type));
+        if end.is_none_or(|end| end > self.size) {
+            return Err(self.refused(
+                new.offset,
+                format!("a relocation outside of the section's {:#x} bytes", self.size),
+            ));
+        }
+        Ok(RelaEntry {
+            r_offset: new.offset,
+            r_type,
+            r_sym: plan.index(new.symbol),
+            r_addend: new.addend,
+        })
+    }
+}
+
+/// A table with its edits: the old entries in their order, each addition before the first entry that has a
+/// greater offset.
+fn edited(
+    field: &Fields<'_>,
+    entries: &[[u8; RELA_SIZE]],
+    list: &[RelocationEdit],
+    plan: &SymbolPlan,
+) -> Result<Vec<u8>> {
+    let mut changed: BTreeMap<u32, Option<RelaEntry>> = BTreeMap::new();
+    let mut added = Vec::new();
+    for edit in list {
+        let (index, new) = match edit {
+            RelocationEdit::Replace(index, new) => (*index, Some(field.entry(new, plan)?)),
+            RelocationEdit::Remove(index) => (*index, None),
+            RelocationEdit::Add(new) => {
+                added.push(field.entry(new, plan)?);
+                continue;
+            }
+        };
+        let Some(old) = entries.get(index as usize) else {
+            return Err(field.refused(
+                0,
+                format!("relocation {index} of {} does not exist", entries.len()),
+            ));
+        };
+        if changed.insert(index, new).is_some() {
+            let offset = RelaEntry::parse(old).r_offset;
+            return Err(field.refused(offset, "two changes of the same relocation"));
+        }
+    }
+    added.sort_by_key(|entry| entry.r_offset);
+    let mut added = added.into_iter().peekable();
+    let mut table = Vec::with_capacity((entries.len() + list.len()) * RELA_SIZE);
+    for (index, bytes) in entries.iter().enumerate() {
+        let old = RelaEntry::parse(bytes);
+        let unchanged = RelaEntry {
+            r_sym: plan.moved(old.r_sym),
+            ..old
+        };
+        let entry = match changed.get(&(index as u32)) {
+            Some(Some(new)) => *new,
+            Some(None) => continue,
+            None => unchanged,
+        };
+        while let Some(new) = added.next_if(|new| new.r_offset < entry.r_offset) {
+            new.write(&mut table);
+        }
+        entry.write(&mut table);
+    }
+    for new in added {
+        new.write(&mut table);
+    }
+    Ok(table)
+}
+
+/// A table without addends whose symbols' indices have moved.
+fn move_symbols(entries: &[[u8; REL_SIZE]], plan: &SymbolPlan) -> Vec<u8> {
+    let mut table = Vec::with_capacity(entries.len() * REL_SIZE);
+    for entry in entries {
+        // Offset and type, then the symbol in the upper half of r_info.
+        table.extend(&entry[..12]);
+        table.extend(plan.moved(rel_symbol(entry)).to_le_bytes());
+    }
+    table
+}
+
+/// A new table, which joins the group of the section that it applies to.
+fn append(
+    tables: &Tables<'_>,
+    output: &mut Output<'_>,
+    joins: &mut Joins,
+    target: usize,
+    target_name: &str,
+    group: Option<GroupId>,
+    contents: Vec<u8>,
+) {
+    let mut flags = elf::SHF_INFO_LINK.0;
+    if let Some(group) = group {
+        flags |= elf::SHF_GROUP.0;
+        joins.add(group, output.sections.len());
+    }
+    let header = SectionHeader {
+        sh_type: elf::SHT_RELA.0,
+        sh_flags: flags,
+        sh_link: tables.symbols.as_ref().map_or(0, |t| t.section as u32),
+        sh_info: target as u32,
+        sh_addralign: 8,
+        sh_entsize: RELA_SIZE as u64,
+        ..SectionHeader::default()
+    };
+    output.sections.push(OutputSection::new(
+        header,
+        format!(".rela{target_name}"),
+        Some(contents),
+    ));
+}

@@ -1,0 +1,657 @@
+//! The symbol tables of a mapped file: which name an address in it has for other objects, or why it has none.
+//! Every offset and count in the file is checked: images are input like any other.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use goblin::container::{Container, Ctx};
+use goblin::elf::dynamic::{
+    DF_1_PIE, DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_NULL, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB,
+    DT_VERDEF, DT_VERDEFNUM, DT_VERSYM,
+};
+use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC};
+use goblin::elf::note::NT_GNU_BUILD_ID;
+use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE};
+use goblin::elf::section_header::{
+    SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_DYNSYM, SHT_GNU_VERDEF, SHT_GNU_VERSYM, SHT_SYMTAB, SectionHeader,
+};
+use goblin::elf::sym::{
+    STB_GLOBAL, STB_GNU_UNIQUE, STB_WEAK, STT_COMMON, STT_FILE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE,
+    STT_OBJECT, STT_SECTION, STT_TLS, STV_DEFAULT, STV_PROTECTED,
+};
+use goblin::elf::{Elf, ProgramHeader, Sym, Symtab, VerdefSection, VersymSection};
+
+use super::intervals::Innermost;
+
+/// Little-endian 64-bit files: those are all that a session of a supported machine maps.
+const CTX: Ctx = Ctx {
+    container: Container::Big,
+    le: goblin::container::Endian::Little,
+};
+
+/// More loaded segments than any linker makes; each is looked at for every address.
+const SEGMENT_LIMIT: usize = 256;
+
+/// Longer names are not names: reading them again for each of many symbols must not take forever.
+const NAME_LIMIT: usize = 0xffff;
+
+/// A loaded segment (`PT_LOAD`).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) offset: u64,
+    pub(super) address: u64,
+    pub(super) file_size: u64,
+    pub(super) memory_size: u64,
+    pub(super) executable: bool,
+    pub(super) writable: bool,
+}
+
+/// Why a defined symbol names nothing for other objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Local or hidden.
+    NotExported,
+    /// Not the default version, or `GLIBC_PRIVATE`.
+    Version,
+    /// An indirect function: its value is that of its resolver.
+    Indirect,
+    /// Every link makes its own: `_end`.
+    LinkerDefined,
+}
+
+/// How good a name is: SPEC 5's order begins with this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    ExportedGlobal,
+    ExportedWeak,
+    Global,
+    Weak,
+    None(Why),
+}
+
+impl Rank {
+    fn order(self) -> u8 {
+        match self {
+            Rank::ExportedGlobal => 0,
+            Rank::ExportedWeak => 1,
+            Rank::Global => 2,
+            Rank::Weak => 3,
+            Rank::None(_) => 4,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ImageSymbol {
+    value: u64,
+    size: u64,
+    /// Offset in its string table.
+    name: u32,
+    /// Which string table: 0 `.dynstr`, 1 `.strtab`.
+    table: u8,
+    /// Addresses inside it are as good as its own.
+    data: bool,
+    rank: Rank,
+}
+
+/// What a file's symbol tables say.
+#[derive(Debug)]
+pub(super) struct Image {
+    /// By the file's program headers.
+    pub(super) segments: Vec<Segment>,
+    /// In lower-case hexadecimal.
+    pub(super) build_id: Option<String>,
+    /// It is loaded where its addresses say, and nowhere else (`ET_EXEC`).
+    pub(super) fixed: bool,
+    /// It is a program, not a library.
+    executable: bool,
+    /// `DT_SONAME`.
+    soname: Option<String>,
+    strings: [Vec<u8>; 2],
+    /// By value.
+    symbols: Vec<ImageSymbol>,
+    /// Named variables with a size.
+    variables: Innermost,
+    /// Named symbols by the hash of their name.
+    by_name: Vec<(u64, u32)>,
+}
+
+/// Part of the file.
+fn slice<'a>(bytes: &'a [u8], what: &str, offset: u64, size: u64) -> Result<&'a [u8], String> {
+    let range = usize::try_from(offset)
+        .ok()
+        .zip(offset.checked_add(size).and_then(|end| usize::try_from(end).ok()));
+    let part = range.and_then(|(start, end)| bytes.get(start..end));
+    part.ok_or_else(|| {
+        let length = bytes.len();
+        format!("{what} ({size:#x} bytes at offset {offset:#x}) is not inside the file, which has {length:#x} bytes")
+    })
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    let field = bytes.get(offset..offset.checked_add(4)?)?;
+    Some(u32::from_le_bytes(field.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    let field = bytes.get(offset..offset.checked_add(8)?)?;
+    Some(u64::from_le_bytes(field.try_into().ok()?))
+}
+
+/// A NUL-terminated name in a string table; `None` if it is none that can be used.
+fn name_in(strings: &[u8], offset: u64) -> Option<&str> {
+    let rest = strings.get(usize::try_from(offset).ok()?..)?;
+    let rest = &rest[..rest.len().min(NAME_LIMIT + 1)];
+    let end = rest.iter().position(|&b| b == 0)?;
+    std::str::from_utf8(&rest[..end])
+        .ok()
+        .filter(|name| !name.is_empty())
+}
+
+fn hash(name: &str) -> u64 {
+    // With its fixed keys, so that nothing differs between runs.
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Names that linkers and startup files define in every image anew: one image's says nothing about another's.
+fn is_linker_defined(name: &str) -> bool {
+    const NAMES: [&str; 33] = [
+        "_DYNAMIC",
+        "_GLOBAL_OFFSET_TABLE_",
+        "_IO_stdin_used",
+        "_PROCEDURE_LINKAGE_TABLE_",
+        "_TLS_MODULE_BASE_",
+        "__FRAME_END__",
+        "__GNU_EH_FRAME_HDR",
+        "__TMC_END__",
+        "__bss_end__",
+        "__bss_start",
+        "__bss_start__",
+        "__data_start",
+        "__dso_handle",
+        "__ehdr_start",
+        "__end__",
+        "__etext",
+        "__executable_start",
+        "__fini_array_end",
+        "__fini_array_start",
+        "__init_array_end",
+        "__init_array_start",
+        "__preinit_array_end",
+        "__preinit_array_start",
+        "_bss_end__",
+        "_edata",
+        "_end",
+        "_etext",
+        "_fini",
+        "_init",
+        "data_start",
+        "edata",
+        "end",
+        "etext",
+    ];
+    debug_assert!(NAMES.is_sorted());
+    let of_section = name.starts_with("__start_") || name.starts_with("__stop_");
+    name == "_start" || of_section || NAMES.binary_search(&name).is_ok()
+}
+
+/// The order among names of one address (SPEC 5): exported, global, no leading underscore, short, first in order.
+fn preference<'a>(rank: u8, name: &'a str) -> (u8, bool, usize, &'a str) {
+    (rank, name.starts_with('_'), name.len(), name)
+}
+
+impl Image {
+    /// Reads a file; `None`: it is no program or library of a 64-bit little-endian machine.
+    ///
+    /// # Errors
+    /// What contradicts the format, with its offset.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Image>, String> {
+        if !bytes.starts_with(ELFMAG) {
+            return Ok(None);
+        }
+        let class = (bytes.get(EI_CLASS), bytes.get(EI_DATA));
+        if bytes.len() < 64 {
+            return Err(format!("the file header is cut off at {:#x}", bytes.len()));
+        }
+        if class != (Some(&ELFCLASS64), Some(&ELFDATA2LSB)) {
+            return Ok(None);
+        }
+        let header = Elf::parse_header(bytes).map_err(|error| format!("the file header: {error}"))?;
+        if header.e_type != ET_DYN && header.e_type != ET_EXEC {
+            return Ok(None);
+        }
+        slice(
+            bytes,
+            "the program header table",
+            header.e_phoff,
+            u64::from(header.e_phnum) * 56,
+        )?;
+        let program_headers =
+            ProgramHeader::parse(bytes, header.e_phoff as usize, header.e_phnum.into(), CTX)
+                .map_err(|error| format!("the program header table: {error}"))?;
+        let segments = segments(bytes, &program_headers)?;
+        let dynamic = Dynamic::read(bytes, &program_headers)?;
+        let sections = match header.e_shoff {
+            0 => Vec::new(),
+            offset => {
+                // The first entry says how many there are when the header has no room for it.
+                slice(
+                    bytes,
+                    "the section header table",
+                    offset,
+                    u64::from(header.e_shnum.max(1)) * 64,
+                )?;
+                SectionHeader::parse(bytes, offset as usize, header.e_shnum.into(), CTX)
+                    .map_err(|error| format!("the section header table: {error}"))?
+            }
+        };
+
+        let interpreter = program_headers.iter().any(|p| p.p_type == PT_INTERP);
+        let dynstr = match (dynamic.get(DT_STRTAB), dynamic.get(DT_STRSZ)) {
+            (Some(address), Some(size)) => slice(
+                bytes,
+                "the dynamic string table",
+                file_offset(&segments, address)?,
+                size,
+            )?,
+            _ => &[],
+        };
+        let soname = dynamic
+            .get(DT_SONAME)
+            .and_then(|offset| name_in(dynstr, offset))
+            .map(str::to_owned);
+        // libc.so.6 and libpthread.so.0 have an interpreter, too: they can be run to print their version.
+        let pie = dynamic.get(DT_FLAGS_1).is_some_and(|flags| flags & DF_1_PIE != 0);
+        let executable = header.e_type == ET_EXEC || pie || (interpreter && soname.is_none());
+
+        let mut image = Image {
+            build_id: build_id(bytes, &program_headers)?,
+            segments,
+            fixed: header.e_type == ET_EXEC,
+            executable,
+            soname,
+            strings: [dynstr.to_vec(), Vec::new()],
+            symbols: Vec::new(),
+            variables: Innermost::default(),
+            by_name: Vec::new(),
+        };
+        image.add_exported(bytes, &dynamic, &sections)?;
+        image.add_all(bytes, &sections)?;
+        image.index();
+        Ok(Some(image))
+    }
+
+    /// The dynamic symbol table: names for other objects.
+    fn add_exported(
+        &mut self,
+        bytes: &[u8],
+        dynamic: &Dynamic,
+        sections: &[SectionHeader],
+    ) -> Result<(), String> {
+        let Some(address) = dynamic.get(DT_SYMTAB) else {
+            return Ok(());
+        };
+        let offset = file_offset(&self.segments, address)?;
+        let count = match (dynamic.get(DT_HASH), dynamic.get(DT_GNU_HASH)) {
+            // elf(5): nbucket, nchain; there are as many chains as symbols.
+            (Some(hash), _) => {
+                let table = slice(bytes, "the hash table", file_offset(&self.segments, hash)?, 8)?;
+                u32_at(table, 4).unwrap_or(0).into()
+            }
+            (None, Some(hash)) => gnu_hash_count(bytes, file_offset(&self.segments, hash)?)?,
+            (None, None) => {
+                let table = sections.iter().find(|s| s.sh_type == SHT_DYNSYM);
+                table.map_or(0, |section| section.sh_size / 24)
+            }
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        let symbols = symbol_table(bytes, "the dynamic symbol table", offset, count)?;
+
+        // goblin finds the version tables through section headers, which a file may lack; these say what
+        // the dynamic section says.
+        let table = |sh_type: u32, address: u64, size: u64, count: u64| -> Result<SectionHeader, String> {
+            let mut section = SectionHeader::new();
+            section.sh_type = sh_type;
+            section.sh_offset = file_offset(&self.segments, address)?;
+            section.sh_size = size.min(bytes.len() as u64 - section.sh_offset.min(bytes.len() as u64));
+            section.sh_info = u32::try_from(count).unwrap_or(u32::MAX);
+            Ok(section)
+        };
+        let mut tables = Vec::new();
+        if let Some(address) = dynamic.get(DT_VERSYM) {
+            tables.push(table(SHT_GNU_VERSYM, address, count * 2, 0)?);
+            slice(bytes, "the version table", tables[0].sh_offset, count * 2)?;
+        }
+        if let (Some(address), Some(count)) = (dynamic.get(DT_VERDEF), dynamic.get(DT_VERDEFNUM)) {
+            tables.push(table(SHT_GNU_VERDEF, address, u64::MAX, count)?);
+        }
+        let versions =
+            VersymSection::parse(bytes, &tables, CTX).map_err(|e| format!("the version table: {e}"))?;
+        let definitions =
+            VerdefSection::parse(bytes, &tables, CTX).map_err(|e| format!("the version definitions: {e}"))?;
+        let mut private_versions = Vec::new();
+        for definition in definitions.iter().flat_map(|d| d.iter()) {
+            let name = definition.iter().next();
+            if name.and_then(|n| name_in(&self.strings[0], n.vda_name as u64)) == Some("GLIBC_PRIVATE") {
+                private_versions.push(definition.vd_ndx);
+            }
+        }
+
+        for (index, symbol) in symbols.iter().enumerate() {
+            let version = versions.as_ref().and_then(|v| v.get_at(index));
+            let version_why = version.and_then(|v| {
+                let binds = !v.is_hidden() && !private_versions.contains(&v.version());
+                match (v.is_local(), binds) {
+                    (true, _) => Some(Why::NotExported),
+                    (false, false) => Some(Why::Version),
+                    (false, true) => None,
+                }
+            });
+            self.add(&symbol, 0, |binding| match version_why {
+                Some(why) => Rank::None(why),
+                None if binding == STB_WEAK => Rank::ExportedWeak,
+                None => Rank::ExportedGlobal,
+            });
+        }
+        Ok(())
+    }
+
+    /// The full symbol table: names for those who link with an executable's objects, explanations for the rest.
+    fn add_all(&mut self, bytes: &[u8], sections: &[SectionHeader]) -> Result<(), String> {
+        let Some(table) = sections.iter().find(|s| s.sh_type == SHT_SYMTAB) else {
+            return Ok(());
+        };
+        let strings = sections
+            .get(table.sh_link as usize)
+            .ok_or("the symbol table has no string table")?;
+        self.strings[1] = slice(bytes, "the string table", strings.sh_offset, strings.sh_size)?.to_vec();
+        if table.sh_size < 24 {
+            return Ok(());
+        }
+        let executable = self.executable;
+        for symbol in symbol_table(bytes, "the symbol table", table.sh_offset, table.sh_size / 24)?.iter() {
+            self.add(&symbol, 1, |binding| match executable {
+                false => Rank::None(Why::NotExported),
+                true if binding == STB_WEAK => Rank::Weak,
+                true => Rank::Global,
+            });
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, symbol: &Sym, table: u8, rank: impl Fn(u8) -> Rank) {
+        let undefined = [SHN_UNDEF, SHN_ABS, SHN_COMMON].contains(&(symbol.st_shndx as u32));
+        let kind = symbol.st_type();
+        if undefined || [STT_SECTION, STT_FILE, STT_TLS].contains(&kind) {
+            return;
+        }
+        let Some(segment) = self.segment(symbol.st_value) else {
+            return;
+        };
+        let Some(name) = name_in(&self.strings[usize::from(table)], symbol.st_name as u64) else {
+            return;
+        };
+        let bound = [STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE].contains(&symbol.st_bind());
+        let visible = [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
+        let rank = if kind == STT_GNU_IFUNC {
+            Rank::None(Why::Indirect)
+        } else if !bound || !visible {
+            Rank::None(Why::NotExported)
+        } else if is_linker_defined(name) {
+            Rank::None(Why::LinkerDefined)
+        } else if table == 1 && name.contains('@') {
+            // The dynamic symbol table has the name, and knows whether the version is the default one.
+            Rank::None(Why::Version)
+        } else {
+            rank(symbol.st_bind())
+        };
+        let code = kind == STT_FUNC || (kind == STT_NOTYPE && segment.executable && !segment.writable);
+        self.symbols.push(ImageSymbol {
+            value: symbol.st_value,
+            size: symbol.st_size,
+            name: symbol.st_name as u32,
+            table,
+            data: !code && [STT_OBJECT, STT_COMMON, STT_NOTYPE].contains(&kind),
+            rank,
+        });
+    }
+
+    fn index(&mut self) {
+        self.symbols
+            .sort_unstable_by_key(|s| (s.value, s.rank.order(), s.table, s.name, s.size));
+        let named = |s: &ImageSymbol| !matches!(s.rank, Rank::None(_));
+        let numbered = || (0u32..).zip(&self.symbols).filter(|(_, s)| named(s));
+        let sized = numbered().filter(|(_, s)| s.data && s.size > 0);
+        self.variables = Innermost::new(sized.map(|(i, s)| (s.value..s.value.saturating_add(s.size), i)));
+        let names = numbered().filter_map(|(i, s)| self.name(s).map(|name| (hash(name), i)));
+        self.by_name = names.collect();
+        self.by_name.sort_unstable();
+    }
+
+    fn name(&self, symbol: &ImageSymbol) -> Option<&str> {
+        name_in(&self.strings[usize::from(symbol.table)], symbol.name.into())
+    }
+
+    /// The library that exports its names: by `DT_SONAME`, else by the file's name; none if it is a program.
+    pub(super) fn library(&self, path: &str) -> Option<String> {
+        let name = || path.rsplit('/').next().unwrap_or(path).to_owned();
+        (!self.executable).then(|| self.soname.clone().unwrap_or_else(name))
+    }
+
+    /// The loaded segment around an address of the file.
+    pub(super) fn segment(&self, address: u64) -> Option<&Segment> {
+        let inside = |s: &&Segment| address.checked_sub(s.address).is_some_and(|n| n < s.memory_size);
+        self.segments.iter().find(inside)
+    }
+
+    /// The name that other objects reach an address of the file by, and how many bytes behind it the address lies.
+    pub(super) fn name_at(&self, address: u64) -> Option<(&str, u64)> {
+        let first = self.symbols.partition_point(|s| s.value < address);
+        let exact = self.symbols[first..].iter().take_while(|s| s.value == address);
+        if let Some(name) = self.best(exact) {
+            return Some((name, 0));
+        }
+        let around = self.variables.at(address)?;
+        let start = self.symbols.get(around as usize)?.value;
+        let first = self.symbols.partition_point(|s| s.value < start);
+        let aliases = self.symbols[first..].iter().take_while(|s| s.value == start);
+        let aliases = aliases.filter(|s| s.data && s.value.saturating_add(s.size) > address);
+        Some((self.best(aliases)?, address - start))
+    }
+
+    fn best<'a>(&'a self, symbols: impl Iterator<Item = &'a ImageSymbol>) -> Option<&'a str> {
+        let named = symbols.filter(|s| !matches!(s.rank, Rank::None(_)));
+        let names = named.filter_map(|s| self.name(s).map(|name| preference(s.rank.order(), name)));
+        names.min().map(|(.., name)| name)
+    }
+
+    /// What an address of the file is that [`Self::name_at`] has no name for; `file` is what to call the file.
+    pub(super) fn explain(&self, address: u64, file: &str) -> String {
+        if !self.symbols.iter().any(|s| !matches!(s.rank, Rank::None(_))) {
+            return format!("is in {file}, an image without symbols");
+        }
+        let distance = |n: u64| {
+            if n == 0 {
+                String::new()
+            } else {
+                format!("{n:#x} bytes into ")
+            }
+        };
+        // The nearest symbol that contains it; nested ones begin close to each other.
+        let after = self.symbols.partition_point(|s| s.value <= address);
+        let nearby = self.symbols[..after].iter().rev().take(64);
+        let around = nearby
+            .filter(|s| address - s.value < s.size.max(1))
+            .find_map(|s| Some((s, self.name(s)?)));
+        if let Some((symbol, name)) = around {
+            let into = distance(address - symbol.value);
+            return match symbol.rank {
+                Rank::None(Why::NotExported) => format!("is {into}`{name}`, which {file} does not export"),
+                Rank::None(Why::Version) => {
+                    format!(
+                        "is {into}`{name}` of {file}, in a version that no unversioned reference binds to"
+                    )
+                }
+                Rank::None(Why::Indirect) => {
+                    format!("is {into}the resolver of the indirect function `{name}` of {file}")
+                }
+                Rank::None(Why::LinkerDefined) => {
+                    format!("is {into}`{name}` of {file}, which every program and library has of its own")
+                }
+                _ => format!("is {into}the function `{name}` of {file}, and only its start has a name"),
+            };
+        }
+        let before = self.symbols[..after]
+            .iter()
+            .rev()
+            .filter(|s| !matches!(s.rank, Rank::None(_)));
+        match before
+            .clone()
+            .next()
+            .and_then(|s| Some((self.best(before.take_while(|o| o.value == s.value))?, s)))
+        {
+            Some((name, symbol)) => {
+                let behind = address - symbol.value;
+                format!(
+                    "is private to {file}: the nearest name before it is `{name}`, {behind:#x} bytes away"
+                )
+            }
+            None => format!("is private to {file}, before its first name"),
+        }
+    }
+
+    /// The addresses in the file that other objects reach by a name: sorted, without duplicates.
+    pub(super) fn addresses_of(&self, name: &str) -> Vec<u64> {
+        let wanted = hash(name);
+        let first = self.by_name.partition_point(|(hash, _)| *hash < wanted);
+        let same = self.by_name[first..]
+            .iter()
+            .take_while(|(hash, _)| *hash == wanted);
+        let symbols = same.filter_map(|(_, index)| self.symbols.get(*index as usize));
+        let named: Vec<&ImageSymbol> = symbols.filter(|s| self.name(s) == Some(name)).collect();
+        // An executable's exported name wins over another of the same name that it keeps to itself.
+        let best = named.iter().map(|s| s.rank.order() / 2).min();
+        let best = named.iter().filter(|s| Some(s.rank.order() / 2) == best);
+        let mut addresses: Vec<u64> = best.map(|s| s.value).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+}
+
+fn segments(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Vec<Segment>, String> {
+    let loaded = program_headers.iter().filter(|p| p.p_type == PT_LOAD);
+    if loaded.clone().count() > SEGMENT_LIMIT {
+        return Err(format!("there are more than {SEGMENT_LIMIT} loaded segments"));
+    }
+    let segment = |p: &ProgramHeader| {
+        slice(bytes, "a loaded segment", p.p_offset, p.p_filesz)?;
+        if p.p_memsz < p.p_filesz || p.p_vaddr.checked_add(p.p_memsz).is_none() {
+            return Err(format!(
+                "the loaded segment at {:#x} has an impossible size",
+                p.p_vaddr
+            ));
+        }
+        Ok(Segment {
+            offset: p.p_offset,
+            address: p.p_vaddr,
+            file_size: p.p_filesz,
+            memory_size: p.p_memsz,
+            executable: p.p_flags & PF_X != 0,
+            writable: p.p_flags & PF_W != 0,
+        })
+    };
+    loaded.map(segment).collect()
+}
+
+/// Where in the file the byte at an address is.
+fn file_offset(segments: &[Segment], address: u64) -> Result<u64, String> {
+    let offset = |s: &Segment| {
+        let into = address.checked_sub(s.address).filter(|n| *n < s.file_size)?;
+        s.offset.checked_add(into)
+    };
+    let found = segments.iter().find_map(offset);
+    found.ok_or_else(|| format!("the dynamic section names {address:#x}, which is in no loaded segment"))
+}
+
+fn symbol_table<'a>(bytes: &'a [u8], what: &str, offset: u64, count: u64) -> Result<Symtab<'a>, String> {
+    let size = count
+        .checked_mul(24)
+        .ok_or_else(|| format!("{what} has an impossible size"))?;
+    slice(bytes, what, offset, size)?;
+    Symtab::parse(bytes, offset as usize, count as usize, CTX).map_err(|error| format!("{what}: {error}"))
+}
+
+/// The entries of the dynamic section (`PT_DYNAMIC`).
+struct Dynamic(Vec<(u64, u64)>);
+
+impl Dynamic {
+    fn read(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Dynamic, String> {
+        let Some(header) = program_headers.iter().find(|p| p.p_type == PT_DYNAMIC) else {
+            return Ok(Dynamic(Vec::new()));
+        };
+        let section = slice(bytes, "the dynamic section", header.p_offset, header.p_filesz)?;
+        let entries = section
+            .chunks_exact(16)
+            .map_while(|entry| Some((u64_at(entry, 0)?, u64_at(entry, 8)?)));
+        Ok(Dynamic(entries.take_while(|(tag, _)| *tag != DT_NULL).collect()))
+    }
+
+    fn get(&self, tag: u64) -> Option<u64> {
+        self.0.iter().find(|(t, _)| *t == tag).map(|(_, value)| *value)
+    }
+}
+
+/// How many symbols a GNU hash table covers: one more than the last of its last chain (LLVM's and binutils' way).
+fn gnu_hash_count(bytes: &[u8], offset: u64) -> Result<u64, String> {
+    let cut_off = || format!("the GNU hash table at offset {offset:#x} is cut off");
+    let table = slice(bytes, "the GNU hash table", offset, 16)?;
+    let field = |i: usize| u32_at(table, i * 4).map_or(0, u64::from);
+    let (buckets, first, bloom) = (field(0), field(1), field(2));
+    let buckets_at = offset + 16 + bloom * 8;
+    let chains_at = buckets_at + buckets * 4;
+    let bucket_table = slice(bytes, "the GNU hash table", buckets_at, buckets * 4)?;
+    let starts = bucket_table.chunks_exact(4).filter_map(|b| u32_at(b, 0));
+    let last = u64::from(starts.max().unwrap_or(0));
+    let Some(into) = last.checked_sub(first) else {
+        return Ok(first);
+    };
+    let rest = usize::try_from(chains_at + into * 4)
+        .ok()
+        .and_then(|at| bytes.get(at..))
+        .ok_or_else(cut_off)?;
+    let chain = rest.chunks_exact(4).filter_map(|c| u32_at(c, 0));
+    let length = chain.take_while(|hash| hash & 1 == 0).count() as u64 + 1;
+    if length * 4 > rest.len() as u64 {
+        return Err(cut_off());
+    }
+    Ok(last + length)
+}
+
+/// The build-id (gABI notes: sizes of name and contents, type, then both, padded).
+fn build_id(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Option<String>, String> {
+    for header in program_headers.iter().filter(|p| p.p_type == PT_NOTE) {
+        let mut notes = slice(bytes, "a note segment", header.p_offset, header.p_filesz)?;
+        // Notes are padded to four bytes, but for those of a segment aligned to eight.
+        let align = if header.p_align == 8 { 8 } else { 4 };
+        while let (Some(name_size), Some(size), Some(kind)) =
+            (u32_at(notes, 0), u32_at(notes, 4), u32_at(notes, 8))
+        {
+            let contents_at = (12 + u64::from(name_size)).next_multiple_of(align);
+            let next = (contents_at + u64::from(size)).next_multiple_of(align);
+            let name = slice(notes, "a note's name", 12, name_size.into())?;
+            let contents = slice(notes, "a note", contents_at, size.into())?;
+            if name == b"GNU\0" && kind == NT_GNU_BUILD_ID {
+                return Ok(Some(contents.iter().map(|b| format!("{b:02x}")).collect()));
+            }
+            notes = usize::try_from(next)
+                .ok()
+                .and_then(|next| notes.get(next..))
+                .unwrap_or(&[]);
+        }
+    }
+    Ok(None)
+}

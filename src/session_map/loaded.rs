@@ -1,0 +1,229 @@
+//! Which file's image lies at an address of the session, and how far from where the file says: the mappings
+//! and the files' program headers decide it together. A file is read once, when an address first needs it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::image::{Image, Segment};
+use super::{Files, Mapping, SessionMap};
+use crate::error::{Error, ErrorKind};
+
+/// The granularity of a mapping's file offset. Machines with larger pages map in multiples of it.
+const PAGE: u64 = 0x1000;
+
+/// The images read so far, by path. What failed is kept too: every place that needs it fails the same way.
+#[derive(Debug, Default)]
+pub(super) struct Images(Mutex<HashMap<String, Arc<OnceLock<Opened>>>>);
+
+/// `None`: the file is no image.
+type Opened = Result<Option<Arc<Image>>, Error>;
+
+/// What lies at an address.
+pub(super) enum Located {
+    /// An image: the file's path, its symbols, and the address as the file counts.
+    Image {
+        path: String,
+        image: Arc<Image>,
+        address: u64,
+    },
+    /// Memory without an image, and what it is.
+    Other(String),
+}
+
+/// The mapped file's path, if it is a file that can be opened and might be an image.
+pub(super) fn file_of(mapping: &Mapping) -> Option<&str> {
+    let path = mapping.path.as_deref()?;
+    // Devices and the kernel's own files are no images, and reading one may never end.
+    let pseudo = [
+        "[",
+        "/dev/",
+        "/proc/",
+        "/sys/",
+        "/memfd:",
+        "/SYSV",
+        "anon_inode:",
+        "//",
+        "socket:",
+    ];
+    (!is_deleted(path) && !pseudo.iter().any(|p| path.starts_with(p))).then_some(path)
+}
+
+fn is_deleted(path: &str) -> bool {
+    path.ends_with(" (deleted)")
+}
+
+/// A path's last part.
+pub(super) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+impl SessionMap {
+    /// The image of a mapped file, checked to be the one that the session had.
+    pub(super) fn image(&self, path: &str, files: &dyn Files) -> Opened {
+        let cell = {
+            let mut cache = self.images.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(cache.entry(path.to_owned()).or_default())
+        };
+        let opened = cell.get_or_init(|| {
+            let bytes = files.read(Path::new(path)).map_err(|error| {
+                let message = format!(
+                    "cannot be read: {error}; the session had it mapped, and its symbols are needed: put the file \
+                     back, or name the addresses in `symbols` of the session map"
+                );
+                Error::new(ErrorKind::Image, path, message)
+            })?;
+            let image = Image::parse(&bytes).map_err(|message| Error::new(ErrorKind::Image, path, message))?;
+            Ok(image.map(Arc::new))
+        });
+        let image = opened.clone()?;
+        let expected = self.build_id_of(path);
+        if let (Some(image), Some(expected)) = (&image, expected)
+            && image.build_id.as_deref() != Some(expected)
+        {
+            let found = image.build_id.as_deref().unwrap_or("none");
+            let message = format!(
+                "is another file than the session had mapped: its build-id is {found}, the session's was \
+                 {expected}; use the session's file, or name the addresses in `symbols` of the session map"
+            );
+            return Err(Error::new(ErrorKind::Image, path, message));
+        }
+        Ok(image)
+    }
+
+    /// What lies at an address.
+    ///
+    /// # Errors
+    /// A file that is missing, malformed or has another build-id.
+    pub(super) fn locate(&self, address: u64, files: &dyn Files) -> Result<Located, Error> {
+        let Some(index) = self.mapping_at(address) else {
+            return Ok(Located::Other("is in no mapping".into()));
+        };
+        let mapping = &self.mappings[index];
+        let Some(path) = file_of(mapping) else {
+            return Ok(self
+                .behind_an_image(index, address, files)
+                .unwrap_or_else(|| Located::Other(describe(mapping))));
+        };
+        let Some(image) = self.image(path, files)? else {
+            return Ok(Located::Other(format!(
+                "is in {path}, which is no program or library"
+            )));
+        };
+        Ok(match self.bias(&image, index, address) {
+            Ok(bias) => Located::Image {
+                path: path.to_owned(),
+                image,
+                address: address.wrapping_sub(bias),
+            },
+            Err(why) => Located::Other(format!("is in {path}, {why}")),
+        })
+    }
+
+    /// Variables that begin as zero take no room in a file, so the kernel shows them as anonymous memory
+    /// behind it, or as part of a heap there. That file is not needed to say what other memory is.
+    fn behind_an_image(&self, index: usize, address: u64, files: &dyn Files) -> Option<Located> {
+        let before = self.file_before(index)?;
+        let path = file_of(&self.mappings[before])?;
+        let image = self.image(path, files).ok().flatten()?;
+        let bias = self
+            .bias(&image, before, self.mappings[before].range.start)
+            .ok()?;
+        let address = address.wrapping_sub(bias);
+        image.segment(address)?;
+        Some(Located::Image {
+            path: path.to_owned(),
+            image,
+            address,
+        })
+    }
+
+    /// The distance between an image's addresses in the session and in its file, from one address in a mapping.
+    fn bias(&self, image: &Image, index: usize, address: u64) -> Result<u64, &'static str> {
+        let mapping = &self.mappings[index];
+        let page = (address - mapping.range.start).wrapping_add(mapping.offset) & !(PAGE - 1);
+        let of = |s: &Segment, m: &Mapping| {
+            m.range
+                .start
+                .wrapping_sub(m.offset)
+                .wrapping_add(s.offset)
+                .wrapping_sub(s.address)
+        };
+        let agrees = |s: &Segment, m: &Mapping| executable(m).is_none_or(|x| x == s.executable);
+        let holds = |s: &&Segment| {
+            let end = (s.offset + s.file_size)
+                .checked_next_multiple_of(PAGE)
+                .unwrap_or(u64::MAX);
+            s.file_size > 0 && page >= s.offset & !(PAGE - 1) && page < end
+        };
+        let possible = |bias: &u64| {
+            if image.fixed {
+                *bias == 0
+            } else {
+                bias.is_multiple_of(PAGE)
+            }
+        };
+
+        // One page of a file can belong to two segments, which are loaded at different distances. Then the
+        // permissions tell, else the distance at which most segments find themselves mapped.
+        let segments = || image.segments.iter().filter(holds);
+        let same = segments().filter(|s| agrees(s, mapping)).map(|s| of(s, mapping));
+        let mut candidates: Vec<u64> = same.filter(possible).collect();
+        if candidates.is_empty() {
+            candidates = segments().map(|s| of(s, mapping)).filter(possible).collect();
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        let mapped = |bias: u64| {
+            let found = image.segments.iter().filter(|s| s.file_size > 0).filter(|s| {
+                let there = self
+                    .mapping_at(s.address.wrapping_add(bias))
+                    .map(|i| &self.mappings[i]);
+                there.is_some_and(|m| m.path == mapping.path && of(s, m) == bias && agrees(s, m))
+            });
+            found.count()
+        };
+        let scored = candidates.iter().map(|&bias| (mapped(bias), bias));
+        let Some((best, bias)) = scored.clone().max() else {
+            return Err("but in none of the parts that it is loaded with");
+        };
+        match scored.filter(|(score, _)| *score == best).count() {
+            1 => Ok(bias),
+            _ => Err("which may be loaded in two ways: the session map must give all its mappings"),
+        }
+    }
+
+    /// All addresses of the session at which a file's image is loaded, as distances from the file's own.
+    pub(super) fn biases(&self, path: &str, image: &Image) -> Vec<u64> {
+        let of_file = (0..self.mappings.len()).filter(|&i| self.mappings[i].path.as_deref() == Some(path));
+        let biases = of_file.filter_map(|i| self.bias(image, i, self.mappings[i].range.start).ok());
+        let mut biases: Vec<u64> = biases.collect();
+        biases.sort_unstable();
+        biases.dedup();
+        biases
+    }
+}
+
+/// Whether the session could run what is in a mapping; `None`: the map does not say.
+pub(super) fn executable(mapping: &Mapping) -> Option<bool> {
+    mapping.perms.as_ref().map(|perms| perms.contains('x'))
+}
+
+/// What memory without an image is.
+fn describe(mapping: &Mapping) -> String {
+    match mapping.path.as_deref() {
+        Some(stack) if stack.starts_with("[stack") => {
+            format!("is in {stack}, which lasts no longer than a call")
+        }
+        Some(kernel @ ("[vdso]" | "[vsyscall]" | "[vvar]" | "[vvar_vclock]")) => {
+            format!("is in {kernel}, which the kernel puts into each process")
+        }
+        Some(name) if name.starts_with('[') => format!("is in {name}"),
+        Some(path) if is_deleted(path) => {
+            format!("is in {path}: what was mapped is not at its path any more")
+        }
+        Some(path) => format!("is in {path}, which is no program or library"),
+        None if executable(mapping) == Some(true) => "is in anonymous executable memory".into(),
+        None => "is in anonymous memory (heap, thread-local storage or a thread's stack)".into(),
+    }
+}

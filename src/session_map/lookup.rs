@@ -1,0 +1,195 @@
+//! Searches: which entry of the session map is at an address. Rebuilt whenever entries are added.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::intervals::{self, Innermost};
+use super::{LOWEST_ADDRESS, SessionMap, SessionSymbol, Value, loaded};
+
+/// What lookups search; all of it follows from the map's entries.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    ranges: Vec<Range<u64>>,
+    /// Values with an address, header included, by address: they do not overlap.
+    values: Vec<(Range<u64>, u32)>,
+    symbols: Innermost,
+    unbound: Innermost,
+    /// Addresses of symbols and values, and declared constants.
+    exact: Vec<u64>,
+    /// Where sized symbols and values end.
+    ends: Vec<u64>,
+    /// For each mapping the nearest one before it that is of a file.
+    files_before: Vec<Option<u32>>,
+    build_ids: HashMap<String, String>,
+    symbols_by_name: Vec<u32>,
+}
+
+impl Index {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+}
+
+/// The addresses that a symbol stands for.
+fn symbol_range(symbol: &SessionSymbol) -> Range<u64> {
+    symbol.address..symbol.address.saturating_add(symbol.size.max(1))
+}
+
+/// The addresses that a value stands for, its header included.
+pub(super) fn value_range(value: &Value) -> Option<Range<u64>> {
+    let address = value.address?;
+    Some(address.saturating_sub(value.header)..address.saturating_add(value.size.max(1)))
+}
+
+/// The parts of a range that are addresses: canonical, and not so low that numbers lie there.
+fn canonical(range: Range<u64>) -> [Range<u64>; 2] {
+    let (lower, upper) = (1 << 47, u64::MAX << 47);
+    [
+        range.start.max(LOWEST_ADDRESS)..range.end.min(lower),
+        range.start.max(upper)..range.end,
+    ]
+}
+
+impl SessionMap {
+    /// Rebuilds what lookups search. Mappings are sorted by address and disjoint, symbols sorted by address
+    /// and preference, constants by number.
+    pub(super) fn rebuild_index(&mut self) {
+        let numbered = |(i, value): (u32, &Value)| Some((value_range(value)?, i));
+        let mut values: Vec<(Range<u64>, u32)> = (0..).zip(&self.values).filter_map(numbered).collect();
+        values.sort_unstable_by_key(|(range, _)| range.start);
+
+        let unbound = || self.unbound.iter().map(|(symbol, _)| symbol);
+        let symbols = || self.symbols.iter().chain(unbound());
+        let mappings = self.mappings.iter().map(|m| m.range.clone());
+        let ranges = mappings
+            .chain(symbols().map(symbol_range))
+            .chain(values.iter().map(|(range, _)| range.clone()));
+        let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
+        ranges.extend(
+            self.constants
+                .iter()
+                .map(|(number, _)| *number..number.saturating_add(1)),
+        );
+
+        let addresses = self
+            .values
+            .iter()
+            .filter_map(|v| v.address)
+            .chain(symbols().map(|s| s.address));
+        let mut exact: Vec<u64> = addresses
+            .chain(self.constants.iter().map(|(number, _)| *number))
+            .collect();
+        exact.sort_unstable();
+        let sized_values = self
+            .values
+            .iter()
+            .filter(|v| v.size > 0)
+            .filter_map(value_range)
+            .map(|range| range.end);
+        let sized_symbols = symbols().filter(|s| s.size > 0).map(|s| symbol_range(s).end);
+        let mut ends: Vec<u64> = sized_values.chain(sized_symbols).collect();
+        ends.sort_unstable();
+
+        let mut last = None;
+        let mut files_before = Vec::with_capacity(self.mappings.len());
+        let mut build_ids = HashMap::new();
+        for (i, mapping) in (0..).zip(&self.mappings) {
+            files_before.push(last);
+            if loaded::file_of(mapping).is_some() {
+                last = Some(i);
+            }
+            if let (Some(path), Some(id)) = (&mapping.path, &mapping.build_id) {
+                build_ids.insert(path.clone(), id.clone());
+            }
+        }
+        let mut symbols_by_name: Vec<u32> = (0..self.symbols.len() as u32).collect();
+        symbols_by_name.sort_by(|a, b| {
+            self.symbols[*a as usize]
+                .name
+                .cmp(&self.symbols[*b as usize].name)
+        });
+
+        self.index = Index {
+            ranges: intervals::union(ranges),
+            values,
+            symbols: Innermost::new((0..).zip(&self.symbols).map(|(i, s)| (symbol_range(s), i))),
+            unbound: Innermost::new((0..).zip(unbound()).map(|(i, s)| (symbol_range(s), i))),
+            exact,
+            ends,
+            files_before,
+            build_ids,
+            symbols_by_name,
+        };
+    }
+
+    /// Disjoint address ranges, sorted, in which a 64-bit constant is session-specific: mappings, symbols,
+    /// values and single `constants`. Non-canonical addresses are in none, but for those of `constants`.
+    pub fn ranges(&self) -> &[Range<u64>] {
+        &self.index.ranges
+    }
+
+    /// Whether a 32-bit operand of that value is session-specific: exactly the address of a symbol or value, or
+    /// one of `constants`.
+    pub fn is_exact_address(&self, address: u64) -> bool {
+        self.index.exact.binary_search(&address).is_ok()
+    }
+
+    /// Whether an address lies inside or one past a sized symbol or value, but is not its address.
+    pub fn is_interior_address(&self, address: u64) -> bool {
+        let inside = || {
+            self.value_at(address).is_some()
+                || self.symbol_at(address).is_some()
+                || self.unbound_at(address).is_some()
+        };
+        !self.is_exact_address(address) && (self.index.ends.binary_search(&address).is_ok() || inside())
+    }
+
+    /// The mapping around an address, by its index.
+    pub(super) fn mapping_at(&self, address: u64) -> Option<usize> {
+        let after = self.mappings.partition_point(|m| m.range.start <= address);
+        let index = after.checked_sub(1)?;
+        self.mappings[index].range.contains(&address).then_some(index)
+    }
+
+    /// The nearest mapping of a file before another, by their indexes.
+    pub(super) fn file_before(&self, mapping: usize) -> Option<usize> {
+        let before = self.index.files_before.get(mapping).copied().flatten()?;
+        usize::try_from(before).ok()
+    }
+
+    /// The build-id that the map gives for a file.
+    pub(super) fn build_id_of(&self, path: &str) -> Option<&str> {
+        self.index.build_ids.get(path).map(String::as_str)
+    }
+
+    /// The value around an address, header included.
+    pub(super) fn value_at(&self, address: u64) -> Option<(u32, &Value)> {
+        let after = self
+            .index
+            .values
+            .partition_point(|(range, _)| range.start <= address);
+        let (range, id) = self.index.values.get(after.checked_sub(1)?)?;
+        let value = self.values.get(*id as usize)?;
+        range.contains(&address).then_some((*id, value))
+    }
+
+    /// The symbol of the map at or around an address: the nearest before it.
+    pub(super) fn symbol_at(&self, address: u64) -> Option<&SessionSymbol> {
+        self.symbols.get(self.index.symbols.at(address)? as usize)
+    }
+
+    /// The symbol without use as a name at or around an address, and why it has none.
+    pub(super) fn unbound_at(&self, address: u64) -> Option<(&SessionSymbol, &'static str)> {
+        let (symbol, why) = self.unbound.get(self.index.unbound.at(address)? as usize)?;
+        Some((symbol, why))
+    }
+
+    /// The map's symbols of a name.
+    pub(super) fn symbols_named(&self, name: &str) -> Vec<&SessionSymbol> {
+        let symbol = |i: &u32| self.symbols.get(*i as usize);
+        let before = |i: &u32| symbol(i).is_some_and(|s| s.name.as_str() < name);
+        let first = self.index.symbols_by_name.partition_point(before);
+        let from = self.index.symbols_by_name[first..].iter().filter_map(symbol);
+        from.take_while(|s| s.name == name).collect()
+    }
+}

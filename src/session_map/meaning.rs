@@ -1,0 +1,169 @@
+//! What a session-specific constant means (SPEC 5): what the maps say first, then the mapped images, else why
+//! it has no meaning and what to do about it. And the inverse, for symbols.
+
+use super::loaded::{self, Located};
+use super::{Files, Meaning, SessionMap, ValueId, is_canonical};
+use crate::error::Result;
+
+/// What to do about an address that has no meaning.
+const REMEDY: &str = "; give it a value or a symbol in the session map";
+
+impl SessionMap {
+    /// What a session-specific constant means; images are opened where their symbols are needed.
+    ///
+    /// # Errors
+    /// A file that is needed and is missing, malformed or has another build-id.
+    pub fn meaning(&self, constant: u64, files: &dyn Files) -> Result<Meaning> {
+        if let Ok(index) = self
+            .constants
+            .binary_search_by_key(&constant, |(number, _)| *number)
+        {
+            return Ok(Meaning::Constant(index));
+        }
+        if constant == 0 || !is_canonical(constant) {
+            return Ok(Meaning::Unresolved("is no address".into()));
+        }
+        if let Some((id, value)) = self.value_at(constant) {
+            let offset = constant.wrapping_sub(value.address.unwrap_or(constant)) as i64;
+            return Ok(Meaning::Value(ValueId(id), offset));
+        }
+
+        // An offset into a function is refused further down, unless an image has a name right there.
+        let mut private = None;
+        if let Some(symbol) = self.symbol_at(constant) {
+            let offset = constant - symbol.address;
+            if offset == 0 || !self.is_library_code(constant, files)? {
+                return Ok(Meaning::Symbol {
+                    name: symbol.name.clone(),
+                    offset: offset as i64,
+                    library: symbol.library.clone(),
+                });
+            }
+            let name = &symbol.name;
+            private = Some(format!(
+                "is {offset:#x} bytes into the function `{name}`: only a function's start has a name"
+            ));
+        } else if let Some((symbol, why)) = self.unbound_at(constant) {
+            private = Some(match constant - symbol.address {
+                0 => format!("is `{}`, {why}", symbol.name),
+                offset => format!("is {offset:#x} bytes into `{}`, {why}", symbol.name),
+            });
+        }
+
+        let located = self.locate(constant, files);
+        let reason = match (located, private) {
+            (Ok(Located::Image { path, image, address }), private) => match (image.name_at(address), private)
+            {
+                (Some((_, 1..)), Some(private)) => private,
+                (Some((name, offset)), _) => {
+                    return Ok(Meaning::Symbol {
+                        name: name.to_owned(),
+                        offset: offset as i64,
+                        library: image.library(&path),
+                    });
+                }
+                (None, Some(private)) => private,
+                (None, None) => image.explain(address, &path),
+            },
+            (_, Some(private)) => private,
+            (Ok(Located::Other(reason)), None) => reason,
+            (Err(error), None) => return Err(error),
+        };
+        Ok(Meaning::Unresolved(reason + REMEDY))
+    }
+
+    /// Whether an address lies in code of a mapped file, where an offset from a function's name is not
+    /// the same in another process: the name may bind to a PLT entry or an indirect function.
+    fn is_library_code(&self, address: u64, files: &dyn Files) -> Result<bool> {
+        let Some(mapping) = self.mapping_at(address).map(|i| &self.mappings[i]) else {
+            return Ok(false);
+        };
+        let named = mapping.path.as_deref().is_some_and(|path| !path.starts_with('['));
+        if !named {
+            return Ok(false);
+        }
+        match &mapping.perms {
+            Some(perms) => Ok(perms.contains('x') && !perms.contains('w')),
+            // The map does not say what the session could do there: the file does.
+            None => Ok(match self.locate(address, files)? {
+                Located::Image { image, address, .. } => {
+                    image.segment(address).is_none_or(|s| s.executable && !s.writable)
+                }
+                Located::Other(_) => false,
+            }),
+        }
+    }
+
+    /// The session's address of an external symbol, for verification: the inverse of [`Self::meaning`].
+    /// `None`: nothing has that name, or several things that `library` does not tell apart.
+    pub fn address_of(&self, name: &str, library: Option<&str>, files: &dyn Files) -> Option<u64> {
+        let named = self.symbols_named(name);
+        let ours: Vec<u64> = named
+            .iter()
+            .filter(|s| s.library.as_deref() == library)
+            .map(|s| s.address)
+            .collect();
+        if let Some(found) = only(&ours) {
+            return found;
+        }
+        // A symbol of the map that names no library may be of any.
+        let any: Vec<u64> = named
+            .iter()
+            .filter(|s| library.is_none() || s.library.is_none())
+            .map(|s| s.address)
+            .collect();
+        if let Some(found) = only(&any) {
+            return found;
+        }
+
+        let mut programs = Vec::new();
+        let mut libraries = Vec::new();
+        for path in self.image_paths(library) {
+            let Ok(Some(image)) = self.image(path, files) else {
+                continue;
+            };
+            let of = image.library(path);
+            if library.is_some() && of.as_deref() != library {
+                continue;
+            }
+            let addresses = image.addresses_of(name);
+            if addresses.is_empty() {
+                continue;
+            }
+            let biases = self.biases(path, &image);
+            let there = biases
+                .iter()
+                .flat_map(|bias| addresses.iter().map(|a| a.wrapping_add(*bias)));
+            match of {
+                None => programs.extend(there),
+                Some(_) => libraries.extend(there),
+            }
+        }
+        // A program's own symbols come before all libraries'.
+        only(&programs).or_else(|| only(&libraries)).flatten()
+    }
+
+    /// Files that may be images, by address: those whose name is the library's, or all if none is.
+    fn image_paths(&self, library: Option<&str>) -> Vec<&str> {
+        let mut paths: Vec<&str> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for mapping in &self.mappings {
+            if let Some(path) = loaded::file_of(mapping)
+                && seen.insert(path)
+            {
+                paths.push(path);
+            }
+        }
+        let is_library = |path: &&str| Some(loaded::file_name(path)) == library;
+        match paths.iter().any(|path| is_library(path)) {
+            true => paths.into_iter().filter(is_library).collect(),
+            false => paths,
+        }
+    }
+}
+
+/// The one address that all of them are: `None` if there is none, `Some(None)` if they differ.
+fn only(addresses: &[u64]) -> Option<Option<u64>> {
+    let first = addresses.first()?;
+    Some(addresses.iter().all(|a| a == first).then_some(*first))
+}
