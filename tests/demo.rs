@@ -7,13 +7,16 @@ mod support;
 
 use support::matrix::Matrix;
 use support::relocfix;
+use support::untouched::assert_untouched;
 
 #[test]
 fn demo() -> Result<(), String> {
     let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/demo");
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let output = folder.path().join("demo-fixed.o");
-    relocfix::fix::<&str>(&stored.join("demo.o"), &output, None, &[])?;
+    let input = stored.join("demo.o");
+    let fixed = relocfix::fix::<&str>(&input, &output, None, &[])?;
+    assert_untouched(&input, &output, &fixed.report)?;
     relocfix::assert_stable(&output)?;
     let driver = fs::read_to_string(stored.join("main.c")).map_err(|error| error.to_string())?;
     Matrix::new(&[output])

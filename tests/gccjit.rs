@@ -9,6 +9,7 @@ mod support;
 
 use support::command::{run, succeed};
 use support::matrix::{Matrix, Mode};
+use support::untouched::assert_untouched;
 use support::{relocfix, toolchain};
 
 /// The program around the rewritten object: the session's own things, by name.
@@ -85,6 +86,7 @@ fn produced_at(level: &str) -> Result<(), String> {
         // The map beside the object is found by its name.
         let fixed = relocfix::fix::<&str>(input, &output, None, &[])?;
         assert_eq!(fixed.report["summary"]["unresolved"], 0);
+        assert_untouched(input, &output, &fixed.report)?;
         outputs.push(output);
     }
     relocfix::assert_same(&outputs[0], &outputs[1])?;

@@ -13,6 +13,7 @@ mod support;
 use support::command::{run, succeed};
 use support::matrix::Matrix;
 use support::toolchain::Linkers;
+use support::untouched::assert_untouched;
 use support::{relocfix, toolchain};
 
 #[test]
@@ -85,6 +86,7 @@ impl Session {
         let fixed = relocfix::fix::<&str>(&input, &output, None, &[])?;
         let report = &fixed.report;
         assert_eq!(report["summary"]["unresolved"], 0);
+        assert_untouched(&input, &output, report)?;
         assert!(
             report["places"]
                 .as_array()

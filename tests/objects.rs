@@ -10,6 +10,7 @@ mod support;
 
 use support::matrix::Matrix;
 use support::relocfix;
+use support::untouched::assert_untouched;
 
 /// What becomes of an object.
 enum Outcome<'a> {
@@ -104,7 +105,8 @@ fn object(name: &str, outcome: &Outcome<'_>) -> Result<(), String> {
             .map(drop)
         }
         Outcome::Fixed => {
-            relocfix::fix::<&str>(&input, &output, None, &[])?;
+            let fixed = relocfix::fix::<&str>(&input, &output, None, &[])?;
+            assert_untouched(&input, &output, &fixed.report)?;
             let twin_output = folder.join("twin-out.o");
             relocfix::fix::<&str>(&twin, &twin_output, None, &[])?;
             relocfix::assert_same(&output, &twin_output)?;

@@ -11,6 +11,7 @@
 //! | `section NAME BECOMES` | a section whose header changed |
 //! | `renamed NAME BECOMES` | a symbol with another name |
 //! | `calls N`, `slots N` | a number in the report's summary |
+//! | `landing-pads N` | the object's property asks for them, and the N functions that startup code calls have them |
 //! | `refused TEXT` | nothing is written, exit status 1, and the message contains TEXT |
 //! | `driver` | the lines `\| …` after it are the program that calls the code, in C (C++ for `.cc`) |
 //! | `stdout TEXT` | a line that the program prints |
@@ -48,6 +49,8 @@ pub(crate) struct Case {
     pub(crate) stated: Vec<(String, String)>,
     /// Stated numbers of the summary.
     pub(crate) counts: Vec<(String, u64)>,
+    /// How many functions of ours startup code calls, each beginning with a landing pad.
+    pub(crate) landing_pads: Option<usize>,
     /// What the refusal says; empty if there is none.
     pub(crate) refused: Vec<String>,
     /// The program.
@@ -130,6 +133,9 @@ impl Case {
                     word.to_owned(),
                     rest.parse().map_err(|_| format!("no number: {rest}"))?,
                 ));
+            }
+            "landing-pads" => {
+                self.landing_pads = Some(rest.parse().map_err(|_| format!("no number: {rest}"))?);
             }
             "refused" => self.refused.push(rest.to_owned()),
             "driver" => self.driver = Some(String::new()),

@@ -18,6 +18,7 @@ use annotations::{Case, LISTS};
 use support::command::{run, succeed};
 use support::elf_view::{self, Section};
 use support::matrix::{Language, Matrix, Mode};
+use support::untouched::assert_untouched;
 use support::{relocfix, toolchain};
 
 /// How far the second session lies from the first: to still canonical addresses with other bytes.
@@ -109,7 +110,11 @@ fn fixed(case: &Case) -> Result<(), Failed> {
         return Err(format!("check ended with {status} and listed {:#?}", places(&listed)).into());
     }
     well_formed(&output)?;
+    assert_untouched(&input, &output, &fixed.report)?;
     forgotten(case, &output)?;
+    if let Some(number) = case.landing_pads {
+        landing_pads(&output, number)?;
+    }
     relocfix::assert_stable(&output)?;
     same_from_another_session(case, folder.path(), &output)?;
     if case.extension == "s" && case.oracle && case.options.is_empty() && case.is_symbolic() {
@@ -270,6 +275,31 @@ fn well_formed(object: &Path) -> Result<(), String> {
                 object.display(),
                 finished.stderr
             ));
+        }
+    }
+    Ok(())
+}
+
+/// What the startup code calls begins with `endbr64`, and the object still says so of all its code.
+fn landing_pads(object: &Path, number: usize) -> Result<(), String> {
+    let notes = succeed(Command::new("readelf").arg("-nW").arg(object))?.text();
+    if !notes.contains("IBT") {
+        return Err(format!("the property is gone: {notes}"));
+    }
+    let sections = elf_view::sections(object)?;
+    let arrays = sections
+        .iter()
+        .filter(|(name, _)| name.starts_with(".init_array"));
+    let entries: Vec<_> = arrays.flat_map(|(_, array)| &array.relocations).collect();
+    if entries.len() != number {
+        return Err(format!("startup code calls {entries:?}"));
+    }
+    for (_, _, name, offset) in entries {
+        let code = sections
+            .get(name)
+            .and_then(|section| section.data.get(usize::try_from(*offset).ok()?..));
+        if !code.is_some_and(|code| code.starts_with(&[0xf3, 0x0f, 0x1e, 0xfa])) {
+            return Err(format!("{name}+{offset:#x} does not begin with endbr64"));
         }
     }
     Ok(())

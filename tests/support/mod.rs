@@ -9,3 +9,4 @@ pub(crate) mod elf_view;
 pub(crate) mod matrix;
 pub(crate) mod relocfix;
 pub(crate) mod toolchain;
+pub(crate) mod untouched;
