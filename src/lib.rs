@@ -27,6 +27,7 @@ mod verify;
 
 use std::collections::HashSet;
 
+use error::At;
 use frame_table::FrameTable;
 use object_file::{Relocation, Section};
 use plan::{Found, Plan};
@@ -107,18 +108,27 @@ pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options
         };
         Err(error)
     })?;
-    let mut warnings = plan.warnings;
-    let kept = plan.report.places.iter().filter(|p| p.delivery == "kept").count();
-    if kept > 0 {
-        warnings.push(format!(
-            "{kept} session-specific constants were kept: the output works in that session only"
-        ));
-    }
+    let warnings = kept_places(&plan.report);
     Ok(Fixed {
         output: written,
         report: plan.report,
         warnings,
     })
+}
+
+/// Says of every place that was left what it is and why.
+fn kept_places(report: &Report) -> Vec<String> {
+    let kept = report.places.iter().filter(|p| p.delivery == "kept");
+    kept.map(|p| {
+        let at = At {
+            section: p.section.clone(),
+            offset: p.offset,
+            function: p.function.clone(),
+        };
+        let reason = p.reason.as_deref().unwrap_or("is not known");
+        format!("{}: {at}: {:#x} {reason}; it was kept", report.input, p.value)
+    })
+    .collect()
 }
 
 /// Finds what [`fix`] would change, and changes nothing.

@@ -68,8 +68,6 @@ pub(crate) struct Plan {
     pub(crate) report: Report,
     /// What cannot be done, by place; then `edits` must not be applied.
     pub(crate) problems: Vec<Problem>,
-    /// Things to tell the user that are not errors.
-    pub(crate) warnings: Vec<String>,
     /// What every field shall yield, for verification.
     pub(crate) decisions: Vec<Decision>,
     /// What the initializer stores, by slot of ours and by place in the input.
@@ -228,7 +226,6 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         edits,
         report,
         problems,
-        warnings: Vec::new(),
         decisions,
         filled,
     })

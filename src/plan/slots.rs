@@ -87,7 +87,11 @@ impl Planner<'_> {
     /// The slot that holds what `source` yields; `name` is for people.
     pub(super) fn slot(&mut self, source: Source, name: &str) -> NewLocalId {
         match source {
-            Source::Address(symbol, addend) => self.named_pointer_slot(symbol, addend, name.to_owned()),
+            // The input's symbols can spell addresses, and what stands for them does not.
+            Source::Address(symbol, addend) => match symbol {
+                SymbolRef::NewSection(_) => self.named_pointer_slot(symbol, addend, name.to_owned()),
+                _ => self.pointer_slot(symbol, addend),
+            },
             Source::Computed(node, offset) => {
                 if let Some(&slot) = self.filled_slots.get(&(node, offset)) {
                     return slot;

@@ -99,7 +99,7 @@ fn constants_of_32_bits() {
         (&[0x67, 0xa1], &[], (Absolute32, 2, ZERO_EXTENDED)),    // addr32 mov moffs32,%eax
         (&[0x83, 0x3c, 0x25], &[7], (Absolute32, 3, SIGN_EXTENDED)), // cmpl $7,disp32
         (&[0x8b, 0x80], &[], (Based32, 2, SIGN_EXTENDED)),       // mov disp32(%rax),%eax
-        (&[0x8b, 0x04, 0xc5], &[], (Based32, 3, SIGN_EXTENDED)), // mov disp32(,%rax,8),%eax
+        (&[0x8b, 0x04, 0xc5], &[], (Absolute32, 3, SIGN_EXTENDED)), // mov disp32(,%rax,8),%eax
         (
             &[0xc5, 0xf8, 0x28, 0x04, 0x25],
             &[],
