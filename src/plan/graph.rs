@@ -79,6 +79,11 @@ impl Graph {
         id
     }
 
+    /// All nodes, each before those that it needs.
+    pub(crate) fn from_last(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len() as u32).rev().map(NodeId)
+    }
+
     /// A node.
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize].0

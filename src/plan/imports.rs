@@ -60,7 +60,7 @@ impl Planner<'_> {
                     let source = self.source(expression)?;
                     self.imports.insert(id, source);
                     // Filled in the order of names, whatever reference comes first.
-                    self.slot(source, &import.symbol);
+                    self.slot(source, None, &import.symbol);
                 }
             }
         }
@@ -167,7 +167,7 @@ impl Planner<'_> {
         kind: RelocKind,
         name: &str,
     ) -> &'static str {
-        let slot = SymbolRef::Local(self.slot(source, name));
+        let slot = SymbolRef::Local(self.slot(source, None, name));
         self.point_at(section, relocation, kind, slot, relocation.addend);
         "slot"
     }
@@ -227,7 +227,7 @@ impl Planner<'_> {
                 let old = self.instruction(section.id, field.start, field.length);
                 let at = (relocation.offset - field.start) as usize;
                 let lowered = self.object().machine.arch().lower_address_to_load(&old, at)?;
-                let slot = SymbolRef::Local(self.slot(source, name));
+                let slot = SymbolRef::Local(self.slot(source, None, name));
                 self.apply_lowered(&code, old, lowered, slot, 0);
                 Ok("slot")
             }

@@ -1,11 +1,12 @@
 //! The initializer: the program that fills slots, globals and words, the code that runs it, the entry that
 //! startup code finds it by, and unwind information for all code that is added.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::graph::{Node, NodeId};
+use super::owners::Owners;
 use super::slots::{CODE, INIT_ARRAY, MESSAGES, PROGRAMS};
-use super::{Destination, Planner, Source, Store};
+use super::{Destination, Planner, Store};
 use crate::arch::{Fragment, Referent};
 use crate::edits::{Home, NewLocalId, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,82 +31,44 @@ impl Planner<'_> {
     /// # Errors
     /// Unwind information that cannot be written.
     pub(super) fn plan_initializer(&mut self) -> Result<()> {
-        self.give_slots_to_shared_nodes();
+        let owners = self.plan_owners();
         let stores = std::mem::take(&mut self.stores);
         let mut programs: BTreeMap<Option<GroupId>, Program> = BTreeMap::new();
-        // The object's own program first: the groups' copy what it has made.
-        let (own, grouped): (Vec<&Store>, Vec<&Store>) = stores.iter().partition(|s| s.group.is_none());
-        for store in own {
-            self.plan_store(programs.entry(None).or_default(), store);
-        }
-        for store in grouped {
-            self.plan_group_store(programs.entry(store.group).or_default(), store);
+        for store in &stores {
+            self.plan_store(programs.entry(store.group).or_default(), &owners, store);
         }
         self.plan_code_of(programs);
         self.plan_unwind_sections()
     }
 
-    /// What is needed more than once is computed once and kept.
-    fn give_slots_to_shared_nodes(&mut self) {
-        let mut uses: HashMap<NodeId, usize> = HashMap::new();
-        let mut order = Vec::new();
-        let mut pending: Vec<NodeId> = Vec::new();
-        for store in self.stores.iter().filter(|s| s.group.is_none()) {
-            pending.push(store.node);
-            while let Some(node) = pending.pop() {
-                let count = uses.entry(node).or_insert(0);
-                *count += 1;
-                if *count == 1 {
-                    order.push(node);
-                    pending.extend(self.graph.node(node).operands());
-                }
-            }
-        }
-        for node in order {
-            if uses[&node] > 1
-                && !self.graph.node(node).is_trivial()
-                && !self.filled_slots.contains_key(&(node, 0))
-            {
-                let slot = self.new_filled_slot("relocfix.slot");
-                self.filled_slots.insert((node, 0), slot);
-            }
-        }
-    }
-
-    fn plan_store(&mut self, program: &mut Program, store: &Store) {
+    fn plan_store(&mut self, program: &mut Program, owners: &Owners, store: &Store) {
         let own = self.filled_slots.get(&(store.node, 0)).copied();
         if store.offset == 0
             && let Destination::Slot(slot) = store.destination
             && own == Some(slot)
         {
             if !program.stored.contains(&store.node) {
-                self.push(program, store.node, &store.what);
+                self.push(program, (owners, store.group), store.node, &store.what);
                 program.operations.push(FillOp::Drop);
                 fuse_store(&mut program.operations);
             }
             return;
         }
-        self.push(program, store.node, &store.what);
+        self.push(program, (owners, store.group), store.node, &store.what);
         if store.offset != 0 {
             program.operations.push(FillOp::Add(store.offset));
         }
         program.operations.push(store_to(store.destination));
     }
 
-    /// A store into a group's section: the value is in a slot already.
-    fn plan_group_store(&mut self, program: &mut Program, store: &Store) {
-        let slot = self.slot(Source::Computed(store.node, store.offset), &store.what);
-        program
-            .operations
-            .push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
-        program.operations.push(store_to(store.destination));
-    }
-
     /// Pushes a node's value.
-    fn push(&mut self, program: &mut Program, id: NodeId, what: &str) {
+    fn push(&mut self, program: &mut Program, place: (&Owners, Option<GroupId>), id: NodeId, what: &str) {
         let slot = self.filled_slots.get(&(id, 0)).copied();
+        let (owners, own) = place;
+        // The object's own program has run when a group's runs.
+        let elsewhere = owners[&id] != own;
         if let Some(slot) = slot
-            && program.stored.contains(&id)
+            && (program.stored.contains(&id) || elsewhere)
         {
             program
                 .operations
@@ -125,14 +88,14 @@ impl Planner<'_> {
             }
             Node::Int(number) => program.operations.push(FillOp::PushInt(number)),
             Node::Load(address, offset, nullable) => {
-                self.push(program, address, what);
+                self.push(program, place, address, what);
                 program.operations.push(FillOp::Load(offset));
                 checked = !nullable;
             }
             Node::Call(function, arguments, floats, returns, nullable) => {
-                self.push(program, function, what);
+                self.push(program, place, function, what);
                 for &argument in &arguments {
-                    self.push(program, argument, what);
+                    self.push(program, place, argument, what);
                 }
                 let arguments = arguments.len() as u8;
                 program.operations.push(FillOp::Call {
@@ -144,23 +107,23 @@ impl Planner<'_> {
                 checked = !nullable && returns == Returns::Pointer;
             }
             Node::Add(base, number) => {
-                self.push(program, base, what);
+                self.push(program, place, base, what);
                 program.operations.push(FillOp::Add(number));
             }
             Node::Shr(base, bits) => {
-                self.push(program, base, what);
+                self.push(program, place, base, what);
                 program.operations.push(FillOp::Shr(bits));
             }
             Node::Shl(base, bits) => {
-                self.push(program, base, what);
+                self.push(program, place, base, what);
                 program.operations.push(FillOp::Shl(bits));
             }
             Node::Neg(base) => {
-                self.push(program, base, what);
+                self.push(program, place, base, what);
                 program.operations.push(FillOp::Neg);
             }
             Node::Not(base) => {
-                self.push(program, base, what);
+                self.push(program, place, base, what);
                 program.operations.push(FillOp::Not);
             }
         }

@@ -7,6 +7,7 @@ mod graph;
 mod imports;
 mod initializer;
 mod names;
+mod owners;
 mod places;
 mod record;
 mod relocations;
@@ -130,7 +131,8 @@ struct Store {
     destination: Destination,
     node: NodeId,
     offset: i64,
-    /// The group that the destination is a member of: then a program of its own does it.
+    /// The group that the destination is a member of: then a program of its own does it. Of a slot it is the
+    /// one group that uses it.
     group: Option<GroupId>,
     /// What is filled, for messages.
     what: String,
@@ -172,6 +174,8 @@ struct Planner<'a> {
     /// Pointer slots: by group, then by symbol, which is the order of their relocations.
     pointer_slots: BTreeMap<(Option<GroupId>, SymbolRef, i64), NewLocalId>,
     filled_slots: HashMap<(NodeId, i64), NewLocalId>,
+    /// Who uses a filled slot: groups, or the rest of the object.
+    slot_users: HashMap<NewLocalId, BTreeSet<Option<GroupId>>>,
     stubs: HashMap<Source, NewLocalId>,
     stores: Vec<Store>,
     /// Code of ours, for its unwind tables.
@@ -253,6 +257,7 @@ impl<'a> Planner<'a> {
             strings: HashMap::new(),
             pointer_slots: BTreeMap::new(),
             filled_slots: HashMap::new(),
+            slot_users: HashMap::new(),
             stubs: HashMap::new(),
             stores: Vec::new(),
             code_frames: BTreeMap::new(),

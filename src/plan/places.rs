@@ -170,6 +170,7 @@ impl Planner<'_> {
         slot_only: bool,
         name: &str,
     ) -> Result<How, String> {
+        let user = self.object().section(field.section).group;
         let (delivery, symbol, addend) = match source {
             Source::Address(symbol, addend) if !slot_only && !self.pic() => {
                 (Delivery::Absolute, symbol, addend)
@@ -178,10 +179,10 @@ impl Planner<'_> {
                 match self.reach(field.section, symbol, addend) {
                     Reach::Direct(symbol, addend) => (Delivery::Direct, symbol, addend),
                     Reach::Got => (Delivery::Got, symbol, 0),
-                    Reach::Slot => (Delivery::Slot, SymbolRef::Local(self.slot(source, name)), 0),
+                    Reach::Slot => (Delivery::Slot, SymbolRef::Local(self.slot(source, user, name)), 0),
                 }
             }
-            _ => (Delivery::Slot, SymbolRef::Local(self.slot(source, name)), 0),
+            _ => (Delivery::Slot, SymbolRef::Local(self.slot(source, user, name)), 0),
         };
         let old = self.instruction(field.section, field.start, field.length);
         let at = (field.field - field.start) as usize;
@@ -316,10 +317,6 @@ impl Planner<'_> {
         } else {
             Destination::Near(symbol, at as i64)
         };
-        if home.group.is_some() {
-            // The group's own program copies it from here, so that the value is made once, by the object's.
-            self.slot(Source::Computed(node, offset), &what);
-        }
         self.filled
             .words
             .insert((section, at), Source::Computed(node, offset));

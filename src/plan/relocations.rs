@@ -162,7 +162,7 @@ impl Planner<'_> {
                     let name = self.object().symbol(symbol).name.to_owned();
                     let source = self.source_of(symbol);
                     let source = self.offset_by(source, addend);
-                    (SymbolRef::Local(self.slot(source, &name)), 0, "slot")
+                    (SymbolRef::Local(self.slot(source, None, &name)), 0, "slot")
                 }
             };
             let relocation = NewRelocation {

@@ -3,6 +3,7 @@
 //! Pointer slots are relocated at load and then read-only; filled slots are zero until the initializer has run.
 //! Each is a local symbol, so that a disassembly says what it holds.
 
+use super::graph::NodeId;
 use super::{Destination, Planner, Source, Store};
 use crate::edits::{Home, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind, SymbolRef};
 use crate::object_file::GroupId;
@@ -84,8 +85,9 @@ impl Planner<'_> {
             .push(relocation);
     }
 
-    /// The slot that holds what `source` yields; `name` is for people.
-    pub(super) fn slot(&mut self, source: Source, name: &str) -> NewLocalId {
+    /// The slot that holds what `source` yields, for something in `user`, a group or the rest of the object;
+    /// `name` is for people.
+    pub(super) fn slot(&mut self, source: Source, user: Option<GroupId>, name: &str) -> NewLocalId {
         match source {
             // The input's symbols can spell addresses, and what stands for them does not.
             Source::Address(symbol, addend) => match symbol {
@@ -93,32 +95,42 @@ impl Planner<'_> {
                 _ => self.pointer_slot(symbol, addend),
             },
             Source::Computed(node, offset) => {
-                if let Some(&slot) = self.filled_slots.get(&(node, offset)) {
-                    return slot;
-                }
-                let slot = self.new_filled_slot(&slot_name(name, offset));
-                self.filled_slots.insert((node, offset), slot);
-                self.filled.slots.insert(slot, source);
-                self.stores.push(Store {
-                    destination: Destination::Slot(slot),
-                    node,
-                    offset,
-                    group: None,
-                    what: name.to_owned(),
-                });
+                let slot = match self.filled_slots.get(&(node, offset)) {
+                    Some(&slot) => slot,
+                    None => self.new_filled_slot(node, offset, name),
+                };
+                self.slot_users.entry(slot).or_default().insert(user);
                 slot
             }
         }
     }
 
     /// A new zero word that the initializer fills.
-    pub(super) fn new_filled_slot(&mut self, name: &str) -> NewLocalId {
-        let section = self.section(FILLED_SLOTS, None);
-        let size = &mut self.edits.sections[section.0 as usize].size;
-        let offset = *size;
-        *size += POINTER;
+    pub(super) fn new_filled_slot(&mut self, node: NodeId, offset: i64, name: &str) -> NewLocalId {
         self.report.summary.slots += 1;
-        self.add_local(name.to_owned(), Home::New(section), offset, POINTER, false)
+        // In what section and where is known when all users are: see `lay_out_filled_slots`.
+        let home = Home::New(NewSectionId(u32::MAX));
+        let slot = self.add_local(slot_name(name, offset), home, 0, POINTER, false);
+        self.filled_slots.insert((node, offset), slot);
+        self.filled.slots.insert(slot, Source::Computed(node, offset));
+        let destination = Destination::Slot(slot);
+        self.stores.push(Store {
+            destination,
+            node,
+            offset,
+            group: None,
+            what: name.to_owned(),
+        });
+        slot
+    }
+
+    /// Gives a filled slot its place, in the group whose program fills it.
+    pub(super) fn place_filled_slot(&mut self, slot: NewLocalId, group: Option<GroupId>) {
+        let section = self.section(FILLED_SLOTS, group);
+        let size = &mut self.edits.sections[section.0 as usize].size;
+        let local = &mut self.edits.locals[slot.0 as usize];
+        (local.home, local.value) = (Home::New(section), *size);
+        *size += POINTER;
     }
 
     /// The slot that holds a symbol's address plus a number.
@@ -173,7 +185,7 @@ impl Planner<'_> {
         if let Some(&stub) = self.stubs.get(&source) {
             return stub;
         }
-        let slot = self.slot(source, name);
+        let slot = self.slot(source, None, name);
         let arch = self.object().machine.arch();
         let fragment = arch.stub((SymbolRef::Local(slot), 0), self.object().landing_pads);
         let stub = self.add_code(&fragment, None, format!("relocfix.stub.{name}"));
