@@ -136,6 +136,18 @@ pub struct NewSection {
     pub relocations: Vec<NewRelocation>,
 }
 
+/// Bytes put behind the last byte of a section of the input, which grows. For unwind tables: an object may have
+/// two, but LLVM's tools read all sections of one name with each other's relocations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Which section; each is extended once.
+    pub section: SectionId,
+    /// What is added, without padding.
+    pub data: Vec<u8>,
+    /// Relocations of what is added, sorted by offset, which counts from its first byte.
+    pub relocations: Vec<NewRelocation>,
+}
+
 /// Where a new local symbol lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Home {
@@ -171,6 +183,8 @@ pub struct Edits {
     pub section_edits: BTreeMap<SectionId, SectionEdit>,
     /// Changed symbols.
     pub symbol_edits: BTreeMap<SymbolId, SymbolEdit>,
+    /// Sections that grow.
+    pub extensions: Vec<Extension>,
     /// New sections, appended in this order.
     pub sections: Vec<NewSection>,
     /// New local symbols, inserted after the input's last local one in this order.
@@ -186,6 +200,7 @@ impl Edits {
             && self.relocations.is_empty()
             && self.section_edits.is_empty()
             && self.symbol_edits.is_empty()
+            && self.extensions.is_empty()
             && self.sections.is_empty()
             && self.locals.is_empty()
             && self.undefined.is_empty()
@@ -208,6 +223,8 @@ impl Edits {
             RelocationEdit::Replace(_, relocation) | RelocationEdit::Add(relocation) => Some(relocation),
             RelocationEdit::Remove(_) => None,
         });
-        edited.chain(self.sections.iter().flat_map(|s| &s.relocations))
+        let added = self.sections.iter().map(|s| &s.relocations);
+        let extended = self.extensions.iter().map(|e| &e.relocations);
+        edited.chain(added.chain(extended).flatten())
     }
 }

@@ -239,7 +239,8 @@ impl Write for Limited {
             self.0.push_str(text);
             return Ok(());
         }
-        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        let whole = (0..=room).rev().find(|&end| text.is_char_boundary(end));
+        self.0.push_str(&text[..whole.unwrap_or(0)]);
         Err(fmt::Error)
     }
 }

@@ -197,7 +197,7 @@ fn is_linker_defined(name: &str) -> bool {
 }
 
 /// The order among names of one address (SPEC 5): exported, global, no leading underscore, short, first in order.
-fn preference<'a>(rank: u8, name: &'a str) -> (u8, bool, usize, &'a str) {
+fn preference(rank: u8, name: &str) -> (u8, bool, usize, &str) {
     (rank, name.starts_with('_'), name.len(), name)
 }
 
@@ -480,12 +480,18 @@ impl Image {
                 format!("{n:#x} bytes into ")
             }
         };
-        // The nearest symbol that contains it; nested ones begin close to each other.
+        // The nearest symbol that contains it, and the best name there; nested ones begin close to each other.
         let after = self.symbols.partition_point(|s| s.value <= address);
-        let nearby = self.symbols[..after].iter().rev().take(64);
-        let around = nearby
-            .filter(|s| address - s.value < s.size.max(1))
-            .find_map(|s| Some((s, self.name(s)?)));
+        let nearby = self.symbols[..after]
+            .iter()
+            .rev()
+            .take(64)
+            .filter(|s| address - s.value < s.size.max(1));
+        let start = nearby.clone().next().map(|s| s.value);
+        let aliases = nearby
+            .filter(|s| Some(s.value) == start)
+            .filter_map(|s| Some((s, self.name(s)?)));
+        let around = aliases.min_by_key(|(s, name)| preference(s.rank.order(), name));
         if let Some((symbol, name)) = around {
             let into = distance(address - symbol.value);
             return match symbol.rank {

@@ -198,7 +198,8 @@ pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let document: Object<Document> =
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
+            // A question mark stands for a key that is none.
+            let path = error.path().to_string().trim_end_matches(".?").to_owned();
             let inner = error.into_inner();
             let message = match path.as_str() {
                 "." => inner.to_string(),

@@ -155,7 +155,7 @@ impl SessionMap {
             }
         }
         let is_library = |path: &&str| Some(loaded::file_name(path)) == library;
-        match paths.iter().any(|path| is_library(path)) {
+        match paths.iter().any(is_library) {
             true => paths.into_iter().filter(is_library).collect(),
             false => paths,
         }

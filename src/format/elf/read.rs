@@ -363,7 +363,8 @@ pub(super) fn relocatable_size(header: &SectionHeader, data: &[u8]) -> u64 {
     }
     if header.has_flag(elf::SHF_COMPRESSED) {
         let size = data.get(8..).and_then(|d| d.first_chunk::<8>());
-        return size.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        // Half of the address space, so that offset and width can be added without a thought.
+        return size.map_or(0, |bytes| u64::from_le_bytes(*bytes).min(u64::MAX / 2));
     }
     header.sh_size
 }

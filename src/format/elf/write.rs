@@ -2,8 +2,8 @@
 //!
 //! * Sections of the input keep their index, file offset and bytes, edited bytes aside. A table that changes
 //!   and keeps its size stays where it is.
-//! * A table whose size changes (symbols, names, relocations, groups, address significance) is written anew
-//!   behind the last byte that stays; where it was there are zeros, and nothing that was at the file's end
+//! * A section that is extended and a table whose size changes (symbols, names, relocations, groups, address significance) are written
+//!   anew behind the last byte that stays; where it was there are zeros, and nothing that was at the file's end
 //!   is left. Bytes of the input that belong to no section become zeros too.
 //! * Section indices: the input's; [`Edits::sections`] in order; new relocation tables, first those of the
 //!   input's sections by index, then those of new sections; last, if it becomes necessary, `.symtab_shndx`.
@@ -48,6 +48,10 @@ pub(in crate::format) fn write(object: &ObjectFile<'_>, edits: &Edits) -> Result
 
     let mut output = Output::new(&tables)?;
     edit_sections(object, &tables, edits, &mut output);
+    for extension in &edits.extensions {
+        let index = extension.section.0 as usize;
+        output.sections[index].replace([tables.data(index), &extension.data].concat());
+    }
     let mut joins = Joins::default();
     for section in &edits.sections {
         if let Some(group) = section.group {

@@ -1,7 +1,7 @@
 //! Edits that can be made to any object, with everything in them that can be added.
 
 use crate::edits::{
-    Edits, Home, NewLocal, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind,
+    Edits, Extension, Home, NewLocal, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind,
     RelocationEdit, SymbolRef,
 };
 use crate::object_file::{GroupId, ObjectFile, SectionKind};
@@ -33,7 +33,7 @@ pub(super) fn every_edit(object: &ObjectFile<'_>) -> Edits {
     for group in in_groups {
         add_sections(&mut edits, Some(GroupId(group as u32)), undefined);
     }
-    add_frames(&mut edits);
+    add_frames(object, &mut edits);
     let editable = object
         .sections
         .iter()
@@ -137,8 +137,8 @@ fn add_sections(edits: &mut Edits, group: Option<GroupId>, undefined: SymbolRef)
 }
 
 /// One unwind table for all new functions, outside of their groups, as compilers write it: linkers drop the
-/// entries of functions that go. (LLVM's tools do not read more than two sections of that name.)
-fn add_frames(edits: &mut Edits) {
+/// entries of functions that go. It extends the object's own, if there is one.
+fn add_frames(object: &ObjectFile<'_>, edits: &mut Edits) {
     // Version 1, "zR", code alignment 1, data alignment -8, return address in 16, pcrel|sdata4;
     // CFA = rsp + 8, return address at CFA - 8.
     let mut table = vec![
@@ -154,10 +154,19 @@ fn add_frames(edits: &mut Edits) {
         let symbol = SymbolRef::Local(NewLocalId(index as u32));
         relocations.push(relocation(field, RelocKind::Pc32, symbol, 0));
     }
-    let kind = NewSectionKind::EhFrame;
-    edits
-        .sections
-        .push(section(".eh_frame", kind, &table, None, relocations));
+    match object.sections.iter().find(|s| s.kind == SectionKind::EhFrame) {
+        Some(own) => edits.extensions.push(Extension {
+            section: own.id,
+            data: table,
+            relocations,
+        }),
+        None => {
+            let kind = NewSectionKind::EhFrame;
+            edits
+                .sections
+                .push(section(".eh_frame", kind, &table, None, relocations));
+        }
+    }
 }
 
 fn section(

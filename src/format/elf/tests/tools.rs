@@ -184,7 +184,9 @@ fn make() -> Option<Fixtures> {
     let clangxx: &[&str] = &["-x", "c++"];
     let mut many = String::from("\t.globl first\nfirst:\n");
     for i in 0..70_000 {
-        many.push_str(&format!("\t.section .s{i},\"aw\",@progbits\n\t.quad first\n"));
+        many.push_str(&format!(
+            "\t.section .data.s{i},\"aw\",@progbits\n\t.quad first\n"
+        ));
         // Symbols beyond the 16-bit section indices, local and global.
         if i % 1000 == 999 {
             many.push_str(&format!(

@@ -1,6 +1,8 @@
 //! Refuses edits that name what is not there, contradict each other or cannot be expressed in ELF, before
 //! anything is built from them.
 
+use std::collections::BTreeSet;
+
 use object::elf;
 
 use super::super::tables::Tables;
@@ -12,6 +14,7 @@ use crate::object_file::{Binding, ObjectFile, SectionId, SectionKind, SymbolId, 
 pub(super) fn check(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<()> {
     bytes(object, edits)?;
     sections(object, tables, edits)?;
+    extensions(object, tables, edits)?;
     symbols(object, edits)?;
     new_sections(object, edits)?;
     new_symbols(object, edits)?;
@@ -156,6 +159,34 @@ fn sections(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Resu
     Ok(())
 }
 
+fn extensions(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for extension in &edits.extensions {
+        let id = extension.section;
+        editable(object, edits, id, "an extension")?;
+        let section = object.section(id);
+        let header = &tables.sections[id.0 as usize];
+        let compressed = header.has_flag(elf::SHF_COMPRESSED);
+        if section.kind == SectionKind::ZeroFill || section.merge || compressed {
+            return Err(refused_at(
+                object,
+                id,
+                section.size,
+                "this kind of section cannot be extended",
+            ));
+        }
+        if !seen.insert(id) {
+            return Err(refused_at(
+                object,
+                id,
+                section.size,
+                "two extensions of one section",
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
     for (&id, edit) in &edits.symbol_edits {
         let Some(symbol) = object.symbols.get(id.0 as usize).filter(|_| id != SymbolId(0)) else {
@@ -242,6 +273,13 @@ fn references(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
             if let RelocationEdit::Replace(_, new) | RelocationEdit::Add(new) = edit {
                 reference(object, edits, new.symbol, object.section(id).name, new.offset)?;
             }
+        }
+    }
+    for extension in &edits.extensions {
+        let section = object.section(extension.section);
+        for new in &extension.relocations {
+            let offset = section.size.saturating_add(new.offset);
+            reference(object, edits, new.symbol, section.name, offset)?;
         }
     }
     for section in &edits.sections {

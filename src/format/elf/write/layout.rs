@@ -103,13 +103,6 @@ impl<'a> Output<'a> {
                 place.copy_from_slice(contents);
             }
         }
-        for edit in &edits.bytes {
-            let start =
-                self.sections[edit.section.0 as usize].header.sh_offset as usize + edit.offset as usize;
-            if let Some(place) = out.get_mut(start..start + edit.new.len()) {
-                place.copy_from_slice(&edit.new);
-            }
-        }
         // Symbols and names come last: a later run that replaces them leaves no hole.
         for last in [false, true] {
             for section in &mut self.sections {
@@ -123,6 +116,13 @@ impl<'a> Output<'a> {
                     section.header.sh_size = contents.len() as u64;
                     out.extend(contents);
                 }
+            }
+        }
+        for edit in &edits.bytes {
+            let start =
+                self.sections[edit.section.0 as usize].header.sh_offset as usize + edit.offset as usize;
+            if let Some(place) = out.get_mut(start..start + edit.new.len()) {
+                place.copy_from_slice(&edit.new);
             }
         }
         // An empty section may have lain in what is cut off.

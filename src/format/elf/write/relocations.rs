@@ -1,6 +1,7 @@
 //! Relocation tables of the output: entries replaced, removed and added, symbol indices moved, and new tables
 //! for sections that had none.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use object::elf;
@@ -25,12 +26,7 @@ pub(super) fn write(
     output: &mut Output<'_>,
     joins: &mut Joins,
 ) -> Result<()> {
-    let mut without_table: BTreeMap<SectionId, &[RelocationEdit]> = edits
-        .relocations
-        .iter()
-        .filter(|(_, list)| !list.is_empty())
-        .map(|(&id, list)| (id, list.as_slice()))
-        .collect();
+    let mut without_table = changes(object, edits)?;
     for (index, header) in tables.sections.iter().enumerate() {
         if output.sections[index].gone {
             continue;
@@ -42,8 +38,8 @@ pub(super) fn write(
                 if list.is_empty() && !plan.moves_symbols() {
                     continue;
                 }
-                let field = Fields::of_section(object, tables, target);
-                let table = edited(&field, tables.entries::<RELA_SIZE>(index), list, plan)?;
+                let field = Fields::of_section(object, tables, edits, target);
+                let table = edited(&field, tables.entries::<RELA_SIZE>(index), &list, plan)?;
                 output.sections[index].replace(table);
             }
             elf::SHT_REL => {
@@ -61,8 +57,8 @@ pub(super) fn write(
         }
     }
     for (target, list) in without_table {
-        let field = Fields::of_section(object, tables, target);
-        let table = edited(&field, &[], list, plan)?;
+        let field = Fields::of_section(object, tables, edits, target);
+        let table = edited(&field, &[], &list, plan)?;
         let name = output.sections[target.0 as usize].name.clone();
         let group = object.section(target).group;
         append(tables, output, joins, target.0 as usize, &name, group, table);
@@ -91,6 +87,32 @@ pub(super) fn write(
     Ok(())
 }
 
+/// All changes to the relocations of the input's sections, those of what they grow by included.
+fn changes<'a>(
+    object: &ObjectFile<'_>,
+    edits: &'a Edits,
+) -> Result<BTreeMap<SectionId, Cow<'a, [RelocationEdit]>>> {
+    let mut changes: BTreeMap<_, Cow<'a, [RelocationEdit]>> = edits
+        .relocations
+        .iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(&id, list)| (id, Cow::Borrowed(list.as_slice())))
+        .collect();
+    for extension in &edits.extensions {
+        let section = object.section(extension.section);
+        for new in &extension.relocations {
+            let offset = section.size.checked_add(new.offset).ok_or_else(|| {
+                Error::refused(object.name, "a relocation outside of what is added")
+                    .at(section.name, new.offset)
+            })?;
+            let list = changes.entry(extension.section).or_default();
+            list.to_mut()
+                .push(RelocationEdit::Add(NewRelocation { offset, ..*new }));
+        }
+    }
+    Ok(changes)
+}
+
 /// The section whose fields are relocated.
 struct Fields<'a> {
     file: &'a str,
@@ -99,12 +121,18 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of_section(object: &ObjectFile<'a>, tables: &Tables<'a>, id: SectionId) -> Self {
+    fn of_section(object: &ObjectFile<'a>, tables: &Tables<'a>, edits: &Edits, id: SectionId) -> Self {
         let section = object.section(id);
+        let grows_by = edits
+            .extensions
+            .iter()
+            .filter(|e| e.section == id)
+            .map(|e| e.data.len() as u64);
+        let size = relocatable_size(&tables.sections[id.0 as usize], section.data);
         Fields {
             file: object.name,
             section: section.name,
-            size: relocatable_size(&tables.sections[id.0 as usize], section.data),
+            size: size.saturating_add(grows_by.sum()),
         }
     }
 

@@ -70,6 +70,7 @@ impl SymbolPlan {
                 RelocationEdit::Remove(_) => None,
             });
         let new = edits.sections.iter().flat_map(|s| &s.relocations);
+        let new = new.chain(edits.extensions.iter().flat_map(|e| &e.relocations));
         for NewRelocation { symbol, .. } in changed.chain(new) {
             match *symbol {
                 SymbolRef::Section(id) if !of_section.contains_key(&id) => {
