@@ -200,7 +200,7 @@ mod tests {
         (object, text)
     }
 
-    fn frames(section: SectionId, ranges: &[Range<u64>]) -> FrameTable<'static> {
+    fn frames(section: SectionId, ranges: &[(u64, u64)]) -> FrameTable<'static> {
         let cie = Cie {
             section: SectionId(0),
             offset: 0,
@@ -209,14 +209,14 @@ mod tests {
             lsda: None,
             personality: None,
         };
-        let fdes = ranges.iter().map(|range| Fde {
+        let fdes = ranges.iter().map(|&(start, end)| Fde {
             cie: CieId(0),
             offset: 0,
             code: PointerField { offset: 8, width: 4 },
-            length: range.end - range.start,
+            length: end - start,
             function: Some(Location {
                 section,
-                offset: range.start,
+                offset: start,
             }),
             lsda: None,
             lsda_target: None,
@@ -242,7 +242,7 @@ mod tests {
             .collect()
     }
 
-    fn bounds_of(symbols: &[(&str, Range<u64>, SymbolType)], fdes: &[Range<u64>]) -> Vec<(u64, u64, String)> {
+    fn bounds_of(symbols: &[(&str, Range<u64>, SymbolType)], fdes: &[(u64, u64)]) -> Vec<(u64, u64, String)> {
         let (object, text) = sample(symbols);
         shown(&FunctionBounds::of(&object, text, &frames(text, fdes)))
     }
@@ -288,7 +288,7 @@ mod tests {
                 ("head", 10..20, Function),
                 ("table", 40..44, Object),
             ],
-            &[25..35],
+            &[(25, 35)],
         );
         assert_eq!(found, regions(&[(0, 10, "-"), (10, 60, "outer"), (60, 100, "-")]));
     }
@@ -345,7 +345,7 @@ mod tests {
             ("two", 30..30, Function),
             ("sized", 60..70, Function),
         ]);
-        let bounds = FunctionBounds::of(&object, text, &frames(text, &[30..50]));
+        let bounds = FunctionBounds::of(&object, text, &frames(text, &[(30, 50)]));
         let expected = [
             (0, 10, "-"),
             (10, 30, "one"),
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn without_symbols_call_frame_information_decides() {
-        let found = bounds_of(&[("", 0..0, Section), ("a.c", 0..0, File)], &[40..80, 0..40]);
+        let found = bounds_of(&[("", 0..0, Section), ("a.c", 0..0, File)], &[(40, 80), (0, 40)]);
         assert_eq!(found, regions(&[(0, 40, "-"), (40, 80, "-"), (80, 100, "-")]));
         assert_eq!(bounds_of(&[], &[]), regions(&[(0, 100, "-")]));
     }
@@ -385,7 +385,7 @@ mod tests {
                 ("end", 100..100, Untyped),
                 ("table", 95..300, Object),
             ],
-            &[80..4000, 500..600],
+            &[(80, 4000), (500, 600)],
         );
         assert_eq!(found, regions(&[(0, 80, "-"), (80, 90, "-"), (90, 100, "long")]));
     }

@@ -3,14 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use relocfix::frame_table::{FrameTable, Location};
 use relocfix::object_file::{ObjectFile, Section, SectionKind, SymbolPlace};
 use relocfix::reloc::RelocKind;
 use relocfix::unwind_tables::{self, UnwindTarget};
+
+mod support;
+
+use support::command::succeed;
+use support::toolchain;
 
 #[test]
 fn gcc_small() -> Result<(), String> {
@@ -43,20 +47,31 @@ fn clang_large() -> Result<(), String> {
 }
 
 fn compare(compiler: &str, model: &str) -> Result<(), String> {
-    let Some(compiler) = find(compiler) else {
+    let Some(compiler) = toolchain::require(compiler) else {
         return Ok(());
     };
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let folder = folder.path();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases/exceptions_large.cc");
     let assembly = folder.join("relative.s");
-    let options = ["-O2", "-fpic", "-std=c++14", "-w", "-DSYMBOLIC", "-S", "-o"];
+    let options = [
+        "-O2",
+        "-ffunction-sections",
+        "-fpic",
+        "-std=c++14",
+        "-w",
+        "-DSYMBOLIC",
+        "-S",
+        "-o",
+    ];
     let model = format!("-mcmodel={model}");
-    run(Command::new(&compiler)
-        .arg(model)
-        .args(options)
-        .arg(&assembly)
-        .arg(&source))?;
+    succeed(
+        Command::new(&compiler)
+            .arg(model)
+            .args(options)
+            .arg(&assembly)
+            .arg(&source),
+    )?;
     let text = fs::read_to_string(&assembly).map_err(|error| error.to_string())?;
     let absolute = folder.join("absolute.s");
     fs::write(&absolute, made_absolute(&text)?).map_err(|error| error.to_string())?;
@@ -256,57 +271,12 @@ fn referent(object: &ObjectFile<'_>, symbol: u32, addend: i64) -> String {
 
 fn assemble(compiler: &Path, assembly: &Path) -> Result<Vec<u8>, String> {
     let object = assembly.with_extension("o");
-    run(Command::new(compiler)
-        .arg("-c")
-        .arg(assembly)
-        .arg("-o")
-        .arg(&object))?;
+    succeed(
+        Command::new(compiler)
+            .arg("-c")
+            .arg(assembly)
+            .arg("-o")
+            .arg(&object),
+    )?;
     fs::read(&object).map_err(|error| error.to_string())
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!(
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ))
-    }
-}
-
-/// The compiler, or a loud skip.
-fn find(name: &str) -> Option<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
-        .map(|path| std::env::split_paths(&path).collect())
-        .unwrap_or_default();
-    let mut newest: Vec<PathBuf> = fs::read_dir("/usr/lib")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    newest.retain(|path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("llvm-"))
-    });
-    newest.sort();
-    folders.extend(newest.into_iter().rev().map(|path| path.join("bin")));
-    let found = folders
-        .into_iter()
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
-    if found.is_none() {
-        let required = std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_some_and(|value| value == "1");
-        assert!(
-            !required,
-            "{name} is missing, and RELOCFIX_REQUIRE_TOOLS=1 is set: see tests/run.sh"
-        );
-        // Not `eprintln`, which the test harness swallows.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {name} is missing");
-    }
-    found
 }

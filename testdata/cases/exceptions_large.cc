@@ -2,7 +2,7 @@
 // tables, types. They become distances, and exceptions still find their way.
 //: map {"symbols": [{"address": "0x7f1234560400", "name": "counter", "size": 8}]}
 //: place .text symbol counter+0 got
-//: flags -O2 -fno-pic -fno-pie -mcmodel=large -std=c++14 -Wno-deprecated
+//: flags -O2 -ffunction-sections -fno-pic -fno-pie -mcmodel=large -std=c++14 -Wno-deprecated
 //: driver
 //: | #include <stdio.h>
 //: | long counter;
@@ -56,6 +56,15 @@ __attribute__((noinline)) int specified(int n) throw(int, long, Own, Base, const
 
 }
 
+// A COMDAT: its exception table is a member of the group.
+template <class T> __attribute__((noinline)) int passed_on(int n) {
+    try {
+        return specified(n);
+    } catch (T) {
+        throw;
+    }
+}
+
 int caught(int n) {
     int left = 0;
     if (n < 6) ++*COUNTER;
@@ -63,7 +72,7 @@ int caught(int n) {
         if (n == 0) return specified(n);
         if (n == 6) return n;
         Guard guard{&left};
-        return specified(n);
+        return passed_on<long>(n);
     } catch (int value) {
         return left + value;
     } catch (const Base &base) {
