@@ -363,7 +363,7 @@ pub(crate) fn place_of(object: &ObjectFile<'_>, relocation: &Relocation) -> Opti
 mod tests {
     use super::*;
     use crate::ErrorKind;
-    use crate::object_file::SymbolType;
+    use crate::object_file::{SymbolId, SymbolType};
     use crate::sample_object::{add_section, add_symbol, object, relocate};
 
     /// What GCC 12 writes with `-fno-pic -mcmodel=medium`: a CIE with augmentation "zPLR", an FDE with a pointer to
@@ -497,10 +497,26 @@ mod tests {
         assert_eq!(function(&|r| r.kind = RelocKind::None), None);
         assert_eq!(function(&|r| r.offset -= 1), None, "another field");
         assert_eq!(function(&|r| r.symbol = SymbolId(1)), None, "defined elsewhere");
-        assert_eq!(function(&|r| r.offset += 4), None, "the length is relocated");
     }
 
-    use crate::object_file::SymbolId;
+    #[test]
+    fn a_target_that_is_not_alone_is_none() {
+        let first_fde = |object: &ObjectFile<'_>| FrameTable::read(object).expect("readable").fdes[0].clone();
+        let mut object = sample(MEDIUM);
+        relocate(&mut object, SectionId(3), 0x2c, RelocKind::Pc32, SymbolId(2), 0);
+        assert_eq!(first_fde(&object).function, None, "the length is relocated");
+        let mut object = sample(MEDIUM);
+        relocate(&mut object, SectionId(3), 0x28, RelocKind::Pc32, SymbolId(2), 0);
+        assert_eq!(first_fde(&object).function, None, "two relocations apply");
+        let mut indirect = MEDIUM.to_vec();
+        indirect[0x17] = 0x80;
+        let fde = first_fde(&sample(&indirect));
+        assert_eq!(
+            (fde.lsda.is_some(), fde.lsda_target),
+            (true, None),
+            "the field leads to a pointer"
+        );
+    }
 
     #[test]
     fn a_range_ends_with_its_section() {

@@ -203,6 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn an_exception_specification_is_read_from_its_start() {
+        let mut only_second = SPECIFICATION.to_vec();
+        only_second[32..].copy_from_slice(&[2, 1, 0]);
+        let table = read(&only_second).expect("readable").expect("a table");
+        assert_eq!(table.start, 16);
+        only_second[32..].copy_from_slice(&[1, 0, 2]);
+        let table = read(&only_second).expect("readable").expect("a table");
+        assert_eq!(table.start, 24, "what follows the zero is another list");
+    }
+
+    #[test]
     fn a_list_of_catches_refers_to_types() {
         let mut shifted = vec![0xaa; 3];
         shifted.extend_from_slice(CATCH);

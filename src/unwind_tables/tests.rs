@@ -261,6 +261,21 @@ fn pointers_that_share_a_byte_change_together_or_not_at_all() {
 }
 
 #[test]
+fn types_that_share_a_byte_change_together_or_not_at_all() {
+    let table = b"\xff\x00\x1d\x01\x04\x00\x04\x08\x03\x02\x00\x01\x7d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let mut object = large();
+    object.sections[2].data = table;
+    object.sections[2].size = table.len() as u64;
+    object.sections[3].relocations[2].addend = 0;
+    relocate(&mut object, TABLE, 16, RelocKind::Abs64, TYPE, 0);
+    let first = [(2, 16, RelocKind::Pc64, slot(TYPE, 0))];
+    assert_eq!(places(&lowered(&object))[..1], first, "the other is null");
+    relocate(&mut object, TABLE, 24, RelocKind::Pc64, TYPE, 0);
+    let message = "Pc64 relocation for an absolute type to catch of 8 bytes";
+    assert_eq!(refused(&object), one(".gcc_except_table+0x18", message));
+}
+
+#[test]
 fn relocations_of_another_shape_are_refused() {
     let found = refused_for(|object| object.sections[3].relocations[0].kind = RelocKind::Abs16);
     assert_eq!(
