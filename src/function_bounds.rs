@@ -34,19 +34,62 @@ struct Sized {
 }
 
 impl<'d> FunctionBounds<'d> {
-    /// The regions of `section`. Functions and untyped symbols with a size are regions; of nested ones the outermost is,
-    /// of equal ones that with the preferred symbol, and one that overlaps the next ends where that begins. What is left
-    /// is split at symbols without a size, at both ends of data symbols, and at both ends of the ranges in `frames`.
+    /// The regions of one section. Functions and untyped symbols with a size are regions; of nested ones the outermost
+    /// is, of equal ones that with the preferred symbol, and one that overlaps the next ends where that begins. What is
+    /// left is split at symbols without a size, at both ends of data symbols, and at both ends of the ranges in `frames`.
     pub fn of(object: &ObjectFile<'d>, section: SectionId, frames: &FrameTable<'_>) -> Self {
+        let symbols = object
+            .symbols
+            .iter()
+            .filter(|symbol| symbol.place == SymbolPlace::Section(section));
+        let ranges = frames.fdes.iter().filter_map(|fde| fde.range(object));
+        let ranges = ranges
+            .filter(|(home, _)| *home == section)
+            .map(|(_, range)| range);
+        Self::from_parts(object, section, symbols, ranges)
+    }
+
+    /// [`FunctionBounds::of`] for each section that holds instructions, in one pass: an object can have as many sections
+    /// as functions.
+    pub fn of_all(object: &ObjectFile<'d>, frames: &FrameTable<'_>) -> BTreeMap<SectionId, Self> {
+        let mut parts: BTreeMap<SectionId, (Vec<&Symbol<'d>>, Vec<Range<u64>>)> = BTreeMap::new();
+        for section in object.sections.iter().filter(|section| section.exec) {
+            parts.insert(section.id, Default::default());
+        }
+        for symbol in &object.symbols {
+            if let SymbolPlace::Section(section) = symbol.place {
+                parts
+                    .entry(section)
+                    .and_modify(|(symbols, _)| symbols.push(symbol));
+            }
+        }
+        for (section, range) in frames.fdes.iter().filter_map(|fde| fde.range(object)) {
+            parts.entry(section).and_modify(|(_, ranges)| ranges.push(range));
+        }
+        let bounds = |(section, (symbols, ranges)): (_, (Vec<_>, Vec<_>))| {
+            (
+                section,
+                Self::from_parts(object, section, symbols.into_iter(), ranges.into_iter()),
+            )
+        };
+        parts.into_iter().map(bounds).collect()
+    }
+
+    fn from_parts<'o>(
+        object: &'o ObjectFile<'d>,
+        section: SectionId,
+        symbols: impl Iterator<Item = &'o Symbol<'d>>,
+        frames: impl Iterator<Item = Range<u64>>,
+    ) -> Self
+    where
+        'd: 'o,
+    {
         let size = object.section(section).size;
         let mut functions: Vec<Sized> = Vec::new();
         let mut labels: BTreeMap<u64, SymbolId> = BTreeMap::new();
         // Offsets in gaps between functions at which something ends or begins, with the label there.
         let mut splits: BTreeMap<u64, Option<SymbolId>> = BTreeMap::new();
-        for symbol in &object.symbols {
-            if symbol.place != SymbolPlace::Section(section) || symbol.value >= size {
-                continue;
-            }
+        for symbol in symbols.filter(|symbol| symbol.value < size) {
             let range = symbol.value..symbol.value.saturating_add(symbol.size).min(size);
             match symbol.kind {
                 SymbolType::Function | SymbolType::IndirectFunction | SymbolType::None if symbol.size > 0 => {
@@ -68,12 +111,7 @@ impl<'d> FunctionBounds<'d> {
                 SymbolType::Section | SymbolType::File | SymbolType::ThreadLocal => {}
             }
         }
-        for (_, range) in frames
-            .fdes
-            .iter()
-            .filter_map(|fde| fde.range(object))
-            .filter(|(s, _)| *s == section)
-        {
+        for range in frames {
             splits.insert(range.start, None);
             splits.insert(range.end, None);
         }
@@ -244,7 +282,13 @@ mod tests {
 
     fn bounds_of(symbols: &[(&str, Range<u64>, SymbolType)], fdes: &[(u64, u64)]) -> Vec<(u64, u64, String)> {
         let (object, text) = sample(symbols);
-        shown(&FunctionBounds::of(&object, text, &frames(text, fdes)))
+        let frames = frames(text, fdes);
+        let bounds = FunctionBounds::of(&object, text, &frames);
+        assert_eq!(
+            FunctionBounds::of_all(&object, &frames),
+            BTreeMap::from([(text, bounds.clone())])
+        );
+        shown(&bounds)
     }
 
     fn regions(expected: &[(u64, u64, &str)]) -> Vec<(u64, u64, String)> {
@@ -388,6 +432,30 @@ mod tests {
             &[(80, 4000), (500, 600)],
         );
         assert_eq!(found, regions(&[(0, 80, "-"), (80, 90, "-"), (90, 100, "long")]));
+    }
+
+    #[test]
+    fn every_section_has_its_own() {
+        let (mut object, text) = sample(&[("f", 0..40, Function)]);
+        let other = add_section(&mut object, ".text.g", SectionKind::Contents, &CODE);
+        let data = add_section(&mut object, ".data", SectionKind::Contents, &CODE);
+        add_symbol(&mut object, "g", SymbolPlace::Section(other), 20..100, Function);
+        add_symbol(&mut object, "d", SymbolPlace::Section(data), 10..20, Object);
+        let mut frames = frames(text, &[(50, 60)]);
+        frames.fdes.extend(self::frames(other, &[(0, 10)]).fdes);
+        let all = FunctionBounds::of_all(&object, &frames);
+        assert_eq!(all.keys().copied().collect::<Vec<_>>(), [text, other]);
+        for (section, bounds) in &all {
+            assert_eq!(*bounds, FunctionBounds::of(&object, *section, &frames));
+        }
+        assert_eq!(
+            shown(&all[&text]),
+            regions(&[(0, 40, "f"), (40, 50, "-"), (50, 60, "-"), (60, 100, "-")])
+        );
+        assert_eq!(
+            shown(&all[&other]),
+            regions(&[(0, 10, "-"), (10, 20, "-"), (20, 100, "g")])
+        );
     }
 
     #[test]
