@@ -129,9 +129,9 @@ impl<'d> FrameTable<'d> {
             let length = cursor.u32("the length of an entry")?;
             match length {
                 // A terminator. Only the last input of a link should have one (crtend.o), but `ld -r` leaves it
-                // wherever that input came, and linkers read on.
+                // wherever that input came: what follows counts all the same.
                 0 => continue,
-                // Linkers (bfd, lld) and libgcc do not read 64-bit entries either.
+                // Neither bfd nor lld reads 64-bit entries.
                 0xffff_fff0.. => {
                     return Err(Unreadable {
                         offset,

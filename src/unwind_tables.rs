@@ -7,8 +7,9 @@
 //! LSDA, code            the object defines them itself      ->  pcrel|sdata8 0x1c, pcrel|sdata4 0x1b, no slot
 //! ```
 //!
-//! These are what GCC and LLVM write themselves with `-fpic`. A zero stays a zero and means a null pointer, which
-//! libgcc and LLVM's libunwind test before they add the distance (`read_encoded_value_with_base`).
+//! These are what GCC and LLVM write themselves with `-fpic`. A zero stays a zero and means a null pointer: libgcc
+//! (`read_encoded_value_with_base`), libunwind (`decodeFDE`) and libc++abi (`readEncodedPointer`) look at it before
+//! they add the distance.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
