@@ -108,11 +108,7 @@ pub fn scan<'d>(
         .iter()
         .filter(|s| holds_program_bytes(s))
         .collect();
-    let bounds: BTreeMap<SectionId, FunctionBounds<'d>> = sections
-        .iter()
-        .filter(|s| s.exec)
-        .map(|s| (s.id, FunctionBounds::of(object, s.id, frames)))
-        .collect();
+    let bounds = FunctionBounds::of_all(object, frames);
 
     let found: Vec<(Vec<Place>, Vec<(u64, Field)>)> = sections
         .par_iter()

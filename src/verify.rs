@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::arch::PcUse;
-use crate::edits::{Edits, Home, NewSectionId, RelocationEdit, SymbolRef};
+use crate::edits::{Edits, Home, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame_table::FrameTable;
 use crate::object_file::{
@@ -138,6 +138,8 @@ impl Check<'_, '_> {
                 .and_then(|edit| edit.name.as_deref())
                 .unwrap_or(section.name);
             let writable = section.write || planned.is_some_and(|edit| edit.writable);
+            let extension = self.edits().extensions.iter().find(|e| e.section == section.id);
+            let added = extension.map_or(0, |e| e.data.len() as u64);
             let same = (
                 new.name,
                 new.size,
@@ -145,15 +147,15 @@ impl Check<'_, '_> {
                 new.alloc,
                 new.exec,
                 new.write,
-                new.data.len(),
+                new.data.len() as u64,
             ) == (
                 name,
-                section.size,
+                section.size + added,
                 section.align,
                 section.alloc,
                 section.exec,
                 writable,
-                section.data.len(),
+                section.data.len() as u64 + added,
             );
             if !same {
                 return self.error(section.id, 0, "a section's header changed");
@@ -166,12 +168,17 @@ impl Check<'_, '_> {
                 }
                 at = offset + length;
             }
-            if section.data[at..] != new.data[at..] {
+            if section.data[at..] != new.data[at..section.data.len()] {
                 return self.error(section.id, at as u64, "bytes changed that were not planned");
             }
-            match self.edits().relocations.get(&section.id) {
-                None => self.same_relocations(section, new)?,
-                Some(edits) => self.edited_relocations(section, new, edits)?,
+            let mut edits = self.edits().relocations.get(&section.id).cloned().unwrap_or_default();
+            edits.extend(extension.iter().flat_map(|e| &e.relocations).map(|r| {
+                RelocationEdit::Add(NewRelocation { offset: r.offset + section.size, ..*r })
+            }));
+            if edits.is_empty() {
+                self.same_relocations(section, new)?;
+            } else {
+                self.edited_relocations(section, new, &edits)?;
             }
         }
         Ok(())

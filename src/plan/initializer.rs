@@ -8,10 +8,10 @@ use super::owners::Owners;
 use super::slots::{CODE, INIT_ARRAY, MESSAGES, PROGRAMS};
 use super::{Destination, Planner, Store};
 use crate::arch::{Fragment, Referent};
-use crate::edits::{Home, NewLocalId, NewRelocation, SymbolRef};
+use crate::edits::{Extension, Home, NewLocalId, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fill_program::{self, FillOp};
-use crate::object_file::{GroupId, SymbolPlace, SymbolType};
+use crate::object_file::{GroupId, SectionKind, SymbolPlace, SymbolType};
 use crate::plan::symbols::Named;
 use crate::reloc::RelocKind;
 use crate::session_map::Returns;
@@ -38,7 +38,7 @@ impl Planner<'_> {
             self.plan_store(programs.entry(store.group).or_default(), &owners, store);
         }
         self.plan_code_of(programs);
-        self.plan_unwind_sections()
+        self.plan_unwind_section()
     }
 
     fn plan_store(&mut self, program: &mut Program, owners: &Owners, store: &Store) {
@@ -233,7 +233,7 @@ impl Planner<'_> {
             );
         }
         let length = fragment.code.len() as u64;
-        self.code_frames.entry(group).or_default().push(CodeFrame {
+        self.code_frames.push(CodeFrame {
             symbol: SymbolRef::NewSection(section),
             offset: offset as i64,
             length: length as u32,
@@ -242,18 +242,43 @@ impl Planner<'_> {
         self.add_local(name, Home::New(section), offset, length, true)
     }
 
-    fn plan_unwind_sections(&mut self) -> Result<()> {
+    /// Unwind information for all code of ours goes where the object's own is, that of groups too, as compilers
+    /// have it: linkers drop an entry with its function.
+    fn plan_unwind_section(&mut self) -> Result<()> {
         let frames = std::mem::take(&mut self.code_frames);
-        for (group, frames) in frames {
-            let common = self.object().machine.arch().common_information();
-            let section = unwind_section(common, &frames, group).map_err(|error| {
-                let message = format!("the unwind information of added code cannot be written: {error}");
-                Error::new(ErrorKind::Verification, self.object().name, message)
-            })?;
-            self.edits.sections.push(section);
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let common = self.object().machine.arch().common_information();
+        let added = unwind_section(common, &frames, None).map_err(|error| {
+            let message = format!("the unwind information of added code cannot be written: {error}");
+            Error::new(ErrorKind::Verification, self.object().name, message)
+        })?;
+        let own = self.object().sections.iter().find(|s| {
+            s.kind == SectionKind::EhFrame && s.group.is_none() && !s.data.is_empty() && !is_terminated(s.data)
+        });
+        match own {
+            Some(own) => self.edits.extensions.push(Extension {
+                section: own.id,
+                data: added.data,
+                relocations: added.relocations,
+            }),
+            None => self.edits.sections.push(added),
         }
         Ok(())
     }
+}
+
+/// Whether call frame information ends with an entry of length zero: linkers read no further.
+fn is_terminated(data: &[u8]) -> bool {
+    let mut rest = data;
+    while let Some((length, entry)) = rest.split_first_chunk::<4>() {
+        match u32::from_le_bytes(*length) {
+            0 => return true,
+            length => rest = entry.get(length as usize..).unwrap_or_default(),
+        }
+    }
+    false
 }
 
 fn store_to(destination: Destination) -> FillOp {

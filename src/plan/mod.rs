@@ -179,7 +179,7 @@ struct Planner<'a> {
     stubs: HashMap<Source, NewLocalId>,
     stores: Vec<Store>,
     /// Code of ours, for its unwind tables.
-    code_frames: BTreeMap<Option<GroupId>, Vec<CodeFrame>>,
+    code_frames: Vec<CodeFrame>,
     holds: BTreeMap<SectionId, Holds>,
     /// Symbols of the input that references no longer use, and what they use instead.
     replaced: HashMap<SymbolId, SymbolRef>,
@@ -260,7 +260,7 @@ impl<'a> Planner<'a> {
             slot_users: HashMap::new(),
             stubs: HashMap::new(),
             stores: Vec::new(),
-            code_frames: BTreeMap::new(),
+            code_frames: Vec::new(),
             holds: BTreeMap::new(),
             replaced: HashMap::new(),
             imports: HashMap::new(),

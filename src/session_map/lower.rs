@@ -176,6 +176,9 @@ impl<'a> Lowering<'a> {
     }
 
     fn inner(&mut self, form: Form, path: &Path<'_>) -> Result<Box<Expression>> {
+        if matches!(form, Form::Float64(_)) {
+            return Err(self.error(path, "float64: is neither an address nor an integer"));
+        }
         self.lower(form, path).map(Box::new)
     }
 
@@ -220,10 +223,7 @@ impl<'a> Lowering<'a> {
         let list = Path::Key(path, "args");
         let mut lowered = Vec::with_capacity(arguments.len());
         for (index, argument) in arguments.into_iter().enumerate() {
-            lowered.push(match argument {
-                Form::Float64(number) => Expression::Float64(number.to_bits()),
-                other => self.lower(other, &Path::Index(&list, index))?,
-            });
+            lowered.push(self.lower(argument, &Path::Index(&list, index))?);
         }
         Ok(Expression::Call {
             function,

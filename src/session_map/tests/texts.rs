@@ -386,10 +386,6 @@ fn wrong_expressions_are_named() {
             r#"{"call": {"add": [{"load": {"value": "w"}}, 1]}}"#,
             "globals[0].init.call.add[0].load: value: there is no",
         ),
-        (
-            r#"{"float64": 1}"#,
-            "globals[0].init: float64: is no value of its own",
-        ),
         (r#"{"neg": {"float64": 1}}"#, "globals[0].init.neg: float64: "),
         (
             r#"{"call": "f", "args": [{"float64": "1"}]}"#,
