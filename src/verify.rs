@@ -171,9 +171,17 @@ impl Check<'_, '_> {
             if section.data[at..] != new.data[at..section.data.len()] {
                 return self.error(section.id, at as u64, "bytes changed that were not planned");
             }
-            let mut edits = self.edits().relocations.get(&section.id).cloned().unwrap_or_default();
+            let mut edits = self
+                .edits()
+                .relocations
+                .get(&section.id)
+                .cloned()
+                .unwrap_or_default();
             edits.extend(extension.iter().flat_map(|e| &e.relocations).map(|r| {
-                RelocationEdit::Add(NewRelocation { offset: r.offset + section.size, ..*r })
+                RelocationEdit::Add(NewRelocation {
+                    offset: r.offset + section.size,
+                    ..*r
+                })
             }));
             if edits.is_empty() {
                 self.same_relocations(section, new)?;

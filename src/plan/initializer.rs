@@ -255,7 +255,10 @@ impl Planner<'_> {
             Error::new(ErrorKind::Verification, self.object().name, message)
         })?;
         let own = self.object().sections.iter().find(|s| {
-            s.kind == SectionKind::EhFrame && s.group.is_none() && !s.data.is_empty() && !is_terminated(s.data)
+            s.kind == SectionKind::EhFrame
+                && s.group.is_none()
+                && !s.data.is_empty()
+                && !is_terminated(s.data)
         });
         match own {
             Some(own) => self.edits.extensions.push(Extension {

@@ -33,7 +33,12 @@ impl Planner<'_> {
             let writer = writers.entry(section.group).or_default();
             let extension = self.edits.extensions.iter().find(|e| e.section == section.id);
             let added = extension.map_or(0, |e| e.data.len() as u64);
-            writer.push(RecordKind::Range, SymbolRef::Section(section.id), 0, section.size + added);
+            writer.push(
+                RecordKind::Range,
+                SymbolRef::Section(section.id),
+                0,
+                section.size + added,
+            );
         }
         for (index, section) in self.edits.sections.iter().enumerate() {
             if section.kind != NewSectionKind::ZeroFill {
