@@ -17,7 +17,7 @@ fn demo() -> Result<(), String> {
     let input = stored.join("demo.o");
     let fixed = relocfix::fix::<&str>(&input, &output, None, &[])?;
     assert_untouched(&input, &output, &fixed.report)?;
-    relocfix::assert_stable(&output)?;
+    relocfix::assert_stable::<&str>(&output, None, &[])?;
     let driver = fs::read_to_string(stored.join("main.c")).map_err(|error| error.to_string())?;
     Matrix::new(&[output])
         .driver(&driver)

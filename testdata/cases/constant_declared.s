@@ -2,7 +2,7 @@
 # map declares it.
 #: map {"symbols": [{"address": "0x7f1234560400", "name": "cell", "size": 64}],
 #: map  "constants": [{"constant": "0xfe2468ac080", "init": {"shr": [{"symbol": "cell"}, 3]}}]}
-#: place .text+0x2 constant 0xfe2468ac080+0 slot
+#: place .text+0x2 constant cell >> 3+0 slot
 #: oracle no
 #: driver
 #: | #include <stdint.h>

@@ -1,6 +1,6 @@
 # A variable that the object does not have.
 #: map {"globals": [{"symbol": "absent", "init": {"int": 1}}]}
-#: refused absent
+#: rejected absent
         .globl  f
         .type   f, @function
 f:      ret

@@ -13,7 +13,7 @@
 #: global in_bss+0 init
 #: global in_lbss+0 init
 #: global shared_by_all+0 init
-#: global jl_global#12+0 init
+#: global jl_global#12+0 relocation
 #: place none
 #: calls 1
 #: driver

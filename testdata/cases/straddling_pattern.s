@@ -1,6 +1,7 @@
 # An address that the ends and beginnings of instructions spell is none, wherever it lies.
 #: map {"symbols": [{"address": "0x7f1234560400", "name": "cell", "size": 64}]}
 #: place none
+#: stays
 #: driver
 #: | #include <stdio.h>
 #: | long run(void);

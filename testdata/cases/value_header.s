@@ -3,7 +3,6 @@
 #: map              "init": {"call": "make"}}]}
 #: place .text+0x2 value made+-8 slot
 #: place .text+0xd value made+8 slot
-#: slots 2
 #: calls 1
 #: driver
 #: | #include <stdio.h>

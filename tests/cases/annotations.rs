@@ -13,6 +13,8 @@
 //! | `calls N`, `slots N` | a number in the report's summary |
 //! | `landing-pads N` | the object's property asks for them, and the N functions that startup code calls have them |
 //! | `refused TEXT` | nothing is written, exit status 1, and the message contains TEXT |
+//! | `rejected TEXT` | the same for a map that cannot be used: exit status 2 |
+//! | `stays` | an address of the map may be spelled in the output, where it is none |
 //! | `driver` | the lines `\| …` after it are the program that calls the code, in C (C++ for `.cc`) |
 //! | `stdout TEXT` | a line that the program prints |
 //! | `aborts TEXT` | it calls abort after a message that contains TEXT |
@@ -53,6 +55,10 @@ pub(crate) struct Case {
     pub(crate) landing_pads: Option<usize>,
     /// What the refusal says; empty if there is none.
     pub(crate) refused: Vec<String>,
+    /// What the rejection of the map says; empty if there is none.
+    pub(crate) rejected: Vec<String>,
+    /// Whether bytes may spell an address of the map.
+    pub(crate) stays: bool,
     /// The program.
     pub(crate) driver: Option<String>,
     /// What it prints.
@@ -109,7 +115,11 @@ impl Case {
         entries.entry("mappings").or_insert_with(
             || json!([{"start": "0x7f1234000000", "end": "0x7f1235000000", "perms": "rwxp"}]),
         );
-        if case.refused.is_empty() && case.driver.is_none() && case.stated.is_empty() {
+        if case.refused.is_empty()
+            && case.rejected.is_empty()
+            && case.driver.is_none()
+            && case.stated.is_empty()
+        {
             return Err("the case expects nothing".to_owned());
         }
         Ok(case)
@@ -138,6 +148,8 @@ impl Case {
                 self.landing_pads = Some(rest.parse().map_err(|_| format!("no number: {rest}"))?);
             }
             "refused" => self.refused.push(rest.to_owned()),
+            "rejected" => self.rejected.push(rest.to_owned()),
+            "stays" => self.stays = true,
             "driver" => self.driver = Some(String::new()),
             "stdout" => {
                 self.stdout.push_str(rest);

@@ -115,7 +115,7 @@ fn fixed(case: &Case) -> Result<(), Failed> {
     if let Some(number) = case.landing_pads {
         landing_pads(&output, number)?;
     }
-    relocfix::assert_stable(&output)?;
+    relocfix::assert_stable(&output, Some(&map), &case.options)?;
     same_from_another_session(case, folder.path(), &output)?;
     if case.extension == "s" && case.oracle && case.options.is_empty() && case.is_symbolic() {
         like_the_assembler(case, folder.path(), &input, &map)?;
@@ -153,8 +153,8 @@ fn compile(case: &Case, source: &str, folder: &Path, stem: &str) -> Result<Optio
     let Some(compiler) = toolchain::require(name) else {
         return Ok(None);
     };
-    // The same file name for both sessions: compilers write it into the object.
-    let place = folder.join(stem);
+    // The same file for both sessions: compilers write its name and folder into the object.
+    let place = folder.join("source");
     fs::create_dir_all(&place).map_err(|error| error.to_string())?;
     let path = place.join(format!("case.{}", case.extension));
     fs::write(&path, source).map_err(|error| error.to_string())?;
@@ -307,7 +307,7 @@ fn landing_pads(object: &Path, number: usize) -> Result<(), String> {
 
 /// No session address is left anywhere in the file.
 fn forgotten(case: &Case, object: &Path) -> Result<(), String> {
-    if case.options.iter().any(|option| option == "keep") {
+    if case.stays {
         return Ok(());
     }
     let bytes = fs::read(object).map_err(|error| error.to_string())?;
