@@ -81,17 +81,19 @@ fn fixed(case: &Case) -> Result<(), Failed> {
     let map = folder.path().join("in.session.json");
     fs::write(&map, case.map.to_string())?;
     let output = folder.path().join("out.o");
-    if !case.refused.is_empty() {
-        let mut command = relocfix::tool();
-        command
-            .arg(&input)
-            .arg("-o")
-            .arg(&output)
-            .arg("-s")
-            .arg(&map)
-            .args(&case.options);
-        relocfix::refused(&mut command, &output, &case.refused)?;
-        return Ok(());
+    for (status, texts) in [(1, &case.refused), (2, &case.rejected)] {
+        if !texts.is_empty() {
+            let mut command = relocfix::tool();
+            command
+                .arg(&input)
+                .arg("-o")
+                .arg(&output)
+                .arg("-s")
+                .arg(&map)
+                .args(&case.options);
+            relocfix::refused(&mut command, &output, status, texts)?;
+            return Ok(());
+        }
     }
 
     let (listed, status) = relocfix::check(&input, Some(&map))?;
