@@ -164,7 +164,7 @@ impl Record {
             && object
                 .sections
                 .iter()
-                .filter(|s| holds_program_bytes(s))
+                .filter(|s| is_recorded(s))
                 .all(|s| self.covers_all(object, s))
     }
 
@@ -185,6 +185,12 @@ impl Record {
 /// Whether a session-specific constant could be in that section.
 pub fn holds_program_bytes(section: &Section<'_>) -> bool {
     section.alloc && !matches!(section.kind, SectionKind::ZeroFill | SectionKind::Format) && section.size > 0
+}
+
+/// Whether a record says of that section which parts are fixed. Unwind tables need none: `mold -r` drops what
+/// refers to them, and nothing is in them that does not come with code.
+pub fn is_recorded(section: &Section<'_>) -> bool {
+    holds_program_bytes(section) && section.kind != SectionKind::EhFrame
 }
 
 /// Whether the bytes are what linkers put between the sections that they join.

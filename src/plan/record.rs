@@ -7,7 +7,7 @@ use crate::edits::{NewSectionId, NewSectionKind, SymbolRef};
 use crate::object_file::{GroupId, SymbolId, SymbolPlace};
 use crate::plan::slots::Role;
 use crate::plan::symbols::Named;
-use crate::record::{RECORD, RecordKind, RecordWriter, holds_program_bytes};
+use crate::record::{RECORD, RecordKind, RecordWriter, is_recorded};
 
 const SECTION: Role = (RECORD, NewSectionKind::Record, 8);
 
@@ -22,7 +22,7 @@ impl Planner<'_> {
         for section in object
             .sections
             .iter()
-            .filter(|s| holds_program_bytes(s) && !self.kept.contains(&s.id))
+            .filter(|s| is_recorded(s) && !self.kept.contains(&s.id))
         {
             if (0..section.size)
                 .step_by(8)
@@ -31,17 +31,10 @@ impl Planner<'_> {
                 continue;
             }
             let writer = writers.entry(section.group).or_default();
-            let extension = self.edits.extensions.iter().find(|e| e.section == section.id);
-            let added = extension.map_or(0, |e| e.data.len() as u64);
-            writer.push(
-                RecordKind::Range,
-                SymbolRef::Section(section.id),
-                0,
-                section.size + added,
-            );
+            writer.push(RecordKind::Range, SymbolRef::Section(section.id), 0, section.size);
         }
         for (index, section) in self.edits.sections.iter().enumerate() {
-            if section.kind != NewSectionKind::ZeroFill {
+            if !matches!(section.kind, NewSectionKind::ZeroFill | NewSectionKind::EhFrame) {
                 let id = SymbolRef::NewSection(NewSectionId(index as u32));
                 writers
                     .entry(section.group)
