@@ -100,6 +100,7 @@ fn object(name: &str, outcome: &Outcome<'_>) -> Result<(), String> {
             relocfix::refused(
                 relocfix::tool().arg(&input).arg("-o").arg(&output),
                 &output,
+                1,
                 &texts,
             )
             .map(drop)

@@ -1,6 +1,6 @@
 # A variable that the object does not have.
 #: map {"globals": [{"symbol": "absent", "init": {"int": 1}}]}
-#: rejected absent
+#: refused absent
         .globl  f
         .type   f, @function
 f:      ret

@@ -20,7 +20,7 @@ static void mapping(FILE *out, const void *wanted, const char *end) {
         if (sscanf(line, "%lx-%lx %4s %lx %*s %*s %4095s", &start, &stop, perms, &offset, path) >= 4 &&
             start <= (unsigned long)wanted && (unsigned long)wanted < stop)
             fprintf(out,
-                    "    {\"start\": \"%#lx\", \"end\": \"%#lx\", \"offset\": \"%#lx\", \"perms\": \"%s\", \"path\": "
+                    "    {\"start\": \"0x%lx\", \"end\": \"0x%lx\", \"offset\": \"0x%lx\", \"perms\": \"%s\", \"path\": "
                     "\"%s\"}%s\n",
                     start, stop, offset, perms, path, end);
     }

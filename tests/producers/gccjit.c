@@ -205,12 +205,12 @@ static void write_mappings(FILE *out) {
         if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %" SCNxPTR " %*s %*s %4095[^\n]", &start, &end, perms, &offset,
                    path) < 4)
             continue;
-        fprintf(out, "%s\n    {\"start\": \"%#" PRIxPTR "\", \"end\": \"%#" PRIxPTR "\", \"perms\": \"%s\"", separator,
+        fprintf(out, "%s\n    {\"start\": \"0x%" PRIxPTR "\", \"end\": \"0x%" PRIxPTR "\", \"perms\": \"%s\"", separator,
                 start, end, perms);
         struct build_id id = {start, ""};
         if (path[0] == '/') {
             dl_iterate_phdr(find_build_id, &id);
-            fprintf(out, ", \"offset\": \"%#" PRIxPTR "\"", offset);
+            fprintf(out, ", \"offset\": \"0x%" PRIxPTR "\"", offset);
         }
         if (path[0])
             fprintf(out, ", \"path\": \"%s\"", path);
@@ -254,7 +254,7 @@ static void write_map(const char *path) {
     }
     fprintf(out, "\", \"writable\": true}}\n  ],\n");
     /* The loop of `strided` and `sum` counts in table + 8 i: at -O2 gcc keeps its start or end as address >> 3. */
-    fprintf(out, "  \"constants\": [\n    {\"constant\": \"%#" PRIxPTR "\", \"init\": {\"shr\": [{\"symbol\": \"table\"}, 3]}}\n  ]\n}\n",
+    fprintf(out, "  \"constants\": [\n    {\"constant\": \"0x%" PRIxPTR "\", \"init\": {\"shr\": [{\"symbol\": \"table\"}, 3]}}\n  ]\n}\n",
             (uintptr_t)table >> 3);
     fclose(out);
 }

@@ -19,7 +19,8 @@ int main(void) {
     printf("callfn %ld\n", callfn(58));
     printf("callcos %.17g\n", callcos(0.5));
     printf("bump %ld\n", bump());
-    printf("bump %ld %ld\n", bump(), counter);
+    printf("bump %ld\n", bump());
+    printf("counter %ld\n", counter);
     printf("look %ld\n", look(7));
     printf("fields %lx\n", fields());
     printf("statfields %ld\n", statfields());
