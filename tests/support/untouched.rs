@@ -1,292 +1,480 @@
-//! That a rewritten object differs from its input only where the report says so: sections at their index with their
-//! bytes, flags and offsets, symbols in their order, relocations as they were, what is new behind or between them.
+//! What a rewrite must leave alone: everything that its report does not name. Both files are read by the `object`
+//! crate, not by the code under test, and compared entry by entry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use object::LittleEndian as LE;
-use object::elf::{
-    FileHeader64, Rela64, SHF_MERGE, SHF_STRINGS, SHF_WRITE, SectionHeader64, SectionType, Sym64,
-};
-use object::elf::{SHT_GROUP, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, SHT_SYMTAB_SHNDX};
-use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
+use object::elf::{FileHeader64, SectionHeader64};
+use object::read::elf::{ElfFile64, FileHeader, Rela, SectionHeader, Sym};
+use object::{LittleEndian, elf};
 use serde_json::Value;
 
-/// Its numbers are indices of symbols.
-const SHT_LLVM_ADDRSIG: SectionType = SectionType(0x6fff_4c03);
+const LE: LittleEndian = LittleEndian;
 
-/// Compares an object with what became of it.
-///
-/// # Errors
-/// The first difference that the report does not name.
-pub(crate) fn assert_untouched(input: &Path, output: &Path, report: &Value) -> Result<(), String> {
-    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    let (old, new) = (read(input)?, read(output)?);
-    compare(&View::parse(&old)?, &View::parse(&new)?, &Named::from(report))
-        .map_err(|error| format!("{} changed more than it says: {error}", output.display()))
+/// Its numbers are indices of symbols.
+const SHT_LLVM_ADDRSIG: elf::SectionType = elf::SectionType(0x6fff_4c03);
+
+/// The section with a map that an object carries.
+const MAP: &str = ".relocfix.session_map";
+
+/// A section as a linker reads it.
+#[derive(Debug, Clone)]
+struct Section<'d> {
+    name: &'d str,
+    kind: u32,
+    flags: u64,
+    link: u32,
+    info: u32,
+    align: u64,
+    entry_size: u64,
+    offset: u64,
+    size: u64,
+    data: &'d [u8],
+    relocations: Vec<Relocation>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Relocation {
+    offset: u64,
+    kind: u32,
+    symbol: u32,
+    addend: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Symbol<'d> {
+    name: &'d str,
+    value: u64,
+    size: u64,
+    info: u8,
+    other: u8,
+    section: u32,
+}
+
+struct Object<'d> {
+    header: (u16, u16, u32, u64, u16, u16),
+    sections: Vec<Section<'d>>,
+    symbols: Vec<Symbol<'d>>,
+    /// Index of the first symbol that is not local.
+    globals: usize,
+}
+
+impl<'d> Object<'d> {
+    fn read(bytes: &'d [u8]) -> Result<Self, String> {
+        Self::try_read(bytes).map_err(|error| error.to_string())
+    }
+
+    fn try_read(bytes: &'d [u8]) -> object::read::Result<Self> {
+        let file = ElfFile64::<LittleEndian>::parse(bytes)?;
+        let header: &FileHeader64<LittleEndian> = file.elf_header();
+        let table = file.elf_section_table();
+        let text = |name: &'d [u8]| std::str::from_utf8(name).unwrap_or("(no UTF-8)");
+        let mut sections = Vec::new();
+        for section in table.iter() {
+            let section: &SectionHeader64<LittleEndian> = section;
+            let relocations = section.rela(LE, bytes)?.map_or(&[][..], |(entries, _)| entries);
+            let relocations = relocations.iter().map(|r| Relocation {
+                offset: r.r_offset(LE),
+                kind: r.r_type(LE, false).0,
+                symbol: r.r_sym(LE, false),
+                addend: r.r_addend(LE),
+            });
+            sections.push(Section {
+                name: text(table.section_name(LE, section)?),
+                kind: section.sh_type(LE).0,
+                flags: section.sh_flags(LE).0,
+                link: section.sh_link(LE),
+                info: section.sh_info(LE),
+                align: section.sh_addralign(LE),
+                entry_size: section.sh_entsize(LE),
+                offset: section.sh_offset(LE),
+                size: section.sh_size(LE),
+                data: section.data(LE, bytes)?,
+                relocations: relocations.collect(),
+            });
+        }
+        let table = file.elf_symbol_table();
+        let mut symbols = Vec::new();
+        for (index, symbol) in table.enumerate() {
+            let section = match symbol.st_shndx(LE) {
+                elf::SHN_XINDEX => table.shndx(LE, index).unwrap_or(u32::MAX),
+                section => section.0.into(),
+            };
+            symbols.push(Symbol {
+                name: text(table.symbol_name(LE, symbol)?),
+                value: symbol.st_value(LE),
+                size: symbol.st_size(LE),
+                info: symbol.st_info().0,
+                other: symbol.st_other().0,
+                section,
+            });
+        }
+        let globals = symbols
+            .iter()
+            .position(|s| s.info >> 4 != 0)
+            .unwrap_or(symbols.len());
+        Ok(Object {
+            header: (
+                header.e_type(LE).0,
+                header.e_machine(LE).0,
+                header.e_flags(LE).0,
+                header.e_entry(LE),
+                header.e_ehsize(LE),
+                header.e_shstrndx(LE).0,
+            ),
+            sections,
+            symbols,
+            globals,
+        })
+    }
 }
 
 /// What the report names.
 struct Named {
-    /// Offsets of fields in sections.
+    /// Offsets of fields, by section.
     fields: BTreeMap<String, BTreeSet<u64>>,
-    /// Sections with another name or other flags.
+    /// Sections with relocations that were lowered.
+    lowered: BTreeSet<String>,
+    /// Sections with another name or other flags, and the names.
     sections: BTreeMap<String, String>,
-    /// Symbols with another name.
+    /// Symbols with another name, and that.
     renamed: BTreeMap<String, String>,
+    /// Variables and the offset in them.
+    globals: BTreeSet<(String, u64)>,
     /// Variables and imports.
     symbols: BTreeSet<String>,
 }
 
 impl Named {
-    fn from(report: &Value) -> Named {
+    fn new(report: &Value) -> Self {
         let list = |key: &str| report[key].as_array().cloned().unwrap_or_default();
         let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-        let mut fields: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-        for entry in ["places", "lowered", "imports"].into_iter().flat_map(list) {
-            fields
-                .entry(text(&entry, "section"))
-                .or_default()
-                .extend(entry["offset"].as_u64());
-        }
-        let pairs = |key: &str| {
+        let offset = |entry: &Value| entry["offset"].as_u64().unwrap_or(u64::MAX);
+        let pairs = |key| {
             list(key)
                 .iter()
                 .map(|e| (text(e, "name"), text(e, "becomes")))
                 .collect()
         };
-        let symbols = ["globals", "imports"]
-            .into_iter()
-            .flat_map(list)
-            .map(|e| text(&e, "symbol"))
-            .collect();
+        let mut fields: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+        for entry in ["places", "lowered", "imports"].into_iter().flat_map(list) {
+            if entry["delivery"] != "kept" {
+                fields
+                    .entry(text(&entry, "section"))
+                    .or_default()
+                    .insert(offset(&entry));
+            }
+        }
         Named {
             fields,
+            lowered: list("lowered").iter().map(|e| text(e, "section")).collect(),
             sections: pairs("sections"),
             renamed: pairs("renamed"),
-            symbols,
+            globals: list("globals")
+                .iter()
+                .map(|e| (text(e, "symbol"), offset(e)))
+                .collect(),
+            symbols: ["globals", "imports"]
+                .into_iter()
+                .flat_map(list)
+                .map(|e| text(&e, "symbol"))
+                .collect(),
         }
     }
 
-    /// Whether a byte belongs to a field of the report, or to the instruction around it: a 64-bit constant has up to
-    /// two bytes of instruction before it, and a 32-bit one is seven bytes from the beginning to the end.
-    fn covers(&self, section: &str, offset: u64) -> bool {
-        // Of a table of the unwinder, the encoding byte stands before the field, in the entry's header.
-        let whole = matches!(section, ".eh_frame" | ".gcc_except_table");
-        let Some(fields) = self.fields.get(section) else {
-            return false;
-        };
-        whole
-            || fields
-                .range(offset.saturating_sub(7)..=offset + 3)
-                .next()
-                .is_some()
+    /// Whether the report names anything.
+    fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+            && self.sections.is_empty()
+            && self.renamed.is_empty()
+            && self.symbols.is_empty()
     }
 }
 
-struct Section<'a> {
-    name: String,
-    header: &'a SectionHeader64<LE>,
-    data: &'a [u8],
-}
-
-struct View<'a> {
-    sections: Vec<Section<'a>>,
-    symbols: Vec<(String, &'a Sym64<LE>)>,
-    relocations: BTreeMap<usize, &'a [Rela64<LE>]>,
-    locals: usize,
-}
-
-impl<'a> View<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<View<'a>, String> {
-        Self::read(bytes).map_err(|error| error.to_string())
-    }
-
-    fn read(bytes: &'a [u8]) -> object::Result<View<'a>> {
-        let header = FileHeader64::<LE>::parse(bytes)?;
-        let table = header.sections(LE, bytes)?;
-        let lossy = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let mut view = View {
-            sections: Vec::new(),
-            symbols: Vec::new(),
-            relocations: BTreeMap::new(),
-            locals: 0,
-        };
-        for (index, section) in table.enumerate() {
-            let name = lossy(table.section_name(LE, section)?);
-            view.sections.push(Section {
-                name,
-                header: section,
-                data: section.data(LE, bytes)?,
-            });
-            if let Some((relocations, _)) = section.rela(LE, bytes)? {
-                view.relocations.insert(section.sh_info(LE) as usize, relocations);
-            }
-            if section.sh_type(LE) == SHT_SYMTAB {
-                view.locals = section.sh_info(LE) as usize;
-                let symbols = table.symbol_table_by_index(LE, bytes, index)?;
-                for symbol in symbols.iter() {
-                    view.symbols
-                        .push((lossy(symbols.symbol_name(LE, symbol)?), symbol));
-                }
-            }
-        }
-        Ok(view)
-    }
-}
-
-fn compare(old: &View<'_>, new: &View<'_>, named: &Named) -> Result<(), String> {
-    if new.sections.len() < old.sections.len() {
-        return Err("sections are missing".to_owned());
-    }
-    for (index, (before, after)) in old.sections.iter().zip(&new.sections).enumerate() {
-        section(before, after, named)
-            .map_err(|error| format!("section {index}, {}: {error}", before.name))?;
-    }
-    let inserted = new
-        .locals
-        .checked_sub(old.locals)
-        .ok_or("local symbols are missing")?;
-    let moved = |index: usize| {
-        if index < old.locals {
-            index
-        } else {
-            index + inserted
-        }
-    };
-    for (index, (name, before)) in old.symbols.iter().enumerate() {
-        let (name_after, after) = new.symbols.get(moved(index)).ok_or("symbols are missing")?;
-        symbol(name, before, name_after, after, named)
-            .map_err(|error| format!("symbol {index}, {name}: {error}"))?;
-    }
-    for (&index, relocations) in &old.relocations {
-        let Some(section) = old.sections.get(index) else {
-            continue;
-        };
-        let found = new.relocations.get(&index).copied().unwrap_or_default();
-        let have: BTreeSet<(u64, u32, usize, i64)> = found.iter().map(|r| parts(r, &|index| index)).collect();
-        for relocation in relocations.iter() {
-            let part = parts(relocation, &moved);
-            let touched = named.covers(&section.name, part.0)
-                || old
-                    .symbols
-                    .get(relocation.r_sym(LE, false) as usize)
-                    .is_some_and(|s| named.symbols.contains(&s.0));
-            if !have.contains(&part) && !touched {
-                return Err(format!(
-                    "the relocation at {}+{:#x} changed",
-                    section.name, part.0
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn parts(relocation: &Rela64<LE>, moved: &dyn Fn(usize) -> usize) -> (u64, u32, usize, i64) {
-    let symbol = moved(relocation.r_sym(LE, false) as usize);
-    (
-        relocation.r_offset(LE),
-        relocation.r_type(LE, false).0,
-        symbol,
-        relocation.r_addend(LE),
-    )
-}
-
-fn section(before: &Section<'_>, after: &Section<'_>, named: &Named) -> Result<(), String> {
-    let (old, new) = (before.header, after.header);
-    let kind = old.sh_type(LE);
-    // The map that an object carried is gone.
-    if before.name == ".relocfix.session_map" {
-        let gone = new.sh_type(LE) == SHT_NULL;
-        return if gone {
-            Ok(())
-        } else {
-            Err("the map is still there".to_owned())
-        };
-    }
-    let base = before.name.strip_prefix(".rela").filter(|_| kind == SHT_RELA);
-    let becomes = named.sections.get(base.unwrap_or(&before.name));
-    let expected = becomes.map_or_else(
-        || before.name.clone(),
-        |name| {
-            if base.is_some() {
-                format!(".rela{name}")
-            } else {
-                name.clone()
-            }
-        },
-    );
-    if after.name != expected {
-        return Err(format!("it is called {}", after.name));
-    }
-    let mut flags = old.sh_flags(LE).0;
-    if base.is_none() && becomes.is_some() {
-        flags = (flags | SHF_WRITE.0) & !(SHF_MERGE | SHF_STRINGS).0;
-    }
-    let is = (new.sh_type(LE), new.sh_flags(LE).0, new.sh_addralign(LE));
-    let was = (kind, flags, old.sh_addralign(LE));
-    if is != was {
-        return Err(format!("type, flags or alignment: {was:?} became {is:?}"));
-    }
-    // Tables that are written anew, or hold indices of symbols.
-    if matches!(
-        kind,
-        SHT_RELA | SHT_SYMTAB | SHT_STRTAB | SHT_SYMTAB_SHNDX | SHT_GROUP | SHT_LLVM_ADDRSIG
-    ) {
+/// Compares an object with what became of it.
+///
+/// # Errors
+/// What differs although the report does not name it.
+pub(crate) fn assert_untouched(input: &Path, output: &Path, report: &Value) -> Result<(), String> {
+    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let found = differences(&read(input)?, &read(output)?, report)?;
+    if found.is_empty() {
         return Ok(());
     }
-    if kind != SHT_NOBITS && new.sh_offset(LE) != old.sh_offset(LE) {
-        return Err("it moved in the file".to_owned());
-    }
-    if new.sh_size(LE) != old.sh_size(LE) {
-        return Err("its size changed".to_owned());
-    }
-    let changed = before
-        .data
-        .iter()
-        .zip(after.data)
-        .enumerate()
-        .filter(|(_, (a, b))| a != b);
-    for (offset, _) in changed {
-        if !named.covers(&before.name, offset as u64) {
-            return Err(format!("the byte at {offset:#x} changed"));
-        }
-    }
-    Ok(())
+    Err(format!(
+        "{} changed more than it says:\n{}",
+        output.display(),
+        found.join("\n")
+    ))
 }
 
-fn symbol(
-    name: &str,
-    old: &Sym64<LE>,
-    name_after: &str,
-    new: &Sym64<LE>,
-    named: &Named,
-) -> Result<(), String> {
-    if named.symbols.contains(name) {
-        return Ok(());
-    }
-    if let Some(becomes) = named.renamed.get(name) {
-        return if name_after == becomes {
-            Ok(())
-        } else {
-            Err(format!("it is called {name_after}"))
-        };
-    }
-    if name_after != name {
-        return Err(format!("it is called {name_after}"));
-    }
-    let shape = |s: &Sym64<LE>| {
-        (
-            s.st_info(),
-            s.st_other(),
-            s.st_shndx(LE),
-            s.st_value(LE),
-            s.st_size(LE),
-        )
+/// Whether a report names anything that changed.
+pub(crate) fn names_nothing(report: &Value) -> bool {
+    Named::new(report).is_empty()
+}
+
+/// What differs between an object and what became of it although the report does not name it; at most a few lines.
+///
+/// # Errors
+/// One of the two cannot be read.
+pub(crate) fn differences(input: &[u8], output: &[u8], report: &Value) -> Result<Vec<String>, String> {
+    let comparison = Comparison {
+        old: Object::read(input).map_err(|e| format!("input: {e}"))?,
+        new: Object::read(output).map_err(|e| format!("output: {e}"))?,
+        named: Named::new(report),
     };
-    if shape(old) != shape(new) {
-        return Err(format!("{:?} became {:?}", shape(old), shape(new)));
+    let mut found = comparison.run();
+    found.truncate(20);
+    Ok(found)
+}
+
+struct Comparison<'a> {
+    old: Object<'a>,
+    new: Object<'a>,
+    named: Named,
+}
+
+impl Comparison<'_> {
+    fn run(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.old.header != self.new.header {
+            found.push(format!(
+                "file header: {:x?} {:x?}",
+                self.old.header, self.new.header
+            ));
+        }
+        if self.new.sections.len() < self.old.sections.len() {
+            found.push("sections are missing".to_owned());
+            return found;
+        }
+        self.symbols(&mut found);
+        for index in 0..self.old.sections.len() {
+            self.section(index, &mut found);
+        }
+        found
     }
-    Ok(())
+
+    /// The output's index of a symbol of the input: ours come after its last local one.
+    fn moved(&self, symbol: u32) -> u32 {
+        if (symbol as usize) < self.old.globals {
+            symbol
+        } else {
+            symbol + (self.new.globals - self.old.globals) as u32
+        }
+    }
+
+    fn symbols(&self, found: &mut Vec<String>) {
+        if self.new.globals < self.old.globals || self.new.symbols.len() < self.old.symbols.len() {
+            found.push("symbols are missing".to_owned());
+            return;
+        }
+        let referenced: HashSet<u32> = self
+            .new
+            .sections
+            .iter()
+            .flat_map(|s| s.relocations.iter().map(|r| r.symbol))
+            .collect();
+        for (index, old) in self.old.symbols.iter().enumerate() {
+            let moved = self.moved(index as u32);
+            let Some(new) = self.new.symbols.get(moved as usize) else {
+                found.push(format!("symbol {index} ({}) is missing", old.name));
+                continue;
+            };
+            let mut expected = old.clone();
+            if let Some(renamed) = self.named.renamed.get(old.name) {
+                expected.name = renamed;
+                // A name that two sessions would not share is nothing that others may refer to.
+                expected.other = expected.other & !3 | elf::STV_HIDDEN.0;
+            }
+            if old.section == 0 && new.info >> 4 == elf::STB_WEAK.0 && !referenced.contains(&moved) {
+                // Nothing refers to it any more: it may stay undefined.
+                expected.info = expected.info & 15 | elf::STB_WEAK.0 << 4;
+            }
+            if expected != *new {
+                found.push(format!("symbol {index}: expected {expected:x?}, is {new:x?}"));
+            }
+        }
+    }
+
+    fn section(&self, index: usize, found: &mut Vec<String>) {
+        let (old, new) = (&self.old.sections[index], &self.new.sections[index]);
+        let mut expected = old.clone();
+        // The map that an object carried is gone.
+        if old.name == MAP && old.kind != elf::SHT_NULL.0 {
+            if new.kind != elf::SHT_NULL.0 {
+                found.push(format!("section {index}: the session map is still there"));
+            }
+            return;
+        }
+        if let Some(becomes) = self.named.sections.get(old.name) {
+            expected.name = becomes;
+            expected.flags |= new.flags & u64::from(elf::SHF_WRITE.0);
+            if old.flags & u64::from(elf::SHF_MERGE.0) != 0 && new.flags & u64::from(elf::SHF_MERGE.0) == 0 {
+                expected.flags &= !u64::from(elf::SHF_MERGE.0 | elf::SHF_STRINGS.0);
+                expected.entry_size = 0;
+            }
+        }
+        let table = matches!(elf::SectionType(old.kind), elf::SHT_RELA);
+        let becomes;
+        if table {
+            let home = &self.old.sections[old.info as usize].name;
+            if let Some(named) = self.named.sections.get(*home) {
+                becomes = format!(".rela{named}");
+                expected.name = &becomes;
+            }
+        }
+        match elf::SectionType(old.kind) {
+            elf::SHT_SYMTAB => expected.info = self.new.globals as u32,
+            elf::SHT_GROUP => expected.info = self.moved(old.info),
+            _ => {}
+        }
+        let header = |s: &Section<'_>| {
+            (
+                s.name.to_owned(),
+                s.kind,
+                s.flags,
+                s.link,
+                s.info,
+                s.align,
+                s.entry_size,
+            )
+        };
+        if header(&expected) != header(new) {
+            found.push(format!(
+                "section {index}: expected {:x?}, is {:x?}",
+                header(&expected),
+                header(new)
+            ));
+        }
+        let same = match elf::SectionType(old.kind) {
+            // Compared by what they say.
+            elf::SHT_SYMTAB | elf::SHT_STRTAB | elf::SHT_SYMTAB_SHNDX => true,
+            elf::SHT_RELA => {
+                self.relocations(index, found);
+                true
+            }
+            elf::SHT_GROUP => new.data.starts_with(old.data),
+            SHT_LLVM_ADDRSIG => {
+                let moved: Vec<u64> = numbers(old.data)
+                    .into_iter()
+                    .map(|s| self.moved(s as u32).into())
+                    .collect();
+                moved == numbers(new.data)
+            }
+            elf::SHT_NOBITS => old.size == new.size,
+            _ => {
+                self.bytes(index, found);
+                old.size == new.size && (old.offset == new.offset || old.size == 0)
+            }
+        };
+        if !same {
+            found.push(format!("section {index} ({}): other contents or place", old.name));
+        }
+    }
+
+    /// Where in sections of that index the report says that something changed; the instruction around a field included.
+    fn windows(&self, index: usize) -> Vec<(u64, u64)> {
+        let name = self.old.sections[index].name;
+        let fields = self.named.fields.get(name).into_iter().flatten();
+        // An instruction has a prefix and an opcode before its constant, and ends with it.
+        let mut windows: Vec<(u64, u64)> = fields
+            .map(|o| (o.saturating_sub(4), o.saturating_add(8)))
+            .collect();
+        for (symbol, offset) in &self.named.globals {
+            let homes = self.old.symbols.iter().filter(|s| s.name == symbol);
+            windows.extend(
+                homes
+                    .filter(|s| s.section as usize == index)
+                    .map(|s| (s.value + offset, s.value + offset + 8)),
+            );
+        }
+        windows
+    }
+
+    /// Sections whose encodings change: those bytes are elsewhere than the relocation.
+    fn is_unwind_table(&self, index: usize) -> bool {
+        let name = self.old.sections[index].name;
+        (name == ".eh_frame" || name.starts_with(".gcc_except_table")) && self.named.lowered.contains(name)
+    }
+
+    fn bytes(&self, index: usize, found: &mut Vec<String>) {
+        let (old, new) = (&self.old.sections[index], &self.new.sections[index]);
+        if old.data == new.data || self.is_unwind_table(index) {
+            return;
+        }
+        let windows = self.windows(index);
+        let changed = (0..)
+            .zip(old.data.iter().zip(new.data))
+            .filter(|(_, (a, b))| a != b);
+        let outside = changed
+            .map(|(at, _): (u64, _)| at)
+            .find(|at| !windows.iter().any(|(start, end)| (start..end).contains(&at)));
+        if let Some(at) = outside {
+            found.push(format!(
+                "{}+{at:#x}: another byte, which the report does not name",
+                old.name
+            ));
+        }
+    }
+
+    fn relocations(&self, index: usize, found: &mut Vec<String>) {
+        let (old, new) = (&self.old.sections[index], &self.new.sections[index]);
+        let home = old.info as usize;
+        if self.is_unwind_table(home) {
+            return;
+        }
+        let windows = self.windows(home);
+        let named = |r: &Relocation| {
+            windows
+                .iter()
+                .any(|(start, end)| (start..end).contains(&&r.offset))
+        };
+        let moved = |r: &Relocation| Relocation {
+            symbol: self.moved(r.symbol),
+            ..*r
+        };
+        // References to a variable that became ours keep all but their symbol.
+        let shown = |r: Relocation, symbols: &[Symbol<'_>], old: bool| {
+            let name = symbols.get(r.symbol as usize).map_or("", |s| s.name);
+            let theirs = old && self.named.symbols.contains(name);
+            (r.offset, r.kind, (!theirs).then_some(r))
+        };
+        let kept: Vec<_> = old.relocations.iter().filter(|r| !named(r)).collect();
+        let there: Vec<_> = new.relocations.iter().filter(|r| !named(r)).collect();
+        if kept.len() != there.len() {
+            found.push(format!(
+                "{}: {} relocations that the report does not name became {}",
+                old.name,
+                kept.len(),
+                there.len()
+            ));
+            return;
+        }
+        for (was, is) in kept.into_iter().zip(there) {
+            let expected = shown(*was, &self.old.symbols, true);
+            let same = match expected.2 {
+                Some(_) => moved(was) == *is,
+                None => (was.offset, was.kind) == (is.offset, is.kind),
+            };
+            if !same {
+                found.push(format!("{}: expected {:x?}, is {is:x?}", old.name, moved(was)));
+                return;
+            }
+        }
+    }
+}
+
+/// Unsigned LEB128 numbers (DWARF 5, 7.6).
+fn numbers(data: &[u8]) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    let (mut value, mut shift) = (0u64, 0);
+    for byte in data {
+        value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+        shift += 7;
+        if byte & 0x80 == 0 {
+            numbers.push(value);
+            (value, shift) = (0, 0);
+        }
+    }
+    numbers
 }

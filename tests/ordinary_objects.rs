@@ -1,0 +1,203 @@
+//! Ordinary objects hold no address of any session: the members of every static library of this machine, each
+//! scanned and rewritten with the memory maps of real processes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use object::read::elf::ElfFile64;
+use object::{
+    LittleEndian, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionFlags,
+    SymbolSection, elf,
+};
+use rayon::prelude::*;
+use relocfix::arch::Machine;
+use relocfix::{ErrorKind, MapSource, ObjectFile, Options, RelocationModel, Report, SessionMap, check, fix};
+use serde_json::Value;
+
+mod support;
+
+use support::archives::{self, Member};
+use support::files::{Disk, Memory};
+use support::{toolchain, untouched};
+
+/// Fewer say little about what compilers write.
+const ENOUGH: usize = 10_000;
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    /// Nothing to do.
+    Identical,
+    /// Absolute relocations in its code or read-only data were replaced.
+    Lowered,
+    /// It holds something that position-independent output cannot have.
+    Refused,
+}
+
+#[test]
+fn nothing_is_found_in_them() {
+    let maps = [numba_session(), this_process()];
+    let mut seen = HashSet::new();
+    let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    let mut refusals: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for library in archives::libraries() {
+        let members = archives::objects(&library, &mut seen);
+        let results: Vec<_> = members.par_iter().map(|member| look_at(member, &maps)).collect();
+        for (member, result) in members.iter().zip(results) {
+            match result {
+                Ok((outcome, why)) => {
+                    *counts.entry(outcome).or_default() += 1;
+                    if let Some(why) = why {
+                        refusals.entry(why).or_insert((0, member.name.clone())).0 += 1;
+                    }
+                }
+                Err(what) => wrong.push(format!("{}: {what}", member.name)),
+            }
+        }
+    }
+    let objects = seen.len();
+    // Not `eprintln`, which the test harness swallows.
+    let _ = writeln!(std::io::stderr(), "{objects} ordinary objects: {counts:?}");
+    for (why, (count, example)) in &refusals {
+        let _ = writeln!(std::io::stderr(), "  refused, {count} like {example}: {why}");
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {objects}:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(40)].join("\n")
+    );
+    assert!(counts.contains_key(&Outcome::Identical));
+    if objects < ENOUGH {
+        toolchain::missing(&format!(
+            "{ENOUGH} ordinary objects (there are {objects}): a static library or two"
+        ));
+    }
+}
+
+/// Reads, scans and rewrites an object.
+fn look_at(member: &Member, maps: &[SessionMap]) -> Result<(Outcome, Option<String>), String> {
+    let object = ObjectFile::parse(&member.name, &member.bytes).map_err(|error| error.to_string())?;
+    for map in maps {
+        let report = check(&object, map, &Disk, &Options::default()).map_err(|error| error.to_string())?;
+        if let Some(place) = report.places.first() {
+            return Err(format!(
+                "{} places, the first at {}+{:#x}: {:#x}",
+                report.places.len(),
+                place.section,
+                place.offset,
+                place.value
+            ));
+        }
+    }
+    let map = &maps[0];
+    // In executables at a fixed address all of this may stay.
+    let options = Options {
+        relocation_model: RelocationModel::Static,
+        ..Options::default()
+    };
+    let fixed = fix(&object, map, &Disk, &options).map_err(|error| format!("static: {error}"))?;
+    if fixed.output.is_some() {
+        return Err("static: changed".to_owned());
+    }
+    let absolute = holds_addresses(&member.bytes).map_err(|error| error.to_string())?;
+    let fixed = match fix(&object, map, &Disk, &Options::default()) {
+        Ok(fixed) => fixed,
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            if !absolute {
+                return Err(format!("refused: {error}"));
+            }
+            let problem = error.problems()[0].message.clone();
+            // What differs from object to object does not tell reasons apart.
+            let quoted = problem
+                .split('`')
+                .enumerate()
+                .map(|(i, part)| if i % 2 == 1 { "…" } else { part });
+            return Ok((Outcome::Refused, Some(quoted.collect())));
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let Some(output) = fixed.output else {
+        return if fixed.report.lowered.is_empty() && !absolute {
+            Ok((Outcome::Identical, None))
+        } else {
+            Err("something was to be lowered and nothing changed".to_owned())
+        };
+    };
+    if fixed.report.lowered.is_empty() || !absolute {
+        return Err("changed although there is nothing to lower".to_owned());
+    }
+    let differences = untouched::differences(&member.bytes, &output, &json(&fixed.report))?;
+    if !differences.is_empty() {
+        return Err(differences.join("; "));
+    }
+    let again = ObjectFile::parse("again", &output).map_err(|error| format!("output: {error}"))?;
+    match fix(&again, map, &Disk, &Options::default()) {
+        Ok(fixed) if fixed.output.is_none() => Ok((Outcome::Lowered, None)),
+        Ok(_) => Err("a second run changes it again".to_owned()),
+        Err(error) => Err(format!("a second run: {error}")),
+    }
+}
+
+/// Whether the object has relocations that position-independent output cannot have, as another reader sees it.
+fn holds_addresses(bytes: &[u8]) -> object::read::Result<bool> {
+    let file = ElfFile64::<LittleEndian>::parse(bytes)?;
+    for section in file.sections() {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
+            continue;
+        };
+        let has = |flag: elf::SectionFlags| sh_flags.0 & flag.0 != 0;
+        if !has(elf::SHF_ALLOC) {
+            continue;
+        }
+        let constant = has(elf::SHF_EXECINSTR) || !has(elf::SHF_WRITE);
+        for (_, relocation) in section.relocations() {
+            let RelocationFlags::Elf { r_type } = relocation.flags() else {
+                continue;
+            };
+            let RelocationTarget::Symbol(symbol) = relocation.target() else {
+                continue;
+            };
+            // A number is no address.
+            let number = file.symbol_by_index(symbol)?.section() == SymbolSection::Absolute;
+            let narrow = [elf::R_X86_64_32, elf::R_X86_64_32S].contains(&r_type);
+            if !number && (narrow || constant && r_type == elf::R_X86_64_64) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn json(report: &Report) -> Value {
+    serde_json::to_value(report).unwrap()
+}
+
+/// A Numba process: its mappings, and the names of what it had in memory.
+fn numba_session() -> SessionMap {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/objects/numba_a_ctypes");
+    let text = fs::read(folder.join("in.session.json")).unwrap();
+    let source = MapSource {
+        name: "in.session.json".to_owned(),
+        folder: PathBuf::new(),
+        text: &text,
+    };
+    let mut map = SessionMap::parse(&[source], Machine::X86_64, &Memory::default()).unwrap();
+    assert!(map.mappings.len() > 100);
+    // They are about one object of that session: libpython's own refer to the same names.
+    map.imports.clear();
+    map.globals.clear();
+    map
+}
+
+/// The process of this test: a position-independent executable with a heap, libraries and threads.
+fn this_process() -> SessionMap {
+    let text = fs::read("/proc/self/maps").unwrap();
+    let mut map = SessionMap::default();
+    map.add_proc_maps("/proc/self/maps", &text).unwrap();
+    assert!(map.mappings.len() > 10);
+    map
+}
