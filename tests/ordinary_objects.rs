@@ -38,7 +38,10 @@ enum Outcome {
 
 #[test]
 fn nothing_is_found_in_them() {
-    let maps = [numba_session(), this_process()];
+    let maps = [
+        numba_session("in.session.json"),
+        numba_session("twin.session.json"),
+    ];
     let mut seen = HashSet::new();
     let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -176,12 +179,14 @@ fn json(report: &Report) -> Value {
     serde_json::to_value(report).unwrap()
 }
 
-/// A Numba process: its mappings, and the names of what it had in memory.
-fn numba_session() -> SessionMap {
+/// One of two Numba processes: its mappings, and the names of what it had in memory.
+fn numba_session(file: &str) -> SessionMap {
+    // Not the map of a process of today: among millions of words some are in the right range for a few of the
+    // places where the kernel may put things, and the test would fail once in a while.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/objects/numba_a_ctypes");
-    let text = fs::read(folder.join("in.session.json")).unwrap();
+    let text = fs::read(folder.join(file)).unwrap();
     let source = MapSource {
-        name: "in.session.json".to_owned(),
+        name: file.to_owned(),
         folder: PathBuf::new(),
         text: &text,
     };
@@ -190,14 +195,5 @@ fn numba_session() -> SessionMap {
     // They are about one object of that session: libpython's own refer to the same names.
     map.imports.clear();
     map.globals.clear();
-    map
-}
-
-/// The process of this test: a position-independent executable with a heap, libraries and threads.
-fn this_process() -> SessionMap {
-    let text = fs::read("/proc/self/maps").unwrap();
-    let mut map = SessionMap::default();
-    map.add_proc_maps("/proc/self/maps", &text).unwrap();
-    assert!(map.mappings.len() > 10);
     map
 }
