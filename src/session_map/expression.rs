@@ -24,7 +24,7 @@ pub enum Returns {
 }
 
 /// An expression of the session map.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Expression {
     /// The address of an external symbol plus an offset.
     Symbol {
@@ -78,7 +78,7 @@ pub enum Expression {
 }
 
 /// A block of bytes of the session, copied into the object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bytes {
     /// Its contents.
     pub data: Vec<u8>,

@@ -3,14 +3,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use goblin::container::{Container, Ctx};
 use goblin::elf::dynamic::{
-    DF_1_PIE, DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_NULL, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB,
-    DT_VERDEF, DT_VERDEFNUM, DT_VERSYM,
+    DF_1_PIE, DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF,
+    DT_VERDEFNUM, DT_VERSYM,
 };
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC};
-use goblin::elf::note::NT_GNU_BUILD_ID;
-use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE};
+use goblin::elf::program_header::PT_INTERP;
 use goblin::elf::section_header::{
     SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_DYNSYM, SHT_GNU_VERDEF, SHT_GNU_VERSYM, SHT_SYMTAB, SectionHeader,
 };
@@ -18,32 +16,13 @@ use goblin::elf::sym::{
     STB_GLOBAL, STB_GNU_UNIQUE, STB_WEAK, STT_COMMON, STT_FILE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE,
     STT_OBJECT, STT_SECTION, STT_TLS, STV_DEFAULT, STV_PROTECTED,
 };
-use goblin::elf::{Elf, ProgramHeader, Sym, Symtab, VerdefSection, VersymSection};
+use goblin::elf::{Elf, ProgramHeader, Sym, VerdefSection, VersymSection};
 
-use super::intervals::Innermost;
-
-/// Little-endian 64-bit files: those are all that a session of a supported machine maps.
-const CTX: Ctx = Ctx {
-    container: Container::Big,
-    le: goblin::container::Endian::Little,
+use super::image_tables::{
+    CTX, Dynamic, Segment, build_id, file_offset, gnu_hash_count, name_in, segments, slice, symbol_table,
+    u32_at,
 };
-
-/// More loaded segments than any linker makes; each is looked at for every address.
-const SEGMENT_LIMIT: usize = 256;
-
-/// Longer names are not names: reading them again for each of many symbols must not take forever.
-const NAME_LIMIT: usize = 0xffff;
-
-/// A loaded segment (`PT_LOAD`).
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Segment {
-    pub(super) offset: u64,
-    pub(super) address: u64,
-    pub(super) file_size: u64,
-    pub(super) memory_size: u64,
-    pub(super) executable: bool,
-    pub(super) writable: bool,
-}
+use super::intervals::Innermost;
 
 /// Why a defined symbol names nothing for other objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +48,10 @@ enum Rank {
 }
 
 impl Rank {
+    fn names(self) -> bool {
+        !matches!(self, Rank::None(_))
+    }
+
     fn order(self) -> u8 {
         match self {
             Rank::ExportedGlobal => 0,
@@ -107,7 +90,7 @@ pub(super) struct Image {
     /// `DT_SONAME`.
     soname: Option<String>,
     strings: [Vec<u8>; 2],
-    /// By value.
+    /// By value, then in SPEC 5's order of preference.
     symbols: Vec<ImageSymbol>,
     /// Named variables with a size.
     variables: Innermost,
@@ -115,37 +98,9 @@ pub(super) struct Image {
     by_name: Vec<(u64, u32)>,
 }
 
-/// Part of the file.
-fn slice<'a>(bytes: &'a [u8], what: &str, offset: u64, size: u64) -> Result<&'a [u8], String> {
-    let range = usize::try_from(offset)
-        .ok()
-        .zip(offset.checked_add(size).and_then(|end| usize::try_from(end).ok()));
-    let part = range.and_then(|(start, end)| bytes.get(start..end));
-    part.ok_or_else(|| {
-        let length = bytes.len();
-        format!("{what} ({size:#x} bytes at offset {offset:#x}) is not inside the file, which has {length:#x} bytes")
-    })
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    let field = bytes.get(offset..offset.checked_add(4)?)?;
-    Some(u32::from_le_bytes(field.try_into().ok()?))
-}
-
-fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    let field = bytes.get(offset..offset.checked_add(8)?)?;
-    Some(u64::from_le_bytes(field.try_into().ok()?))
-}
-
-/// A NUL-terminated name in a string table; `None` if it is none that can be used.
-fn name_in(strings: &[u8], offset: u64) -> Option<&str> {
-    let rest = strings.get(usize::try_from(offset).ok()?..)?;
-    let rest = &rest[..rest.len().min(NAME_LIMIT + 1)];
-    let end = rest.iter().position(|&b| b == 0)?;
-    std::str::from_utf8(&rest[..end])
-        .ok()
-        .filter(|name| !name.is_empty())
-}
+/// How many times the bytes of their table the names of all symbols may have together. Linkers let names share
+/// their ends; names that all share one long end would take forever to read and sort.
+const NAME_BYTES: u64 = 16;
 
 fn hash(name: &str) -> u64 {
     // With its fixed keys, so that nothing differs between runs.
@@ -155,8 +110,8 @@ fn hash(name: &str) -> u64 {
 }
 
 /// Names that linkers and startup files define in every image anew: one image's says nothing about another's.
-fn is_linker_defined(name: &str) -> bool {
-    const NAMES: [&str; 33] = [
+fn is_linker_defined(name: &str, size: u64) -> bool {
+    const NAMES: [&str; 34] = [
         "_DYNAMIC",
         "_GLOBAL_OFFSET_TABLE_",
         "_IO_stdin_used",
@@ -186,6 +141,7 @@ fn is_linker_defined(name: &str) -> bool {
         "_etext",
         "_fini",
         "_init",
+        "_start",
         "data_start",
         "edata",
         "end",
@@ -193,7 +149,9 @@ fn is_linker_defined(name: &str) -> bool {
     ];
     debug_assert!(NAMES.is_sorted());
     let of_section = name.starts_with("__start_") || name.starts_with("__stop_");
-    name == "_start" || of_section || NAMES.binary_search(&name).is_ok()
+    // Anyone may call a variable of their own `end`; the linker's has no size.
+    let anyones = !name.starts_with('_') && size > 0;
+    !anyones && (of_section || NAMES.binary_search(&name).is_ok())
 }
 
 /// The order among names of one address (SPEC 5): exported, global, no leading underscore, short, first in order.
@@ -340,6 +298,7 @@ impl Image {
             }
         }
 
+        let mut names = 0;
         for (index, symbol) in symbols.iter().enumerate() {
             let version = versions.as_ref().and_then(|v| v.get_at(index));
             let version_why = version.and_then(|v| {
@@ -350,11 +309,12 @@ impl Image {
                     (false, true) => None,
                 }
             });
-            self.add(&symbol, 0, |binding| match version_why {
+            names += self.add(&symbol, 0, |binding| match version_why {
                 Some(why) => Rank::None(why),
                 None if binding == STB_WEAK => Rank::ExportedWeak,
                 None => Rank::ExportedGlobal,
             });
+            self.check_names(0, names)?;
         }
         Ok(())
     }
@@ -372,35 +332,49 @@ impl Image {
             return Ok(());
         }
         let executable = self.executable;
+        let mut names = 0;
         for symbol in symbol_table(bytes, "the symbol table", table.sh_offset, table.sh_size / 24)?.iter() {
-            self.add(&symbol, 1, |binding| match executable {
+            names += self.add(&symbol, 1, |binding| match executable {
                 false => Rank::None(Why::NotExported),
                 true if binding == STB_WEAK => Rank::Weak,
                 true => Rank::Global,
             });
+            self.check_names(1, names)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, symbol: &Sym, table: u8, rank: impl Fn(u8) -> Rank) {
+    fn check_names(&self, table: usize, bytes: usize) -> Result<(), String> {
+        let limit = (self.strings[table].len() as u64).saturating_mul(NAME_BYTES);
+        match bytes as u64 > limit {
+            true => Err(format!(
+                "its symbols' names have more than {NAME_BYTES} times the bytes of their table"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Adds a symbol if it is one with an address; how many bytes of its name were read.
+    fn add(&mut self, symbol: &Sym, table: u8, rank: impl Fn(u8) -> Rank) -> usize {
         let undefined = [SHN_UNDEF, SHN_ABS, SHN_COMMON].contains(&(symbol.st_shndx as u32));
         let kind = symbol.st_type();
         if undefined || [STT_SECTION, STT_FILE, STT_TLS].contains(&kind) {
-            return;
+            return 0;
         }
         let Some(segment) = self.segment(symbol.st_value) else {
-            return;
+            return 0;
         };
         let Some(name) = name_in(&self.strings[usize::from(table)], symbol.st_name as u64) else {
-            return;
+            return 0;
         };
+        let length = name.len();
         let bound = [STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE].contains(&symbol.st_bind());
         let visible = [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
         let rank = if kind == STT_GNU_IFUNC {
             Rank::None(Why::Indirect)
         } else if !bound || !visible {
             Rank::None(Why::NotExported)
-        } else if is_linker_defined(name) {
+        } else if is_linker_defined(name, symbol.st_size) {
             Rank::None(Why::LinkerDefined)
         } else if table == 1 && name.contains('@') {
             // The dynamic symbol table has the name, and knows whether the version is the default one.
@@ -417,12 +391,18 @@ impl Image {
             data: !code && [STT_OBJECT, STT_COMMON, STT_NOTYPE].contains(&kind),
             rank,
         });
+        length
     }
 
     fn index(&mut self) {
-        self.symbols
-            .sort_unstable_by_key(|s| (s.value, s.rank.order(), s.table, s.name, s.size));
-        let named = |s: &ImageSymbol| !matches!(s.rank, Rank::None(_));
+        let mut symbols = std::mem::take(&mut self.symbols);
+        symbols.sort_unstable_by(|a, b| {
+            let first = (a.value, a.rank.order()).cmp(&(b.value, b.rank.order()));
+            let name = |s| self.name(s).map(|name| preference(0, name));
+            first.then_with(|| (name(a), a.table, a.size).cmp(&(name(b), b.table, b.size)))
+        });
+        self.symbols = symbols;
+        let named = |s: &ImageSymbol| s.rank.names();
         let numbered = || (0u32..).zip(&self.symbols).filter(|(_, s)| named(s));
         let sized = numbered().filter(|(_, s)| s.data && s.size > 0);
         self.variables = Innermost::new(sized.map(|(i, s)| (s.value..s.value.saturating_add(s.size), i)));
@@ -450,27 +430,17 @@ impl Image {
     /// The name that other objects reach an address of the file by, and how many bytes behind it the address lies.
     pub(super) fn name_at(&self, address: u64) -> Option<(&str, u64)> {
         let first = self.symbols.partition_point(|s| s.value < address);
-        let exact = self.symbols[first..].iter().take_while(|s| s.value == address);
-        if let Some(name) = self.best(exact) {
-            return Some((name, 0));
-        }
-        let around = self.variables.at(address)?;
-        let start = self.symbols.get(around as usize)?.value;
-        let first = self.symbols.partition_point(|s| s.value < start);
-        let aliases = self.symbols[first..].iter().take_while(|s| s.value == start);
-        let aliases = aliases.filter(|s| s.data && s.value.saturating_add(s.size) > address);
-        Some((self.best(aliases)?, address - start))
-    }
-
-    fn best<'a>(&'a self, symbols: impl Iterator<Item = &'a ImageSymbol>) -> Option<&'a str> {
-        let named = symbols.filter(|s| !matches!(s.rank, Rank::None(_)));
-        let names = named.filter_map(|s| self.name(s).map(|name| preference(s.rank.order(), name)));
-        names.min().map(|(.., name)| name)
+        let exact = self
+            .symbols
+            .get(first)
+            .filter(|s| s.value == address && s.rank.names());
+        let best = exact.or_else(|| self.symbols.get(self.variables.at(address)? as usize))?;
+        Some((self.name(best)?, address - best.value))
     }
 
     /// What an address of the file is that [`Self::name_at`] has no name for; `file` is what to call the file.
     pub(super) fn explain(&self, address: u64, file: &str) -> String {
-        if !self.symbols.iter().any(|s| !matches!(s.rank, Rank::None(_))) {
+        if !self.symbols.iter().any(|s| s.rank.names()) {
             return format!("is in {file}, an image without symbols");
         }
         let distance = |n: u64| {
@@ -510,15 +480,10 @@ impl Image {
                 _ => format!("is {into}the function `{name}` of {file}, and only its start has a name"),
             };
         }
-        let before = self.symbols[..after]
-            .iter()
-            .rev()
-            .filter(|s| !matches!(s.rank, Rank::None(_)));
-        match before
-            .clone()
-            .next()
-            .and_then(|s| Some((self.best(before.take_while(|o| o.value == s.value))?, s)))
-        {
+        let before = self.symbols[..after].iter().rev().find(|s| s.rank.names());
+        let first = before.map(|s| self.symbols.partition_point(|other| other.value < s.value));
+        let best = first.and_then(|first| self.symbols.get(first));
+        match best.and_then(|s| Some((self.name(s)?, s))) {
             Some((name, symbol)) => {
                 let behind = address - symbol.value;
                 format!(
@@ -546,118 +511,4 @@ impl Image {
         addresses.dedup();
         addresses
     }
-}
-
-fn segments(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Vec<Segment>, String> {
-    let loaded = program_headers.iter().filter(|p| p.p_type == PT_LOAD);
-    if loaded.clone().count() > SEGMENT_LIMIT {
-        return Err(format!("there are more than {SEGMENT_LIMIT} loaded segments"));
-    }
-    let segment = |p: &ProgramHeader| {
-        slice(bytes, "a loaded segment", p.p_offset, p.p_filesz)?;
-        if p.p_memsz < p.p_filesz || p.p_vaddr.checked_add(p.p_memsz).is_none() {
-            return Err(format!(
-                "the loaded segment at {:#x} has an impossible size",
-                p.p_vaddr
-            ));
-        }
-        Ok(Segment {
-            offset: p.p_offset,
-            address: p.p_vaddr,
-            file_size: p.p_filesz,
-            memory_size: p.p_memsz,
-            executable: p.p_flags & PF_X != 0,
-            writable: p.p_flags & PF_W != 0,
-        })
-    };
-    loaded.map(segment).collect()
-}
-
-/// Where in the file the byte at an address is.
-fn file_offset(segments: &[Segment], address: u64) -> Result<u64, String> {
-    let offset = |s: &Segment| {
-        let into = address.checked_sub(s.address).filter(|n| *n < s.file_size)?;
-        s.offset.checked_add(into)
-    };
-    let found = segments.iter().find_map(offset);
-    found.ok_or_else(|| format!("the dynamic section names {address:#x}, which is in no loaded segment"))
-}
-
-fn symbol_table<'a>(bytes: &'a [u8], what: &str, offset: u64, count: u64) -> Result<Symtab<'a>, String> {
-    let size = count
-        .checked_mul(24)
-        .ok_or_else(|| format!("{what} has an impossible size"))?;
-    slice(bytes, what, offset, size)?;
-    Symtab::parse(bytes, offset as usize, count as usize, CTX).map_err(|error| format!("{what}: {error}"))
-}
-
-/// The entries of the dynamic section (`PT_DYNAMIC`).
-struct Dynamic(Vec<(u64, u64)>);
-
-impl Dynamic {
-    fn read(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Dynamic, String> {
-        let Some(header) = program_headers.iter().find(|p| p.p_type == PT_DYNAMIC) else {
-            return Ok(Dynamic(Vec::new()));
-        };
-        let section = slice(bytes, "the dynamic section", header.p_offset, header.p_filesz)?;
-        let entries = section
-            .chunks_exact(16)
-            .map_while(|entry| Some((u64_at(entry, 0)?, u64_at(entry, 8)?)));
-        Ok(Dynamic(entries.take_while(|(tag, _)| *tag != DT_NULL).collect()))
-    }
-
-    fn get(&self, tag: u64) -> Option<u64> {
-        self.0.iter().find(|(t, _)| *t == tag).map(|(_, value)| *value)
-    }
-}
-
-/// How many symbols a GNU hash table covers: one more than the last of its last chain (LLVM's and binutils' way).
-fn gnu_hash_count(bytes: &[u8], offset: u64) -> Result<u64, String> {
-    let cut_off = || format!("the GNU hash table at offset {offset:#x} is cut off");
-    let table = slice(bytes, "the GNU hash table", offset, 16)?;
-    let field = |i: usize| u32_at(table, i * 4).map_or(0, u64::from);
-    let (buckets, first, bloom) = (field(0), field(1), field(2));
-    let buckets_at = offset + 16 + bloom * 8;
-    let chains_at = buckets_at + buckets * 4;
-    let bucket_table = slice(bytes, "the GNU hash table", buckets_at, buckets * 4)?;
-    let starts = bucket_table.chunks_exact(4).filter_map(|b| u32_at(b, 0));
-    let last = u64::from(starts.max().unwrap_or(0));
-    let Some(into) = last.checked_sub(first) else {
-        return Ok(first);
-    };
-    let rest = usize::try_from(chains_at + into * 4)
-        .ok()
-        .and_then(|at| bytes.get(at..))
-        .ok_or_else(cut_off)?;
-    let chain = rest.chunks_exact(4).filter_map(|c| u32_at(c, 0));
-    let length = chain.take_while(|hash| hash & 1 == 0).count() as u64 + 1;
-    if length * 4 > rest.len() as u64 {
-        return Err(cut_off());
-    }
-    Ok(last + length)
-}
-
-/// The build-id (gABI notes: sizes of name and contents, type, then both, padded).
-fn build_id(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Option<String>, String> {
-    for header in program_headers.iter().filter(|p| p.p_type == PT_NOTE) {
-        let mut notes = slice(bytes, "a note segment", header.p_offset, header.p_filesz)?;
-        // Notes are padded to four bytes, but for those of a segment aligned to eight.
-        let align = if header.p_align == 8 { 8 } else { 4 };
-        while let (Some(name_size), Some(size), Some(kind)) =
-            (u32_at(notes, 0), u32_at(notes, 4), u32_at(notes, 8))
-        {
-            let contents_at = (12 + u64::from(name_size)).next_multiple_of(align);
-            let next = (contents_at + u64::from(size)).next_multiple_of(align);
-            let name = slice(notes, "a note's name", 12, name_size.into())?;
-            let contents = slice(notes, "a note", contents_at, size.into())?;
-            if name == b"GNU\0" && kind == NT_GNU_BUILD_ID {
-                return Ok(Some(contents.iter().map(|b| format!("{b:02x}")).collect()));
-            }
-            notes = usize::try_from(next)
-                .ok()
-                .and_then(|next| notes.get(next..))
-                .unwrap_or(&[]);
-        }
-    }
-    Ok(None)
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::image::{Image, Segment};
+use super::image::Image;
+use super::image_tables::Segment;
 use super::{Files, Mapping, SessionMap};
 use crate::error::{Error, ErrorKind};
 
@@ -33,7 +34,14 @@ pub(super) enum Located {
 
 /// The mapped file's path, if it is a file that can be opened and might be an image.
 pub(super) fn file_of(mapping: &Mapping) -> Option<&str> {
-    let path = mapping.path.as_deref()?;
+    mapping
+        .path
+        .as_deref()
+        .filter(|path| !is_pseudo(path) && !is_deleted(path))
+}
+
+/// Whether a path is no file on a disk.
+pub(super) fn is_pseudo(path: &str) -> bool {
     // Devices and the kernel's own files are no images, and reading one may never end.
     let pseudo = [
         "[",
@@ -46,7 +54,7 @@ pub(super) fn file_of(mapping: &Mapping) -> Option<&str> {
         "//",
         "socket:",
     ];
-    (!is_deleted(path) && !pseudo.iter().any(|p| path.starts_with(p))).then_some(path)
+    pseudo.iter().any(|prefix| path.starts_with(prefix))
 }
 
 fn is_deleted(path: &str) -> bool {

@@ -78,8 +78,8 @@ impl SessionMap {
         let Some(mapping) = self.mapping_at(address).map(|i| &self.mappings[i]) else {
             return Ok(false);
         };
-        let named = mapping.path.as_deref().is_some_and(|path| !path.starts_with('['));
-        if !named {
+        // Code of a JIT may lie in shared memory, which has a path as well.
+        if mapping.path.as_deref().is_none_or(loaded::is_pseudo) {
             return Ok(false);
         }
         match &mapping.perms {

@@ -1,113 +1,16 @@
-//! Several maps into one: entries of the same thing must agree, ranges must make sense, names must be known.
+//! Several maps into one: entries of the same thing must agree, names must be known, and nothing may need itself.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::expression::{self, Circularity, NESTING_LIMIT};
-use super::json::{self, Document, GlobalEntry, ImportEntry, MappingEntry, Object, SymbolEntry, ValueEntry};
+use super::json::{self, BeforeEntry, Document, Form, GlobalEntry, ImportEntry, Object, ValueEntry};
 use super::lower::{Lowering, Path};
-use super::nm::ListedSymbol;
-use super::{
-    Expression, Files, Global, Import, LOWEST_ADDRESS, MapSource, Mapping, SessionMap, SessionSymbol, Value,
-    ValueId, lookup,
-};
+use super::memory::{mapping, symbol};
+use super::origins::{Origin, check_name, check_range, entries};
+use super::{Expression, Files, Global, Import, MapSource, SessionMap, Value, ValueId, lookup};
 use crate::arch::Machine;
 use crate::error::{Error, ErrorKind};
-
-/// Where an entry was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Origin {
-    /// Which of [`Origins::sources`].
-    source: u32,
-    place: Place,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    /// An entry of a list of a session map.
-    Entry(&'static str, u32),
-    /// A line of another text, from 1.
-    Line(u32),
-}
-
-/// Where the map's entries were written, in their order.
-#[derive(Debug, Default)]
-pub(super) struct Origins {
-    sources: Vec<String>,
-    mappings: Vec<Origin>,
-    symbols: Vec<Origin>,
-}
-
-impl Origins {
-    fn place(&self, origin: Origin) -> String {
-        match origin.place {
-            Place::Entry(list, index) => format!("{list}[{index}]"),
-            Place::Line(line) => format!("line {line}"),
-        }
-    }
-
-    fn error(&self, origin: Origin, message: impl std::fmt::Display) -> Error {
-        let file = self
-            .sources
-            .get(origin.source as usize)
-            .cloned()
-            .unwrap_or_default();
-        Error::new(
-            ErrorKind::SessionMap,
-            file,
-            format!("{}: {message}", self.place(origin)),
-        )
-    }
-
-    /// An entry that contradicts another; the later one is in error.
-    fn conflict(&self, one: Origin, other: Origin, what: &str) -> Error {
-        let (first, second) = if one <= other { (one, other) } else { (other, one) };
-        let of = match self.sources.get(first.source as usize) {
-            Some(file) if first.source != second.source => format!(" of {file}"),
-            _ => String::new(),
-        };
-        self.error(second, format!("{what} {}{of}", self.place(first)))
-    }
-}
-
-/// `list[0]`, `list[1]`, … of a source.
-fn entries<'a, T>(source: u32, list: &'static str, items: &'a [T]) -> impl Iterator<Item = (Origin, &'a T)> {
-    let place = move |index| Place::Entry(list, index);
-    (0..).zip(items).map(move |(index, item)| {
-        (
-            Origin {
-                source,
-                place: place(index),
-            },
-            item,
-        )
-    })
-}
-
-/// Checks that something may lie there.
-fn check_range(start: u64, end: Option<u64>, what: &str) -> Result<(), String> {
-    if start < LOWEST_ADDRESS {
-        return Err(format!(
-            "{what} begins at {start:#x}, but nothing of a process lies below {LOWEST_ADDRESS:#x}: give its address in \
-             the process"
-        ));
-    }
-    match end {
-        Some(end) if end > start => Ok(()),
-        Some(end) => Err(format!(
-            "{what} ends at {end:#x}, which is not behind its start {start:#x}"
-        )),
-        None => Err(format!("{what} at {start:#x} goes beyond the end of memory")),
-    }
-}
-
-fn check_name(key: &str, name: &str) -> Result<(), String> {
-    match (name.is_empty(), name.contains('\0')) {
-        (true, _) => Err(format!("{key} is empty")),
-        (_, true) => Err(format!("{key} contains a NUL")),
-        _ => Ok(()),
-    }
-}
 
 /// Reads and merges session maps.
 pub(super) fn merge(
@@ -161,230 +64,17 @@ pub(super) fn merge(
         constants: HashMap::new(),
         before: HashMap::new(),
     };
-    for ((number, document), source) in (0..).zip(documents).zip(sources) {
+    let mut afters = Vec::new();
+    for ((number, mut document), source) in (0..).zip(documents).zip(sources) {
+        afters.push((source, std::mem::take(&mut document.after)));
         merger.lowering.enter(&source.name, &source.folder);
         merger.add_document(number, document)?;
     }
+    for (source, after) in afters {
+        merger.lowering.enter(&source.name, &source.folder);
+        merger.add_after(after)?;
+    }
     merger.finish()
-}
-
-fn mapping(entry: &MappingEntry) -> Result<Mapping, String> {
-    let (start, end) = (entry.start.0, entry.end.0);
-    check_range(start, Some(end), "the mapping")?;
-    if let Some(perms) = entry.perms.as_deref().filter(|perms| !super::is_perms(perms)) {
-        return Err(format!(
-            "perms: expected permissions as in \"r-xp\", found {perms:?}"
-        ));
-    }
-    let is_hexadecimal = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
-    if let Some(id) = entry.build_id.as_ref().filter(|id| !is_hexadecimal(id)) {
-        return Err(format!(
-            "build_id: expected hexadecimal digits, found {:?}",
-            super::excerpt(id)
-        ));
-    }
-    Ok(Mapping {
-        range: start..end,
-        offset: entry.offset.0,
-        perms: entry.perms.clone(),
-        path: entry.path.clone().filter(|path| !path.is_empty()),
-        build_id: entry.build_id.as_ref().map(|id| id.to_ascii_lowercase()),
-    })
-}
-
-fn symbol(entry: &SymbolEntry) -> Result<SessionSymbol, String> {
-    check_name("name", &entry.name)?;
-    if let Some(library) = &entry.library {
-        check_name("library", library)?;
-    }
-    check_range(
-        entry.address.0,
-        entry.address.0.checked_add(entry.size.0.max(1)),
-        "the symbol",
-    )?;
-    Ok(SessionSymbol {
-        address: entry.address.0,
-        name: entry.name.clone(),
-        size: entry.size.0,
-        library: entry.library.clone(),
-    })
-}
-
-/// Whether two things that both may know something know the same.
-fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
-    one.is_none() || other.is_none() || one == other
-}
-
-/// The union of two mappings that overlap, if they can be parts of one. What one does not say the other may.
-fn joined(first: &Mapping, second: &Mapping) -> Option<Mapping> {
-    let same_range = first.range == second.range;
-    let same_path =
-        first.path == second.path || (same_range && agree(first.path.as_ref(), second.path.as_ref()));
-    let is_file = |m: &Mapping| m.path.as_deref().is_some_and(|path| !path.starts_with('['));
-    let distance = |m: &Mapping| m.range.start.wrapping_sub(m.offset);
-    let same_file = !is_file(first) || !is_file(second) || distance(first) == distance(second);
-    // The fourth letter, private or shared, is not always given.
-    let letters = |m: &Mapping| {
-        m.perms
-            .as_ref()
-            .and_then(|perms| perms.get(..3))
-            .map(str::to_owned)
-    };
-    let same_perms = agree(letters(first).as_ref(), letters(second).as_ref());
-    let same_id = agree(first.build_id.as_ref(), second.build_id.as_ref());
-    (same_path && same_file && same_perms && same_id).then(|| Mapping {
-        range: first.range.start..first.range.end.max(second.range.end),
-        offset: if is_file(first) {
-            first.offset
-        } else {
-            second.offset
-        },
-        perms: first.perms.clone().or_else(|| second.perms.clone()),
-        path: first.path.clone().or_else(|| second.path.clone()),
-        build_id: first.build_id.clone().or_else(|| second.build_id.clone()),
-    })
-}
-
-impl SessionMap {
-    /// Adds a text's mappings, given with their lines.
-    pub(super) fn merge_mappings(
-        &mut self,
-        name: &str,
-        mappings: Vec<(usize, Mapping)>,
-    ) -> Result<(), Error> {
-        let source = self.add_source(name);
-        let mut added = Vec::new();
-        for (line, mapping) in mappings {
-            let place = Place::Line(u32::try_from(line).unwrap_or(u32::MAX));
-            let origin = Origin { source, place };
-            let range = check_range(mapping.range.start, Some(mapping.range.end), "the mapping");
-            range.map_err(|message| self.origins.error(origin, message))?;
-            added.push((mapping, origin));
-        }
-        self.add_mappings(added)?;
-        self.rebuild_index();
-        Ok(())
-    }
-
-    /// Adds a text's symbols.
-    pub(super) fn merge_listed_symbols(
-        &mut self,
-        name: &str,
-        listed: Vec<ListedSymbol>,
-    ) -> Result<(), Error> {
-        let source = self.add_source(name);
-        let mut added = Vec::new();
-        let mut unbound = Vec::new();
-        for ListedSymbol {
-            line,
-            symbol,
-            private,
-        } in listed
-        {
-            let place = Place::Line(u32::try_from(line).unwrap_or(u32::MAX));
-            let origin = Origin { source, place };
-            let range = check_range(
-                symbol.address,
-                symbol.address.checked_add(symbol.size.max(1)),
-                "the symbol",
-            );
-            range.map_err(|message| self.origins.error(origin, message))?;
-            match private {
-                Some(why) => unbound.push((symbol, why)),
-                None => added.push((symbol, origin)),
-            }
-        }
-        self.add_symbols_from(added)?;
-        self.unbound.append(&mut unbound);
-        self.unbound
-            .sort_by(|(a, _), (b, _)| (a.address, &a.name, a.size).cmp(&(b.address, &b.name, b.size)));
-        self.unbound.dedup();
-        self.rebuild_index();
-        Ok(())
-    }
-
-    fn add_source(&mut self, name: &str) -> u32 {
-        self.origins.sources.push(name.to_owned());
-        self.origins.sources.len() as u32 - 1
-    }
-
-    fn add_mappings(&mut self, added: Vec<(Mapping, Origin)>) -> Result<(), Error> {
-        let present = self
-            .mappings
-            .iter()
-            .cloned()
-            .zip(self.origins.mappings.iter().copied());
-        let mut all: Vec<(Mapping, Origin)> = present.chain(added).collect();
-        all.sort_by_key(|(mapping, origin)| (mapping.range.start, mapping.range.end, *origin));
-        let mut merged: Vec<(Mapping, Origin)> = Vec::with_capacity(all.len());
-        for (mapping, origin) in all {
-            let Some((last, last_origin)) = merged
-                .last_mut()
-                .filter(|(last, _)| mapping.range.start < last.range.end)
-            else {
-                merged.push((mapping, origin));
-                continue;
-            };
-            let conflict = || {
-                self.origins
-                    .conflict(origin, *last_origin, "the mapping overlaps and contradicts")
-            };
-            *last = joined(last, &mapping).ok_or_else(conflict)?;
-        }
-        let mut build_ids: HashMap<&str, (&str, Origin)> = HashMap::new();
-        for (mapping, origin) in &merged {
-            let (Some(path), Some(id)) = (&mapping.path, &mapping.build_id) else {
-                continue;
-            };
-            let (first, first_origin) = *build_ids.entry(path).or_insert((id, *origin));
-            if first != id {
-                return Err(self.origins.conflict(
-                    *origin,
-                    first_origin,
-                    "build_id: is another than the same file's in",
-                ));
-            }
-        }
-        (self.mappings, self.origins.mappings) = merged.into_iter().unzip();
-        Ok(())
-    }
-
-    fn add_symbols_from(&mut self, added: Vec<(SessionSymbol, Origin)>) -> Result<(), Error> {
-        let present = self
-            .symbols
-            .iter()
-            .cloned()
-            .zip(self.origins.symbols.iter().copied());
-        let mut all: Vec<(SessionSymbol, Origin)> = present.chain(added).collect();
-        // By SPEC 5's order among aliases; all are exported and global as far as the map tells.
-        all.sort_by(|(a, a_origin), (b, b_origin)| {
-            let key = |s: &SessionSymbol| (s.address, s.name.starts_with('_'), s.name.len());
-            (key(a), &a.name, a_origin).cmp(&(key(b), &b.name, b_origin))
-        });
-        let mut merged: Vec<(SessionSymbol, Origin)> = Vec::with_capacity(all.len());
-        for (symbol, origin) in all {
-            let same = |(last, _): &&mut (SessionSymbol, Origin)| {
-                last.address == symbol.address && last.name == symbol.name
-            };
-            let Some((last, last_origin)) = merged.last_mut().filter(same) else {
-                merged.push((symbol, origin));
-                continue;
-            };
-            let sizes = last.size == 0 || symbol.size == 0 || last.size == symbol.size;
-            if !sizes || !agree(last.library.as_ref(), symbol.library.as_ref()) {
-                let what = if sizes {
-                    "library: is another than that of"
-                } else {
-                    "size: is another than that of"
-                };
-                return Err(self.origins.conflict(origin, *last_origin, what));
-            }
-            last.size = last.size.max(symbol.size);
-            last.library = last.library.take().or(symbol.library);
-        }
-        (self.symbols, self.origins.symbols) = merged.into_iter().unzip();
-        Ok(())
-    }
 }
 
 /// The entries that hold expressions, as they come.
@@ -402,10 +92,7 @@ struct Merger<'a> {
 
 impl Merger<'_> {
     fn add_document(&mut self, source: u32, document: Document) -> Result<(), Error> {
-        let origin = |list, index: usize| Origin {
-            source,
-            place: Place::Entry(list, u32::try_from(index).unwrap_or(u32::MAX)),
-        };
+        let origin = |list, index| Origin::entry(source, list, index);
         for (index, Object(entry)) in document.values.into_iter().enumerate() {
             self.add_value(entry, origin("values", index), index)?;
         }
@@ -438,29 +125,39 @@ impl Merger<'_> {
             }
         }
 
-        // What another map of the same session says again is meant once; within one map, twice is twice.
-        let (ready, before, after) = (self.map.ready.len(), self.map.before.len(), self.map.after.len());
-        for (index, form) in document.ready.into_iter().enumerate() {
+        self.add_sequences(source, document.ready, document.before)
+    }
+
+    /// Adds what is evaluated around the fill. What another map of the same session says again is meant once;
+    /// unnamed within one map, twice is twice.
+    fn add_sequences(
+        &mut self,
+        source: u32,
+        ready: Vec<Form>,
+        before: Vec<Object<BeforeEntry>>,
+    ) -> Result<(), Error> {
+        let known: HashSet<Expression> = self.map.ready.iter().cloned().collect();
+        for (index, form) in ready.into_iter().enumerate() {
             let expression = self.lower(form, "ready", index, None)?;
-            if !self.map.ready[..ready].contains(&expression) {
+            if !known.contains(&expression) {
                 self.map.ready.push(expression);
             }
         }
-        for (index, Object(entry)) in document.before.into_iter().enumerate() {
-            let here = origin("before", index);
+        let unnamed = |(name, init): &(Option<String>, Expression)| name.is_none().then(|| init.clone());
+        let known: HashSet<Expression> = self.map.before.iter().filter_map(unnamed).collect();
+        for (index, Object(entry)) in before.into_iter().enumerate() {
+            let here = Origin::entry(source, "before", index);
             let init = self.lower(entry.init, "before", index, Some("init"))?;
             let Some(name) = entry.name else {
-                if !self.map.before[..before].contains(&(None, init.clone())) {
+                if !known.contains(&init) {
                     self.map.before.push((None, init));
                 }
                 continue;
             };
             check_name("name", &name).map_err(|message| self.map.origins.error(here, message))?;
             if self.lowering.is_value(&name) {
-                return Err(self
-                    .map
-                    .origins
-                    .error(here, format!("name: {name:?} is the name of a value")));
+                let message = format!("name: {name:?} is the name of a value");
+                return Err(self.map.origins.error(here, message));
             }
             let number = self.map.before.len();
             match self.before.entry(name.clone()) {
@@ -471,26 +168,31 @@ impl Merger<'_> {
                 }
                 Entry::Occupied(occupied) => {
                     let (other, other_origin) = *occupied.get();
-                    if self.map.before[other].1 != init || other >= before {
+                    if self.map.before[other].1 != init {
                         return Err(self.map.origins.conflict(here, other_origin, "has the name of"));
                     }
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Adds what is evaluated after the fill, when all results of `before` have their names.
+    fn add_after(&mut self, after: Vec<Form>) -> Result<(), Error> {
+        let known: HashSet<Expression> = self.map.after.iter().cloned().collect();
         self.lowering.allow_results(true);
-        for (index, form) in document.after.into_iter().enumerate() {
+        for (index, form) in after.into_iter().enumerate() {
             let expression = self.lower(form, "after", index, None)?;
-            if !self.map.after[..after].contains(&expression) {
+            if !known.contains(&expression) {
                 self.map.after.push(expression);
             }
         }
-        self.lowering.allow_results(false);
         Ok(())
     }
 
     fn lower(
         &mut self,
-        form: json::Form,
+        form: Form,
         list: &'static str,
         index: usize,
         key: Option<&str>,
@@ -542,7 +244,7 @@ impl Merger<'_> {
         let GlobalEntry { symbol, offset, init } = entry;
         check_name("symbol", &symbol).map_err(|message| self.map.origins.error(here, message))?;
         let init = self.lower(init, "globals", index, Some("init"))?;
-        let origin = self.origin_text(here);
+        let origin = self.map.origins.text(here);
         let global = Global {
             symbol,
             offset: offset.0,
@@ -566,7 +268,7 @@ impl Merger<'_> {
         let ImportEntry { symbol, init } = entry;
         check_name("symbol", &symbol).map_err(|message| self.map.origins.error(here, message))?;
         let init = self.lower(init, "imports", index, Some("init"))?;
-        let origin = self.origin_text(here);
+        let origin = self.map.origins.text(here);
         let import = Import { symbol, init, origin };
         match self.imports.entry(import.symbol.clone()) {
             Entry::Vacant(vacant) => drop(vacant.insert((import, here))),
@@ -579,15 +281,6 @@ impl Merger<'_> {
             }
         }
         Ok(())
-    }
-
-    fn origin_text(&self, origin: Origin) -> String {
-        let origins = &self.map.origins;
-        let file = origins
-            .sources
-            .get(origin.source as usize)
-            .map_or("", String::as_str);
-        format!("{file}: {}", origins.place(origin))
     }
 
     /// Sorts what came together and checks what only the whole shows.

@@ -2,6 +2,7 @@
 
 pub mod expression;
 mod image;
+mod image_tables;
 mod intervals;
 mod json;
 mod loaded;
@@ -9,8 +10,10 @@ mod lookup;
 mod lower;
 mod maps;
 mod meaning;
+mod memory;
 mod merge;
 mod nm;
+mod origins;
 
 use std::io;
 use std::ops::Range;
@@ -154,7 +157,7 @@ pub struct SessionMap {
     /// Addresses whose only names are such that nothing binds to them, and why.
     unbound: Vec<(SessionSymbol, &'static str)>,
     /// Where the entries come from.
-    origins: merge::Origins,
+    origins: origins::Origins,
     /// What lookups search.
     index: lookup::Index,
     /// Symbol tables of mapped files.

@@ -1,8 +1,7 @@
-//! What the symbol tables of mapped files say, for files made here and for this process.
+//! What the symbol tables of mapped files say, for files made here.
 
 use super::elf_image::{BSS, Builder, DATA, Symbol, TEXT};
 use super::*;
-use crate::session_map::Mapping;
 use crate::session_map::image::Image;
 
 const GLOBAL: u8 = 1;
@@ -575,85 +574,50 @@ fn damaged_images() {
     }
 }
 
-/// This process: what the kernel mapped and what its linker wrote, against addresses that the program itself takes.
+/// A few names that share one long end are as much to read as the square of the file.
 #[test]
-fn this_process() {
-    static ZEROED: AtomicUsize = AtomicUsize::new(0);
-    static INITIALIZED: AtomicUsize = AtomicUsize::new(0x1234_5678);
-    #[inline(never)]
-    fn marker(n: usize) -> usize {
-        ZEROED.fetch_add(n, Ordering::Relaxed) + INITIALIZED.load(Ordering::Relaxed)
-    }
-    assert_eq!(marker(1), 0x1234_5678);
-    let Ok(text) = std::fs::read("/proc/self/maps") else {
-        assert!(
-            std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(),
-            "there is no /proc/self/maps"
-        );
-        eprintln!("skipped: there is no /proc/self/maps");
-        return;
+fn overlapping_names_are_refused() {
+    let long: &'static str = "x".repeat(3000).leak();
+    let mut builder = Builder {
+        all: vec![Symbol("", TEXT, 1, GLOBAL, FUNC, 0, 0); 100],
+        ..library()
     };
-    let mut map = SessionMap::default();
-    map.add_proc_maps("/proc/self/maps", &text).unwrap();
-    let in_ranges = |address: u64| map.ranges().iter().any(|range| range.contains(&address));
-
-    // Rust's own names are local to the program: they name nothing, but the reason says them.
-    for (address, name) in [
-        (std::ptr::from_ref(&ZEROED) as u64, "ZEROED"),
-        (std::ptr::from_ref(&INITIALIZED) as u64, "INITIALIZED"),
-        (marker as fn(usize) -> usize as usize as u64, "marker"),
-    ] {
-        assert!(in_ranges(address));
-        let found = meaning(&map, address, &Disk);
-        assert!(
-            found.starts_with("is `") && found.contains(name),
-            "{name}: {found}"
-        );
+    builder.all[0].0 = long;
+    let mut image = builder.build();
+    assert!(Image::parse(&image).is_ok());
+    let names = image
+        .windows(long.len())
+        .position(|w| w == long.as_bytes())
+        .unwrap();
+    // All symbols are given the first one's name.
+    let table = names - 1 - 101 * 24;
+    for symbol in 2..101 {
+        image[table + symbol * 24..][..4].copy_from_slice(&1u32.to_le_bytes());
     }
-    let heap = Box::new(5u64);
-    let found = meaning(&map, std::ptr::from_ref(heap.as_ref()) as u64, &Disk);
+    let error = Image::parse(&image).unwrap_err();
     assert!(
-        found.starts_with("is in [heap]") || found.starts_with("is in anonymous memory"),
-        "{found}"
+        error.contains("more than 16 times the bytes of their table"),
+        "{error}"
     );
+}
 
-    // libc, loaded where its first mapping says, with the addresses that another reader finds in it.
-    let libc = |m: &Mapping| m.path.as_deref().is_some_and(|p| p.contains("/libc.so.6"));
-    let Some(first) = map.mappings.iter().find(|m| libc(m)) else {
-        assert!(
-            std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(),
-            "no libc.so.6 is loaded"
-        );
-        eprintln!("skipped: no libc.so.6 is loaded");
-        return;
+#[test]
+fn names_of_the_linker_and_of_a_program_that_uses_them() {
+    let builder = Builder {
+        exported: vec![
+            variable("end", DATA + 0x10, 8),
+            variable("_end", DATA + 0x20, 8),
+            Symbol("edata", DATA + 0x30, 0, GLOBAL, NOTYPE, 0, 1),
+            Symbol("__start_mine", DATA + 0x40, 0, GLOBAL, NOTYPE, 0, 1),
+            Symbol("_init", TEXT + 0x10, 0, GLOBAL, FUNC, 0, 1),
+        ],
+        ..library()
     };
-    assert_eq!(first.offset, 0);
-    let bytes = std::fs::read(first.path.as_deref().unwrap()).unwrap();
-    let elf = goblin::elf::Elf::parse(&bytes).unwrap();
-    let mut found = 0;
-    for (index, symbol) in elf.dynsyms.iter().enumerate() {
-        let name = elf.dynstrtab.get_at(symbol.st_name).unwrap();
-        let hidden = elf.versym.as_ref().unwrap().get_at(index).unwrap().is_hidden();
-        let address = first.range.start + symbol.st_value;
-        let expected = match name {
-            "malloc" | "qsort" | "getenv" | "atoi" if !hidden => format!("{name}+0 (libc.so.6)"),
-            // Global before weak; in .data and .bss.
-            "puts" => "_IO_puts+0 (libc.so.6)".into(),
-            "environ" => "__environ+0 (libc.so.6)".into(),
-            "stdout" => "stdout+0 (libc.so.6)".into(),
-            "memcpy" | "strlen" if !hidden => "is the resolver of the indirect function `".into(),
-            _ => continue,
-        };
-        let actual = meaning(&map, address, &Disk);
-        assert!(actual.starts_with(&expected), "{name}: {actual}");
-        if !expected.starts_with("is ") {
-            assert_eq!(
-                map.address_of(name, Some("libc.so.6"), &Disk),
-                Some(address),
-                "{name}"
-            );
-        }
-        found += 1;
+    let image = Image::parse(&builder.build()).unwrap().unwrap();
+    assert_eq!(image.name_at(DATA + 0x14), Some(("end", 4)));
+    for address in [DATA + 0x20, DATA + 0x30, DATA + 0x40, TEXT + 0x10] {
+        assert_eq!(image.name_at(address), None);
+        let why = image.explain(address, "x");
+        assert!(why.contains("has of its own"), "{why}");
     }
-    assert!(found >= 8, "{found}");
 }

@@ -29,6 +29,23 @@ fn entries_add_up_and_repeat() {
     assert_eq!(map.values[1].init, Expression::Value(ValueId(0)));
 }
 
+/// Results of `before` are known in every map's `after`.
+#[test]
+fn results_are_known_in_every_map() {
+    let map = parse_all(&[
+        r#""after": [{"call": "f", "args": [{"value": "late"}]}]"#,
+        r#""values": [{"name": "v", "init": {"int": 1}}],
+           "before": [{"init": {"int": 2}}, {"name": "late", "init": {"int": 3}}, {"name": "late", "init": {"int": 3}}]"#,
+    ])
+    .unwrap();
+    assert_eq!(map.before.len(), 2);
+    let Expression::Call { arguments, .. } = &map.after[0] else {
+        panic!("{:?}", map.after);
+    };
+    // One value, then the two entries of `before`.
+    assert_eq!(arguments, &[Expression::Value(ValueId(2))]);
+}
+
 /// A value may be named before it is written, and in another map.
 #[test]
 fn values_are_known_everywhere() {

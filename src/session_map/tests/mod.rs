@@ -5,7 +5,9 @@ mod elf_image;
 mod images;
 mod lookups;
 mod merging;
+mod process;
 mod texts;
+mod wrong_texts;
 
 use std::collections::HashMap;
 use std::io;
@@ -112,4 +114,13 @@ fn short(meaning: Meaning) -> String {
 fn meaning(map: &SessionMap, address: u64, files: &dyn Files) -> String {
     map.meaning(address, files)
         .map_or_else(|error| format!("error: {error}"), short)
+}
+
+/// What an expression is read as, with a value `v` and a file `table.bin` at hand.
+fn init(expression: &str) -> Result<Expression, String> {
+    let files = Memory::with(&[("/maps/table.bin", b"0123456789abcdef")]);
+    let keys = format!(
+        r#""values": [{{"name": "v", "init": {{"int": 1}}}}], "globals": [{{"symbol": "g", "init": {expression}}}]"#
+    );
+    Ok(parse_with(&keys, &files)?.globals[0].init.clone())
 }

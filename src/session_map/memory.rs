@@ -1,0 +1,226 @@
+//! What lay in the session's memory: mappings and symbols of several maps and texts added up.
+
+use std::collections::HashMap;
+
+use super::json::{MappingEntry, SymbolEntry};
+use super::nm::ListedSymbol;
+use super::origins::{Origin, check_name, check_range};
+use super::{Mapping, SessionMap, SessionSymbol};
+use crate::error::Error;
+
+pub(super) fn mapping(entry: &MappingEntry) -> Result<Mapping, String> {
+    let (start, end) = (entry.start.0, entry.end.0);
+    check_range(start, Some(end), "the mapping")?;
+    if let Some(perms) = entry.perms.as_deref().filter(|perms| !super::is_perms(perms)) {
+        return Err(format!(
+            "perms: expected permissions as in \"r-xp\", found {perms:?}"
+        ));
+    }
+    let is_hexadecimal = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if let Some(id) = entry.build_id.as_ref().filter(|id| !is_hexadecimal(id)) {
+        return Err(format!(
+            "build_id: expected hexadecimal digits, found {:?}",
+            super::excerpt(id)
+        ));
+    }
+    Ok(Mapping {
+        range: start..end,
+        offset: entry.offset.0,
+        perms: entry.perms.clone(),
+        path: entry.path.clone().filter(|path| !path.is_empty()),
+        build_id: entry.build_id.as_ref().map(|id| id.to_ascii_lowercase()),
+    })
+}
+
+pub(super) fn symbol(entry: &SymbolEntry) -> Result<SessionSymbol, String> {
+    check_name("name", &entry.name)?;
+    if let Some(library) = &entry.library {
+        check_name("library", library)?;
+    }
+    check_range(
+        entry.address.0,
+        entry.address.0.checked_add(entry.size.0.max(1)),
+        "the symbol",
+    )?;
+    Ok(SessionSymbol {
+        address: entry.address.0,
+        name: entry.name.clone(),
+        size: entry.size.0,
+        library: entry.library.clone(),
+    })
+}
+
+/// Whether two things that both may know something know the same.
+fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
+
+/// The union of two mappings that overlap, if they can be parts of one. What one does not say the other may.
+fn joined(first: &Mapping, second: &Mapping) -> Option<Mapping> {
+    let same_range = first.range == second.range;
+    let same_path =
+        first.path == second.path || (same_range && agree(first.path.as_ref(), second.path.as_ref()));
+    let is_file = |m: &Mapping| m.path.as_deref().is_some_and(|path| !path.starts_with('['));
+    let distance = |m: &Mapping| m.range.start.wrapping_sub(m.offset);
+    let same_file = !is_file(first) || !is_file(second) || distance(first) == distance(second);
+    // The fourth letter, private or shared, is not always given.
+    let letters = |m: &Mapping| {
+        m.perms
+            .as_ref()
+            .and_then(|perms| perms.get(..3))
+            .map(str::to_owned)
+    };
+    let same_perms = agree(letters(first).as_ref(), letters(second).as_ref());
+    let same_id = agree(first.build_id.as_ref(), second.build_id.as_ref());
+    (same_path && same_file && same_perms && same_id).then(|| Mapping {
+        range: first.range.start..first.range.end.max(second.range.end),
+        offset: if is_file(first) {
+            first.offset
+        } else {
+            second.offset
+        },
+        perms: first.perms.clone().or_else(|| second.perms.clone()),
+        path: first.path.clone().or_else(|| second.path.clone()),
+        build_id: first.build_id.clone().or_else(|| second.build_id.clone()),
+    })
+}
+
+impl SessionMap {
+    /// Adds a text's mappings, given with their lines.
+    pub(super) fn merge_mappings(
+        &mut self,
+        name: &str,
+        mappings: Vec<(usize, Mapping)>,
+    ) -> Result<(), Error> {
+        let source = self.add_source(name);
+        let mut added = Vec::new();
+        for (line, mapping) in mappings {
+            let origin = Origin::line(source, line);
+            let range = check_range(mapping.range.start, Some(mapping.range.end), "the mapping");
+            range.map_err(|message| self.origins.error(origin, message))?;
+            added.push((mapping, origin));
+        }
+        self.add_mappings(added)?;
+        self.rebuild_index();
+        Ok(())
+    }
+
+    /// Adds a text's symbols.
+    pub(super) fn merge_listed_symbols(
+        &mut self,
+        name: &str,
+        listed: Vec<ListedSymbol>,
+    ) -> Result<(), Error> {
+        let source = self.add_source(name);
+        let mut added = Vec::new();
+        let mut unbound = Vec::new();
+        for ListedSymbol {
+            line,
+            symbol,
+            private,
+        } in listed
+        {
+            let origin = Origin::line(source, line);
+            let range = check_range(
+                symbol.address,
+                symbol.address.checked_add(symbol.size.max(1)),
+                "the symbol",
+            );
+            range.map_err(|message| self.origins.error(origin, message))?;
+            match private {
+                Some(why) => unbound.push((symbol, why)),
+                None => added.push((symbol, origin)),
+            }
+        }
+        self.add_symbols_from(added)?;
+        self.unbound.append(&mut unbound);
+        self.unbound
+            .sort_by(|(a, _), (b, _)| (a.address, &a.name, a.size).cmp(&(b.address, &b.name, b.size)));
+        self.unbound.dedup();
+        self.rebuild_index();
+        Ok(())
+    }
+
+    fn add_source(&mut self, name: &str) -> u32 {
+        self.origins.sources.push(name.to_owned());
+        self.origins.sources.len() as u32 - 1
+    }
+
+    pub(super) fn add_mappings(&mut self, added: Vec<(Mapping, Origin)>) -> Result<(), Error> {
+        let present = self
+            .mappings
+            .iter()
+            .cloned()
+            .zip(self.origins.mappings.iter().copied());
+        let mut all: Vec<(Mapping, Origin)> = present.chain(added).collect();
+        all.sort_by_key(|(mapping, origin)| (mapping.range.start, mapping.range.end, *origin));
+        let mut merged: Vec<(Mapping, Origin)> = Vec::with_capacity(all.len());
+        for (mapping, origin) in all {
+            let Some((last, last_origin)) = merged
+                .last_mut()
+                .filter(|(last, _)| mapping.range.start < last.range.end)
+            else {
+                merged.push((mapping, origin));
+                continue;
+            };
+            let conflict = || {
+                self.origins
+                    .conflict(origin, *last_origin, "the mapping overlaps and contradicts")
+            };
+            *last = joined(last, &mapping).ok_or_else(conflict)?;
+        }
+        let mut build_ids: HashMap<&str, (&str, Origin)> = HashMap::new();
+        for (mapping, origin) in &merged {
+            let (Some(path), Some(id)) = (&mapping.path, &mapping.build_id) else {
+                continue;
+            };
+            let (first, first_origin) = *build_ids.entry(path).or_insert((id, *origin));
+            if first != id {
+                return Err(self.origins.conflict(
+                    *origin,
+                    first_origin,
+                    "build_id: is another than the same file's in",
+                ));
+            }
+        }
+        (self.mappings, self.origins.mappings) = merged.into_iter().unzip();
+        Ok(())
+    }
+
+    pub(super) fn add_symbols_from(&mut self, added: Vec<(SessionSymbol, Origin)>) -> Result<(), Error> {
+        let present = self
+            .symbols
+            .iter()
+            .cloned()
+            .zip(self.origins.symbols.iter().copied());
+        let mut all: Vec<(SessionSymbol, Origin)> = present.chain(added).collect();
+        // By SPEC 5's order among aliases; all are exported and global as far as the map tells.
+        all.sort_by(|(a, a_origin), (b, b_origin)| {
+            let key = |s: &SessionSymbol| (s.address, s.name.starts_with('_'), s.name.len());
+            (key(a), &a.name, a_origin).cmp(&(key(b), &b.name, b_origin))
+        });
+        let mut merged: Vec<(SessionSymbol, Origin)> = Vec::with_capacity(all.len());
+        for (symbol, origin) in all {
+            let same = |(last, _): &&mut (SessionSymbol, Origin)| {
+                last.address == symbol.address && last.name == symbol.name
+            };
+            let Some((last, last_origin)) = merged.last_mut().filter(same) else {
+                merged.push((symbol, origin));
+                continue;
+            };
+            let sizes = last.size == 0 || symbol.size == 0 || last.size == symbol.size;
+            if !sizes || !agree(last.library.as_ref(), symbol.library.as_ref()) {
+                let what = if sizes {
+                    "library: is another than that of"
+                } else {
+                    "size: is another than that of"
+                };
+                return Err(self.origins.conflict(origin, *last_origin, what));
+            }
+            last.size = last.size.max(symbol.size);
+            last.library = last.library.take().or(symbol.library);
+        }
+        (self.symbols, self.origins.symbols) = merged.into_iter().unzip();
+        Ok(())
+    }
+}
