@@ -287,6 +287,14 @@ fn names_of_a_program() {
         assert_eq!(map.address_of("main", None, &files), Some(base + TEXT + 0x200));
         assert_eq!(map.address_of("f", None, &files), Some(base + TEXT + 0x10));
     }
+    // A program at a fixed address that is mapped elsewhere is only looked at, not run.
+    let files = Memory::with(&[("/bin/p", &fixed.build())]);
+    let map = map_of(&mappings("/bin/p", BASE));
+    let found = meaning(&map, BASE + TEXT + 0x200, &files);
+    assert!(
+        found.starts_with("is in /bin/p, but in none of the parts that it is loaded with; give"),
+        "{found}"
+    );
     // A library with an interpreter, as libc.so.6 is, is still a library.
     let libc = Builder {
         interpreter: true,
