@@ -154,7 +154,7 @@ pub struct ImportReport {
 pub struct SectionReport {
     /// Its name.
     pub name: String,
-    /// Its name afterwards; the same if only flags changed.
+    /// Its name afterwards; the same if it became writable, or if unwind information was added to it.
     pub becomes: String,
 }
 

@@ -14,6 +14,7 @@ use crate::fill_program::{self, FillOp};
 use crate::object_file::{GroupId, SectionKind, SymbolPlace, SymbolType};
 use crate::plan::symbols::Named;
 use crate::reloc::RelocKind;
+use crate::report::SectionReport;
 use crate::session_map::Returns;
 use crate::unwind_section::{CodeFrame, unwind_section};
 
@@ -261,11 +262,18 @@ impl Planner<'_> {
                 && !is_terminated(s.data)
         });
         match own {
-            Some(own) => self.edits.extensions.push(Extension {
-                section: own.id,
-                data: added.data,
-                relocations: added.relocations,
-            }),
+            Some(own) => {
+                self.edits.extensions.push(Extension {
+                    section: own.id,
+                    data: added.data,
+                    relocations: added.relocations,
+                });
+                let name = own.name.to_owned();
+                self.report.sections.push(SectionReport {
+                    name: name.clone(),
+                    becomes: name,
+                });
+            }
             None => self.edits.sections.push(added),
         }
         Ok(())

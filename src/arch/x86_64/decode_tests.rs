@@ -113,7 +113,7 @@ fn constants_of_32_bits() {
         (
             &[0xc4, 0xe2, 0x71, 0x92, 0x04, 0x15],
             &[],
-            (Based32, 6, SIGN_EXTENDED),
+            (Absolute32, 6, SIGN_EXTENDED),
         ), // vgatherdps
     ] {
         let bytes = [before, &LOW, after].concat();
