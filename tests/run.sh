@@ -48,13 +48,13 @@ fi
 
 echo "tools:"
 for program in gcc ld.bfd mold cargo rustc; do
-    printf '  %-8s %s\n' "$program" "$("$program" --version | head -n 1)"
+    printf '  %-12s %s\n' "$program" "$("$program" --version | head -n 1)"
 done
 for program in ld.lld clang llvm-readelf; do
     path=$(newest_llvm "$program")
-    printf '  %-8s %s (%s)\n' "$program" "$("$path" --version | grep -m 1 -E '[0-9]+\.[0-9]')" "$path"
+    printf '  %-12s %s (%s)\n' "$program" "$("$path" --version | grep -m 1 -E '[0-9]+\.[0-9]')" "$path"
 done
-printf '  %-8s %s\n' numba "$("$venv/bin/python" -c 'import numba, llvmlite, sys
+printf '  %-12s %s\n' numba "$("$venv/bin/python" -c 'import numba, llvmlite, sys
 print(numba.__version__, "llvmlite", llvmlite.__version__, "Python", sys.version.split()[0])')"
 
 cargo fmt --all -- --check
