@@ -1,7 +1,7 @@
 // Large-model code as JITs write it has absolute addresses in its unwind and exception tables too: personality, exception
 // tables, types. They become distances, and exceptions still find their way.
 //: map {"symbols": [{"address": "0x7f1234560400", "name": "counter", "size": 8}]}
-//: place .text symbol counter+0 got
+//: place .text.caught symbol counter+0 got
 //: flags -O2 -ffunction-sections -fno-pic -fno-pie -mcmodel=large -std=c++14 -Wno-deprecated
 //: driver
 //: | #include <stdio.h>

@@ -17,6 +17,9 @@ const SHT_LLVM_ADDRSIG: elf::SectionType = elf::SectionType(0x6fff_4c03);
 /// The section with a map that an object carries.
 const MAP: &str = ".relocfix.session_map";
 
+/// The section that says what was done; no link sees it.
+const RECORD: &str = ".rela.relocfix.record";
+
 /// A section as a linker reads it.
 #[derive(Debug, Clone)]
 struct Section<'d> {
@@ -272,6 +275,7 @@ impl Comparison<'_> {
             .new
             .sections
             .iter()
+            .filter(|s| s.name != RECORD)
             .flat_map(|s| s.relocations.iter().map(|r| r.symbol))
             .collect();
         for (index, old) in self.old.symbols.iter().enumerate() {
@@ -283,8 +287,10 @@ impl Comparison<'_> {
             let mut expected = old.clone();
             if let Some(renamed) = self.named.renamed.get(old.name) {
                 expected.name = renamed;
-                // A name that two sessions would not share is nothing that others may refer to.
-                expected.other = expected.other & !3 | elf::STV_HIDDEN.0;
+                if old.section != 0 {
+                    // A name that two sessions would not share is nothing that others may refer to.
+                    expected.other = expected.other & !3 | elf::STV_HIDDEN.0;
+                }
             }
             if old.section == 0 && new.info >> 4 == elf::STB_WEAK.0 && !referenced.contains(&moved) {
                 // Nothing refers to it any more: it may stay undefined.
@@ -364,7 +370,8 @@ impl Comparison<'_> {
             elf::SHT_NOBITS => old.size == new.size,
             _ => {
                 self.bytes(index, found);
-                old.size == new.size && (old.offset == new.offset || old.size == 0)
+                let grows = self.grows(index);
+                grows || old.size == new.size && (old.offset == new.offset || old.size == 0)
             }
         };
         if !same {
@@ -397,8 +404,18 @@ impl Comparison<'_> {
         (name == ".eh_frame" || name.starts_with(".gcc_except_table")) && self.named.lowered.contains(name)
     }
 
+    /// Unwind information of added code comes behind the object's own, which the report then names.
+    fn grows(&self, index: usize) -> bool {
+        let (old, new) = (&self.old.sections[index], &self.new.sections[index]);
+        old.name == ".eh_frame" && self.named.sections.contains_key(old.name) && old.size < new.size
+    }
+
     fn bytes(&self, index: usize, found: &mut Vec<String>) {
         let (old, new) = (&self.old.sections[index], &self.new.sections[index]);
+        if old.data.len() > new.data.len() {
+            found.push(format!("{} became shorter", old.name));
+            return;
+        }
         if old.data == new.data || self.is_unwind_table(index) {
             return;
         }
@@ -440,7 +457,12 @@ impl Comparison<'_> {
             (r.offset, r.kind, (!theirs).then_some(r))
         };
         let kept: Vec<_> = old.relocations.iter().filter(|r| !named(r)).collect();
-        let there: Vec<_> = new.relocations.iter().filter(|r| !named(r)).collect();
+        let added = |r: &Relocation| self.grows(home) && r.offset >= self.old.sections[home].size;
+        let there: Vec<_> = new
+            .relocations
+            .iter()
+            .filter(|r| !named(r) && !added(r))
+            .collect();
         if kept.len() != there.len() {
             found.push(format!(
                 "{}: {} relocations that the report does not name became {}",
