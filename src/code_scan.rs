@@ -256,14 +256,15 @@ impl CodeScan<'_> {
                 shape,
             })
         };
-        let read =
-            |&(start, end): &(u64, u64)| start <= offset && offset + 8 <= end && (offset - start) % 8 == 0;
+        let read = |&(start, end): &(u64, u64)| {
+            start <= offset && offset + 8 <= end && (offset - start).is_multiple_of(8)
+        };
         if pools.iter().any(read) {
             return place(Shape::PoolWord);
         }
         if !clean_code {
             // No function's instructions: as in any other section, an aligned word is taken for an address.
-            return if offset % 8 == 0 {
+            return if offset.is_multiple_of(8) {
                 place(Shape::PoolWord)
             } else {
                 self.disputed(offset, place)

@@ -1,4 +1,4 @@
-//! What was found and what was done with it: as data and as JSON. [`crate::report_table`] shows it to people.
+//! What was found and what was done with it: as data and as JSON. [`crate::Table`] shows it to people.
 
 use serde::Serialize;
 

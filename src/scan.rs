@@ -74,6 +74,9 @@ pub struct Field {
     pub usage: Option<PcUse>,
 }
 
+/// What one section holds: places, and fields by offset.
+type Found = (Vec<Place>, Vec<(u64, Field)>);
+
 /// What [`scan`] found.
 #[derive(Debug, Default)]
 pub struct Scan<'d> {
@@ -110,7 +113,7 @@ pub fn scan<'d>(
         .collect();
     let bounds = FunctionBounds::of_all(object, frames);
 
-    let found: Vec<(Vec<Place>, Vec<(u64, Field)>)> = sections
+    let found: Vec<Found> = sections
         .par_iter()
         .map(|section| match bounds.get(&section.id) {
             Some(bounds) => code_scan::scan_code(object, section, bounds, map, wanted),

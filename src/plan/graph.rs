@@ -80,7 +80,7 @@ impl Graph {
     }
 
     /// All nodes, each before those that it needs.
-    pub(crate) fn from_last(&self) -> impl Iterator<Item = NodeId> + use<> {
+    pub(crate) fn backwards(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..self.nodes.len() as u32).rev().map(NodeId)
     }
 

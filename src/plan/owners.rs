@@ -38,7 +38,7 @@ impl Planner<'_> {
         for store in &self.stores {
             uses.add(store.node, store.group);
         }
-        for node in self.graph.from_last() {
+        for node in self.graph.backwards() {
             if let Some(&user) = uses.owners.get(&node) {
                 for operand in self.graph.node(node).operands() {
                     uses.add(operand, user);

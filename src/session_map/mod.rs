@@ -128,7 +128,7 @@ pub enum Meaning {
         /// The library that exports it, by `DT_SONAME` or file name.
         library: Option<String>,
     },
-    /// A session address without a name, and why: "is in [heap]; give it a value in the session map".
+    /// A session address without a name, and why: `is in [heap]; give it a value in the session map`.
     Unresolved(String),
 }
 

@@ -314,9 +314,9 @@ impl Comparison<'_> {
         }
         if let Some(becomes) = self.named.sections.get(old.name) {
             expected.name = becomes;
-            expected.flags |= new.flags & u64::from(elf::SHF_WRITE.0);
-            if old.flags & u64::from(elf::SHF_MERGE.0) != 0 && new.flags & u64::from(elf::SHF_MERGE.0) == 0 {
-                expected.flags &= !u64::from(elf::SHF_MERGE.0 | elf::SHF_STRINGS.0);
+            expected.flags |= new.flags & elf::SHF_WRITE.0;
+            if old.flags & elf::SHF_MERGE.0 != 0 && new.flags & elf::SHF_MERGE.0 == 0 {
+                expected.flags &= !(elf::SHF_MERGE.0 | elf::SHF_STRINGS.0);
                 expected.entry_size = 0;
             }
         }
