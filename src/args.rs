@@ -84,13 +84,7 @@ struct RewriteArgs {
     #[arg(short, long, value_name = "FILE", required = true)]
     output: Option<PathBuf>,
     /// Refuse constants of unknown meaning, or keep
-    #[arg(
-        long,
-        value_name = "error|keep",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "error"
-    )]
+    #[arg(long, value_name = "error|keep", value_enum, hide_possible_values = true, default_value = "error")]
     unresolved: UnresolvedArg,
     /// Write make-style dependencies: object, maps, images read
     #[arg(long, value_name = "FILE")]
@@ -109,22 +103,10 @@ struct CommonArgs {
     #[arg(long, value_name = "FILE")]
     symbols: Vec<PathBuf>,
     /// static: absolute, for non-PIE executables
-    #[arg(
-        long,
-        value_name = "pic|static",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "pic"
-    )]
+    #[arg(long, value_name = "pic|static", value_enum, hide_possible_values = true, default_value = "pic")]
     relocation_model: RelocationModelArg,
     /// Refuse library addresses without a name
-    #[arg(
-        long,
-        value_name = "error",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "error"
-    )]
+    #[arg(long, value_name = "error", value_enum, hide_possible_values = true, default_value = "error")]
     private: PrivateArg,
     /// Write what was found and done as JSON; `-` is stdout
     #[arg(long, value_name = "FILE")]
@@ -281,19 +263,12 @@ fn rewrite(arguments: RewriteArgs, common: CommonArgs) -> Result<Invocation, Sto
     };
     let output = Location::new(&output);
     if output == Location::Standard && arguments.depfile.is_some() {
-        return Err(usage(
-            "`--depfile` needs an output file to name: it cannot be used with `-o -`",
-        ));
+        return Err(usage("`--depfile` needs an output file to name: it cannot be used with `-o -`"));
     }
-    let task = Task::Rewrite {
-        output: output.clone(),
-        depfile: arguments.depfile,
-    };
+    let task = Task::Rewrite { output: output.clone(), depfile: arguments.depfile };
     let mut invocation = invocation(task, &input, common)?;
     if output == Location::Standard && invocation.report == Some(Location::Standard) {
-        return Err(usage(
-            "`--report -` cannot be used with `-o -`: both want standard output",
-        ));
+        return Err(usage("`--report -` cannot be used with `-o -`: both want standard output"));
     }
     invocation.options.unresolved = match arguments.unresolved {
         UnresolvedArg::Error => Unresolved::Error,
@@ -384,10 +359,8 @@ mod tests {
     #[test]
     fn defaults() {
         let run = parse_words("in.o -o out.o").unwrap();
-        assert!(
-            matches!(run.task, Task::Rewrite { output: Location::File(ref f), depfile: None }
-            if f == std::path::Path::new("out.o"))
-        );
+        assert!(matches!(run.task, Task::Rewrite { output: Location::File(ref f), depfile: None }
+            if f == std::path::Path::new("out.o")));
         assert_eq!(run.input, Location::File("in.o".into()));
         assert_eq!(run.options.relocation_model, RelocationModel::Pic);
         assert_eq!(run.options.unresolved, Unresolved::Error);
@@ -462,11 +435,7 @@ mod tests {
         ] {
             for prefix in ["in.o -o out.o", "check in.o"] {
                 let name = words.strip_suffix(" w.o").unwrap_or(words);
-                let name = if name == "--private anchor" {
-                    name
-                } else {
-                    name.split(' ').next().unwrap()
-                };
+                let name = if name == "--private anchor" { name } else { name.split(' ').next().unwrap() };
                 match parse_words(&format!("{prefix} {words}")) {
                     Err(Stop::NotSupported(error)) => {
                         assert_eq!(error.kind(), ErrorKind::NotSupported);
@@ -478,10 +447,7 @@ mod tests {
             }
         }
         for words in ["capture", "capture --pid 12 -o map.json", "capture --help"] {
-            assert!(
-                matches!(parse_words(words), Err(Stop::NotSupported(_))),
-                "{words}"
-            );
+            assert!(matches!(parse_words(words), Err(Stop::NotSupported(_))), "{words}");
         }
     }
 }

@@ -39,21 +39,13 @@ pub(crate) fn scan_code(
 ) -> (Vec<Place>, Vec<(u64, Field)>) {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let scan = CodeScan {
-        object,
-        section,
-        map,
-        low,
-    };
+    let scan = CodeScan { object, section, map, low };
 
     let looked_at: Vec<(&Region<'_>, Vec<u64>, Decoded)> = regions
         .par_iter()
         .filter_map(|region| {
             let candidates = scan.candidates(region.range.clone());
-            let relocated = section
-                .relocations_in(region.range.clone())
-                .iter()
-                .any(|r| wanted(section, r));
+            let relocated = section.relocations_in(region.range.clone()).iter().any(|r| wanted(section, r));
             let needed = !candidates.is_empty() || relocated || low;
             needed.then(|| (region, candidates, scan.decode(region.range.clone())))
         })
@@ -76,10 +68,7 @@ pub(crate) fn scan_code(
             if let Some(reference) = instruction.reference
                 && section.is_relocated(reference.field, reference.width.into())
             {
-                fields.push((
-                    reference.field,
-                    field_of(instruction, None, Some(reference.usage)),
-                ));
+                fields.push((reference.field, field_of(instruction, None, Some(reference.usage))));
             }
         }
         let left = candidates.iter().filter(|c| !explained.contains(c));
@@ -98,12 +87,7 @@ pub(crate) fn scan_code(
 }
 
 fn field_of(instruction: &Instruction, form: Option<OperandForm>, usage: Option<PcUse>) -> Field {
-    Field {
-        start: instruction.offset,
-        length: instruction.length,
-        form,
-        usage,
-    }
+    Field { start: instruction.offset, length: instruction.length, form, usage }
 }
 
 struct CodeScan<'a> {
@@ -144,11 +128,7 @@ impl CodeScan<'_> {
         let mut decoded = Decoded::default();
         for _ in 0..POOL_ROUNDS {
             let pools = std::mem::take(&mut decoded.pools);
-            decoded = Decoded {
-                clean: true,
-                padding: true,
-                ..Decoded::default()
-            };
+            decoded = Decoded { clean: true, padding: true, ..Decoded::default() };
             for part in without(&range, &pools) {
                 arch.decode(self.section.data, part, &mut |instruction| {
                     decoded.clean &= instruction.valid;
@@ -198,38 +178,15 @@ impl CodeScan<'_> {
     /// The place that an operand without a relocation is, if it is one.
     fn operand_place(&self, instruction: &Instruction, operand: &Operand) -> Option<Place> {
         let place = |shape| {
-            let Operand {
-                field: offset,
-                width,
-                value,
-                ..
-            } = *operand;
-            Some(Place {
-                section: self.section.id,
-                offset,
-                width,
-                value,
-                shape,
-            })
+            let Operand { field: offset, width, value, .. } = *operand;
+            Some(Place { section: self.section.id, offset, width, value, shape })
         };
-        let Instruction {
-            offset: start,
-            length,
-            ..
-        } = *instruction;
-        let found = Shape::Instruction {
-            start,
-            length,
-            form: operand.form,
-        };
+        let Instruction { offset: start, length, .. } = *instruction;
+        let found = Shape::Instruction { start, length, form: operand.form };
         let doubtful = Shape::Doubtful { start, length };
         match operand.form {
             OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => {
-                if is_session_constant(self.map, operand.value) {
-                    place(found)
-                } else {
-                    None
-                }
+                if is_session_constant(self.map, operand.value) { place(found) } else { None }
             }
             _ if !self.low => None,
             OperandForm::Immediate32 if self.map.is_exact_address(operand.value) => place(found),
@@ -247,15 +204,7 @@ impl CodeScan<'_> {
         let data = self.section.data;
         let window = data.get(offset as usize..offset as usize + 8)?;
         let value = window.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
-        let place = |shape| {
-            Some(Place {
-                section: self.section.id,
-                offset,
-                width: 8,
-                value,
-                shape,
-            })
-        };
+        let place = |shape| Some(Place { section: self.section.id, offset, width: 8, value, shape });
         let read = |&(start, end): &(u64, u64)| {
             start <= offset && offset + 8 <= end && (offset - start).is_multiple_of(8)
         };
@@ -278,16 +227,10 @@ impl CodeScan<'_> {
         let end = offset + 8;
         let mut carries = false;
         for start in offset.saturating_sub(3)..offset {
-            self.object
-                .machine
-                .arch()
-                .decode(self.section.data, start..end, &mut |i| {
-                    carries |= i.offset == start
-                        && i.operands
-                            .iter()
-                            .flatten()
-                            .any(|o| o.field == offset && o.width == 8);
-                });
+            self.object.machine.arch().decode(self.section.data, start..end, &mut |i| {
+                carries |= i.offset == start
+                    && i.operands.iter().flatten().any(|o| o.field == offset && o.width == 8);
+            });
         }
         if carries { place(Shape::Ambiguous) } else { None }
     }

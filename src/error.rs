@@ -100,21 +100,13 @@ impl fmt::Display for Error {
 impl Error {
     /// An error of that kind about a whole file.
     pub fn new(kind: ErrorKind, file: impl Into<String>, message: impl Into<String>) -> Self {
-        let problem = Problem {
-            file: file.into(),
-            at: None,
-            message: message.into(),
-        };
+        let problem = Problem { file: file.into(), at: None, message: message.into() };
         Self::all(kind, vec![problem])
     }
 
     /// Several problems of one kind, reported at once. `problems` is not empty.
     pub fn all(kind: ErrorKind, problems: Vec<Problem>) -> Self {
-        Error {
-            kind,
-            problems,
-            report: None,
-        }
+        Error { kind, problems, report: None }
     }
 
     /// The object contradicts itself or its format.
@@ -132,11 +124,7 @@ impl Error {
     pub fn at(mut self, section: impl Into<String>, offset: u64) -> Self {
         let section = section.into();
         for problem in &mut self.problems {
-            problem.at = Some(At {
-                section: section.clone(),
-                offset,
-                function: None,
-            });
+            problem.at = Some(At { section: section.clone(), offset, function: None });
         }
         self
     }

@@ -138,11 +138,7 @@ pub fn encode(operations: &[FillOp]) -> Encoded {
         program.operation(operation);
     }
     program.word(Opcode::End, 0);
-    Encoded {
-        data: program.data,
-        relocations: program.relocations,
-        stack: program.deepest,
-    }
+    Encoded { data: program.data, relocations: program.relocations, stack: program.deepest }
 }
 
 #[derive(Default)]
@@ -171,11 +167,7 @@ impl Encoder {
             FillOp::Shl(number) => self.shift(Opcode::Shl, number),
             FillOp::Neg => self.plain(Opcode::Neg, 0, 1, 1),
             FillOp::Not => self.plain(Opcode::Not, 0, 1, 1),
-            FillOp::Call {
-                arguments,
-                floats,
-                returns,
-            } => self.call(arguments, floats, returns),
+            FillOp::Call { arguments, floats, returns } => self.call(arguments, floats, returns),
             FillOp::Check(message) => self.with_address(Opcode::Check, message, 1, 1),
             FillOp::StoreKeep(referent) => self.with_address(Opcode::StoreKeep, referent, 1, 1),
             FillOp::Store(referent) => self.with_address(Opcode::Store, referent, 1, 0),
@@ -220,20 +212,14 @@ impl Encoder {
         let vector = floats.count_ones();
         let integer = u32::from(arguments).saturating_sub(vector);
         debug_assert!(integer <= 6 && vector <= 8 && u32::from(floats) >> arguments == 0);
-        let mask = u32::from(floats.reverse_bits())
-            .checked_shr(16u32.saturating_sub(arguments.into()))
-            .unwrap_or(0);
+        let mask =
+            u32::from(floats.reverse_bits()).checked_shr(16u32.saturating_sub(arguments.into())).unwrap_or(0);
         let returns = match returns {
             Returns::Pointer => POINTER,
             Returns::Int32 => INT32,
             Returns::Void => VOID,
         };
-        let parts = [
-            (RETURNS, returns),
-            (INTEGERS, integer),
-            (FLOATS, vector),
-            (MASK, mask),
-        ];
+        let parts = [(RETURNS, returns), (INTEGERS, integer), (FLOATS, vector), (MASK, mask)];
         let number = parts.iter().fold(0, |all, ((first, bits), part)| {
             debug_assert!(part >> bits == 0);
             all | (part & ((1 << bits) - 1)) << first
@@ -262,8 +248,7 @@ impl Encoder {
     }
 
     fn word(&mut self, opcode: Opcode, number: i32) {
-        self.data
-            .extend((u32::from(opcode as u8) | (number as u32) << 8).to_le_bytes());
+        self.data.extend((u32::from(opcode as u8) | (number as u32) << 8).to_le_bytes());
     }
 
     fn effect(&mut self, pops: usize, pushes: usize) {
@@ -288,9 +273,7 @@ mod tests {
 
     fn words(operations: &[FillOp]) -> Vec<u32> {
         let data = encode(operations).data;
-        data.chunks(4)
-            .map(|word| u32::from_le_bytes(word.try_into().unwrap()))
-            .collect()
+        data.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
     }
 
     const END: u32 = Opcode::End as u32;
@@ -313,12 +296,7 @@ mod tests {
     #[test]
     fn addresses_are_distances_from_their_field() {
         let encoded = encode(&[FillOp::PushAddress((A, 16)), FillOp::StoreThrough((A, -8), 24)]);
-        let relocation = |offset, addend| NewRelocation {
-            offset,
-            kind: RelocKind::Pc32,
-            symbol: A,
-            addend,
-        };
+        let relocation = |offset, addend| NewRelocation { offset, kind: RelocKind::Pc32, symbol: A, addend };
         assert_eq!(encoded.relocations, [relocation(4, 16), relocation(12, -8)]);
         assert_eq!(encoded.data.len(), 28);
         assert_eq!(encoded.stack, 2);
@@ -328,23 +306,12 @@ mod tests {
     fn calls_say_where_their_arguments_go() {
         let mut program = vec![FillOp::PushInt(0); 4];
         // (integer, double, double) -> int32: the mask has the last argument lowest
-        program.push(FillOp::Call {
-            arguments: 3,
-            floats: 0b110,
-            returns: Returns::Int32,
-        });
+        program.push(FillOp::Call { arguments: 3, floats: 0b110, returns: Returns::Int32 });
         let call = 5 | (1 | 1 << 2 | 2 << 5 | 0b011 << 9) << 8;
         assert_eq!(words(&program)[4], call);
         assert_eq!(encode(&program).stack, 4);
 
-        let none = [
-            FillOp::PushInt(0),
-            FillOp::Call {
-                arguments: 0,
-                floats: 0,
-                returns: Returns::Void,
-            },
-        ];
+        let none = [FillOp::PushInt(0), FillOp::Call { arguments: 0, floats: 0, returns: Returns::Void }];
         assert_eq!(words(&none)[1], 5 | 2 << 8);
     }
 

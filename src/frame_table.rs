@@ -148,9 +148,7 @@ impl<'d> FrameTable<'d> {
                 self.cies.push(read_cie(section, offset, entry)?);
                 continue;
             }
-            let cie = id_offset
-                .checked_sub(u64::from(id))
-                .and_then(|start| known.get(&start));
+            let cie = id_offset.checked_sub(u64::from(id)).and_then(|start| known.get(&start));
             let Some(&cie) = cie else {
                 return Err(Unreadable {
                     offset: id_offset,
@@ -182,10 +180,7 @@ fn read_cie<'d>(section: &Section<'d>, offset: u64, mut entry: Cursor<'d>) -> Re
             }
         }
         _ => {
-            return unsupported(
-                version_offset,
-                format!("CIE version {version} is not known (1, 3 or 4)"),
-            );
+            return unsupported(version_offset, format!("CIE version {version} is not known (1, 3 or 4)"));
         }
     }
     entry.uleb128("the code alignment factor")?;
@@ -196,14 +191,8 @@ fn read_cie<'d>(section: &Section<'d>, offset: u64, mut entry: Cursor<'d>) -> Re
         entry.uleb128("the return address register")?;
     }
 
-    let mut cie = Cie {
-        section: section.id,
-        offset,
-        augmentation,
-        code: None,
-        lsda: None,
-        personality: None,
-    };
+    let mut cie =
+        Cie { section: section.id, offset, augmentation, code: None, lsda: None, personality: None };
     let letters = match augmentation {
         [] => return Ok(cie),
         [b'z', letters @ ..] => letters,
@@ -222,10 +211,8 @@ fn read_cie<'d>(section: &Section<'d>, offset: u64, mut entry: Cursor<'d>) -> Re
         let offset = data.position();
         match letter {
             b'L' => {
-                cie.lsda = Some(read_encoding(
-                    &mut data,
-                    "the encoding of pointers to language-specific data",
-                )?)
+                cie.lsda =
+                    Some(read_encoding(&mut data, "the encoding of pointers to language-specific data")?)
             }
             b'R' => cie.code = Some(read_encoding(&mut data, "the encoding of code addresses")?),
             b'P' => {
@@ -264,11 +251,7 @@ fn read_fde(
         offset,
         code,
         length,
-        function: if relocated {
-            None
-        } else {
-            target(object, section, code, encoding)
-        },
+        function: if relocated { None } else { target(object, section, code, encoding) },
         lsda: None,
         lsda_target: None,
     };
@@ -296,10 +279,7 @@ fn read_pointer(data: &mut Cursor<'_>, encoding: DwEhPe, what: &str) -> Result<P
     let Some(width) = pointer_encoding::width(encoding) else {
         return Err(Unreadable {
             offset,
-            message: format!(
-                "{what} has pointer encoding {:#x}, which is not supported",
-                encoding.0
-            ),
+            message: format!("{what} has pointer encoding {:#x}, which is not supported", encoding.0),
         });
     };
     data.number(encoding, what)?;
@@ -312,14 +292,11 @@ pub(crate) fn relocations_at<'s>(
     field: PointerField,
 ) -> impl Iterator<Item = &'s Relocation> {
     let end = field.offset.saturating_add(u64::from(field.width));
-    section
-        .relocations_in(field.offset.saturating_sub(7)..end)
-        .iter()
-        .filter(move |r| match r.kind {
-            RelocKind::None => false,
-            // Of what is not known it is assumed that it covers eight bytes.
-            kind => r.offset.saturating_add(kind.width().unwrap_or(8)) > field.offset,
-        })
+    section.relocations_in(field.offset.saturating_sub(7)..end).iter().filter(move |r| match r.kind {
+        RelocKind::None => false,
+        // Of what is not known it is assumed that it covers eight bytes.
+        kind => r.offset.saturating_add(kind.width().unwrap_or(8)) > field.offset,
+    })
 }
 
 /// The place in a section of the object that the field's one relocation leads to.
@@ -337,10 +314,7 @@ fn target(
     }
     let fits = match encoding.application() {
         pe::DW_EH_PE_absptr => relocation.kind.is_absolute(),
-        pe::DW_EH_PE_pcrel => matches!(
-            relocation.kind,
-            RelocKind::Pc64 | RelocKind::Pc32 | RelocKind::Pc16
-        ),
+        pe::DW_EH_PE_pcrel => matches!(relocation.kind, RelocKind::Pc64 | RelocKind::Pc32 | RelocKind::Pc16),
         _ => false,
     };
     if !fits {

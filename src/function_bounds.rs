@@ -38,14 +38,9 @@ impl<'d> FunctionBounds<'d> {
     /// is, of equal ones that with the preferred symbol, and one that overlaps the next ends where that begins. What is
     /// left is split at symbols without a size, at both ends of data symbols, and at both ends of the ranges in `frames`.
     pub fn of(object: &ObjectFile<'d>, section: SectionId, frames: &FrameTable<'_>) -> Self {
-        let symbols = object
-            .symbols
-            .iter()
-            .filter(|symbol| symbol.place == SymbolPlace::Section(section));
+        let symbols = object.symbols.iter().filter(|symbol| symbol.place == SymbolPlace::Section(section));
         let ranges = frames.fdes.iter().filter_map(|fde| fde.range(object));
-        let ranges = ranges
-            .filter(|(home, _)| *home == section)
-            .map(|(_, range)| range);
+        let ranges = ranges.filter(|(home, _)| *home == section).map(|(_, range)| range);
         Self::from_parts(object, section, symbols, ranges)
     }
 
@@ -58,19 +53,14 @@ impl<'d> FunctionBounds<'d> {
         }
         for symbol in &object.symbols {
             if let SymbolPlace::Section(section) = symbol.place {
-                parts
-                    .entry(section)
-                    .and_modify(|(symbols, _)| symbols.push(symbol));
+                parts.entry(section).and_modify(|(symbols, _)| symbols.push(symbol));
             }
         }
         for (section, range) in frames.fdes.iter().filter_map(|fde| fde.range(object)) {
             parts.entry(section).and_modify(|(_, ranges)| ranges.push(range));
         }
         let bounds = |(section, (symbols, ranges)): (_, (Vec<_>, Vec<_>))| {
-            (
-                section,
-                Self::from_parts(object, section, symbols.into_iter(), ranges.into_iter()),
-            )
+            (section, Self::from_parts(object, section, symbols.into_iter(), ranges.into_iter()))
         };
         parts.into_iter().map(bounds).collect()
     }
@@ -93,10 +83,7 @@ impl<'d> FunctionBounds<'d> {
             let range = symbol.value..symbol.value.saturating_add(symbol.size).min(size);
             match symbol.kind {
                 SymbolType::Function | SymbolType::IndirectFunction | SymbolType::None if symbol.size > 0 => {
-                    functions.push(Sized {
-                        range,
-                        symbol: symbol.id,
-                    });
+                    functions.push(Sized { range, symbol: symbol.id });
                 }
                 SymbolType::Function | SymbolType::IndirectFunction | SymbolType::None => {
                     let best = labels.entry(symbol.value).or_insert(symbol.id);
@@ -136,9 +123,7 @@ impl<'d> FunctionBounds<'d> {
 
     /// The name, for messages, of the function around the byte at `offset`; behind an unsized symbol, of that symbol.
     pub fn name_at(&self, offset: u64) -> Option<&'d str> {
-        let region = self
-            .regions
-            .get(self.regions.partition_point(|r| r.range.end <= offset))?;
+        let region = self.regions.get(self.regions.partition_point(|r| r.range.end <= offset))?;
         match (region.function, region.label) {
             (None, Some(label)) => self.regions.get(label)?.name,
             _ => region.name,
@@ -161,15 +146,8 @@ impl<'d> FunctionBounds<'d> {
         if range.is_empty() {
             return;
         }
-        let name = function
-            .map(|id| object.symbol(id).name)
-            .filter(|name| !name.is_empty());
-        self.regions.push(Region {
-            range,
-            function,
-            name,
-            label: None,
-        });
+        let name = function.map(|id| object.symbol(id).name).filter(|name| !name.is_empty());
+        self.regions.push(Region { range, function, name, label: None });
     }
 
     fn inherit_labels(&mut self, object: &ObjectFile<'_>) {
@@ -227,13 +205,7 @@ mod tests {
         let mut object = object();
         let text = add_section(&mut object, ".text", SectionKind::Contents, &CODE);
         for (name, range, kind) in symbols {
-            add_symbol(
-                &mut object,
-                name,
-                SymbolPlace::Section(text),
-                range.clone(),
-                *kind,
-            );
+            add_symbol(&mut object, name, SymbolPlace::Section(text), range.clone(), *kind);
         }
         (object, text)
     }
@@ -252,17 +224,11 @@ mod tests {
             offset: 0,
             code: PointerField { offset: 8, width: 4 },
             length: end - start,
-            function: Some(Location {
-                section,
-                offset: start,
-            }),
+            function: Some(Location { section, offset: start }),
             lsda: None,
             lsda_target: None,
         });
-        FrameTable {
-            cies: vec![cie],
-            fdes: fdes.collect(),
-        }
+        FrameTable { cies: vec![cie], fdes: fdes.collect() }
     }
 
     fn shown(bounds: &FunctionBounds<'_>) -> Vec<(u64, u64, String)> {
@@ -273,43 +239,27 @@ mod tests {
             end = region.range.end;
         }
         let name = |region: &Region<'_>| region.name.unwrap_or("-").to_owned();
-        bounds
-            .regions()
-            .iter()
-            .map(|r| (r.range.start, r.range.end, name(r)))
-            .collect()
+        bounds.regions().iter().map(|r| (r.range.start, r.range.end, name(r))).collect()
     }
 
     fn bounds_of(symbols: &[(&str, Range<u64>, SymbolType)], fdes: &[(u64, u64)]) -> Vec<(u64, u64, String)> {
         let (object, text) = sample(symbols);
         let frames = frames(text, fdes);
         let bounds = FunctionBounds::of(&object, text, &frames);
-        assert_eq!(
-            FunctionBounds::of_all(&object, &frames),
-            BTreeMap::from([(text, bounds.clone())])
-        );
+        assert_eq!(FunctionBounds::of_all(&object, &frames), BTreeMap::from([(text, bounds.clone())]));
         shown(&bounds)
     }
 
     fn regions(expected: &[(u64, u64, &str)]) -> Vec<(u64, u64, String)> {
-        expected
-            .iter()
-            .map(|(start, end, name)| (*start, *end, (*name).to_owned()))
-            .collect()
+        expected.iter().map(|(start, end, name)| (*start, *end, (*name).to_owned())).collect()
     }
 
     use SymbolType::{File, Function, None as Untyped, Object, Section};
 
     #[test]
     fn sized_functions_and_the_gaps_between() {
-        let found = bounds_of(
-            &[
-                ("g", 50..80, Function),
-                ("f", 10..40, Function),
-                ("data", 85..90, Object),
-            ],
-            &[],
-        );
+        let found =
+            bounds_of(&[("g", 50..80, Function), ("f", 10..40, Function), ("data", 85..90, Object)], &[]);
         let expected = [
             (0, 10, "-"),
             (10, 40, "f"),
@@ -339,14 +289,8 @@ mod tests {
 
     #[test]
     fn overlapping_ranges_end_where_the_next_begins() {
-        let found = bounds_of(
-            &[
-                ("b", 40..90, Function),
-                ("a", 0..50, Function),
-                ("in_b", 60..80, Function),
-            ],
-            &[],
-        );
+        let found =
+            bounds_of(&[("b", 40..90, Function), ("a", 0..50, Function), ("in_b", 60..80, Function)], &[]);
         assert_eq!(found, regions(&[(0, 40, "a"), (40, 90, "b"), (90, 100, "-")]));
     }
 
@@ -362,10 +306,7 @@ mod tests {
             ("label", 60..60, Untyped),
         ]);
         let no_frames = FrameTable::default();
-        assert_eq!(
-            FunctionBounds::of(&object, text, &no_frames).name_at(0),
-            Some("local")
-        );
+        assert_eq!(FunctionBounds::of(&object, text, &no_frames).name_at(0), Some("local"));
         for (index, binding) in [
             (2, Binding::Global),
             (3, Binding::Weak),
@@ -376,19 +317,13 @@ mod tests {
             object.symbols[index].binding = binding;
         }
         let bounds = FunctionBounds::of(&object, text, &no_frames);
-        assert_eq!(
-            shown(&bounds),
-            regions(&[(0, 50, "global"), (50, 60, "-"), (60, 100, "label")])
-        );
+        assert_eq!(shown(&bounds), regions(&[(0, 50, "global"), (50, 60, "-"), (60, 100, "label")]));
     }
 
     #[test]
     fn labels_split_what_has_no_size() {
-        let (object, text) = sample(&[
-            ("one", 10..10, Untyped),
-            ("two", 30..30, Function),
-            ("sized", 60..70, Function),
-        ]);
+        let (object, text) =
+            sample(&[("one", 10..10, Untyped), ("two", 30..30, Function), ("sized", 60..70, Function)]);
         let bounds = FunctionBounds::of(&object, text, &frames(text, &[(30, 50)]));
         let expected = [
             (0, 10, "-"),
@@ -401,11 +336,7 @@ mod tests {
         assert_eq!(shown(&bounds), regions(&expected));
         assert_eq!(bounds.name_at(9), None);
         assert_eq!(bounds.name_at(29), Some("one"));
-        assert_eq!(
-            bounds.name_at(55),
-            Some("two"),
-            "the label's code may go on behind its unwind entry"
-        );
+        assert_eq!(bounds.name_at(55), Some("two"), "the label's code may go on behind its unwind entry");
         assert_eq!(bounds.name_at(69), Some("sized"));
         assert_eq!(bounds.name_at(70), None, "a sized function has ended");
         assert_eq!(bounds.name_at(100), None);
@@ -452,10 +383,7 @@ mod tests {
             shown(&all[&text]),
             regions(&[(0, 40, "f"), (40, 50, "-"), (50, 60, "-"), (60, 100, "-")])
         );
-        assert_eq!(
-            shown(&all[&other]),
-            regions(&[(0, 10, "-"), (10, 20, "-"), (20, 100, "g")])
-        );
+        assert_eq!(shown(&all[&other]), regions(&[(0, 10, "-"), (10, 20, "-"), (20, 100, "g")]));
     }
 
     #[test]

@@ -23,11 +23,7 @@ pub(crate) enum Location {
 impl Location {
     /// What an argument means.
     pub(crate) fn new(argument: &Path) -> Self {
-        if argument.as_os_str() == "-" {
-            Location::Standard
-        } else {
-            Location::File(argument.to_owned())
-        }
+        if argument.as_os_str() == "-" { Location::Standard } else { Location::File(argument.to_owned()) }
     }
 
     /// The file, if it is one.
@@ -77,11 +73,7 @@ pub(crate) fn open(location: &Location) -> Result<Input> {
         if let Err(error) = io::stdin().lock().read_to_end(&mut bytes) {
             return Err(cannot_read(&name, &error));
         }
-        return Ok(Input {
-            name,
-            mode: None,
-            bytes: Bytes::Owned(bytes),
-        });
+        return Ok(Input { name, mode: None, bytes: Bytes::Owned(bytes) });
     };
     let name = path.display().to_string();
     let (mode, bytes) = open_file(path).map_err(|error| cannot_read(&name, &error))?;
@@ -147,11 +139,7 @@ impl Files for NamedFiles {
 }
 
 fn cannot_read(name: &str, error: &io::Error) -> Error {
-    Error::new(
-        ErrorKind::Io,
-        name,
-        format!("cannot be read: {}", io_reason(error)),
-    )
+    Error::new(ErrorKind::Io, name, format!("cannot be read: {}", io_reason(error)))
 }
 
 /// What the operating system says, without the number that Rust and the temporary path that tempfile adds.
@@ -174,10 +162,7 @@ mod tests {
         fs::write(&path, b"before").unwrap();
         let input = open(&Location::File(path.clone())).unwrap();
         assert!(matches!(input.bytes, Bytes::Mapped(_)));
-        assert_eq!(
-            input.mode.unwrap() & 0o777,
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777
-        );
+        assert_eq!(input.mode.unwrap() & 0o777, fs::metadata(&path).unwrap().permissions().mode() & 0o777);
         let other = folder.path().join("other");
         fs::write(&other, b"after").unwrap();
         fs::rename(&other, &path).unwrap();
@@ -202,10 +187,7 @@ mod tests {
         let expected = format!("{}: cannot be read: No such file or directory", missing.display());
         assert_eq!(error.to_string(), expected);
         let error = open(&Location::File(folder.path().to_owned())).unwrap_err();
-        assert!(
-            error.to_string().ends_with("cannot be read: Is a directory"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("cannot be read: Is a directory"), "{error}");
     }
 
     #[test]

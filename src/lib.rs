@@ -109,22 +109,14 @@ pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options
         Err(error)
     })?;
     let warnings = kept_places(&plan.report);
-    Ok(Fixed {
-        output: written,
-        report: plan.report,
-        warnings,
-    })
+    Ok(Fixed { output: written, report: plan.report, warnings })
 }
 
 /// Says of every place that was left what it is and why.
 fn kept_places(report: &Report) -> Vec<String> {
     let kept = report.places.iter().filter(|p| p.delivery == "kept");
     kept.map(|p| {
-        let at = At {
-            section: p.section.clone(),
-            offset: p.offset,
-            function: p.function.clone(),
-        };
+        let at = At { section: p.section.clone(), offset: p.offset, function: p.function.clone() };
         let reason = p.reason.as_deref().unwrap_or("is not known");
         format!("{}: {at}: {:#x} {reason}; it was kept", report.input, p.value)
     })
@@ -185,11 +177,7 @@ fn analyse(
 fn refusal(plan: &Plan) -> Option<Error> {
     let problems = plan.problems.clone();
     let unresolved = plan.report.places.iter().any(|p| p.target.is_none());
-    let kind = if unresolved {
-        ErrorKind::Unresolved
-    } else {
-        ErrorKind::Refused
-    };
+    let kind = if unresolved { ErrorKind::Unresolved } else { ErrorKind::Refused };
     (!problems.is_empty()).then(|| Error::all(kind, problems).with_report(plan.report.clone()))
 }
 

@@ -40,18 +40,12 @@ impl TypeTable {
             return Ok(None);
         }
         let Some(width) = pointer_encoding::width(encoding) else {
-            let message = format!(
-                "types have pointer encoding {:#x}, which is not supported",
-                encoding.0
-            );
+            let message = format!("types have pointer encoding {:#x}, which is not supported", encoding.0);
             return Err(Unreadable { offset, message });
         };
         let distance_at = header.position();
         let distance = header.uleb128("the distance to the end of the table of types")?;
-        let base = header
-            .position()
-            .checked_add(distance)
-            .filter(|&base| base <= range.end);
+        let base = header.position().checked_add(distance).filter(|&base| base <= range.end);
         let Some(base) = base else {
             return Err(Unreadable {
                 offset: distance_at,
@@ -191,13 +185,7 @@ mod tests {
     #[test]
     fn an_exception_specification_refers_to_types() {
         let table = read(SPECIFICATION).expect("readable").expect("a table");
-        assert_eq!(
-            table.encoding,
-            EncodingByte {
-                offset: 1,
-                encoding: DwEhPe(0)
-            }
-        );
+        assert_eq!(table.encoding, EncodingByte { offset: 1, encoding: DwEhPe(0) });
         assert_eq!((table.start, table.base, table.width), (16, 32, 8));
         assert!(!table.may_hold(8) && table.may_hold(16) && table.may_hold(24) && !table.may_hold(32));
     }
@@ -217,13 +205,8 @@ mod tests {
     fn a_list_of_catches_refers_to_types() {
         let mut shifted = vec![0xaa; 3];
         shifted.extend_from_slice(CATCH);
-        let table = TypeTable::read(&shifted, 3..43)
-            .expect("readable")
-            .expect("a table");
-        assert_eq!(
-            (table.encoding.offset, table.start, table.base, table.width),
-            (4, 27, 43, 8)
-        );
+        let table = TypeTable::read(&shifted, 3..43).expect("readable").expect("a table");
+        assert_eq!((table.encoding.offset, table.start, table.base, table.width), (4, 27, 43, 8));
     }
 
     #[test]
@@ -254,18 +237,11 @@ mod tests {
         outside[2] = 0x26;
         assert_eq!(
             message(&outside),
-            (
-                2,
-                "the table of types ends 0x26 bytes on, outside of its data area".to_owned()
-            )
+            (2, "the table of types ends 0x26 bytes on, outside of its data area".to_owned())
         );
         let mut many = CATCH.to_vec();
         many[13] = 9;
-        assert!(
-            message(&many).1.contains("refers to type"),
-            "{:?}",
-            message(&many)
-        );
+        assert!(message(&many).1.contains("refers to type"), "{:?}", message(&many));
         let mut aligned = CATCH.to_vec();
         aligned[1] = 0x50;
         assert_eq!(message(&aligned).0, 1);

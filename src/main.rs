@@ -59,11 +59,7 @@ fn run(invocation: &Invocation, messages: &Messages) -> Result<u8> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let started = pool.build_global();
         started.map_err(|error| {
-            Error::new(
-                ErrorKind::Io,
-                "",
-                format!("cannot start {threads} threads: {error}"),
-            )
+            Error::new(ErrorKind::Io, "", format!("cannot start {threads} threads: {error}"))
         })?;
     }
     let input = input::open(&invocation.input)?;
@@ -113,9 +109,7 @@ fn rewrite(
             let images = files.into_read();
             let prerequisites = invocation.input.file().map(Path::to_owned).into_iter();
             let prerequisites: Vec<PathBuf> = prerequisites.chain(found.files).chain(images).collect();
-            depfile
-                .map(|_| depfile::rule(target, &prerequisites))
-                .transpose()?
+            depfile.map(|_| depfile::rule(target, &prerequisites)).transpose()?
         }
         None => None,
     };
@@ -123,10 +117,7 @@ fn rewrite(
         (Some(path), Some(rule)) => Some(output::stage(&Location::File(path.to_owned()), rule, None)?),
         _ => None,
     };
-    for staged in [staged_report, staged_depfile, Some(staged_output)]
-        .into_iter()
-        .flatten()
-    {
+    for staged in [staged_report, staged_depfile, Some(staged_output)].into_iter().flatten() {
         staged.commit()?;
     }
 
@@ -198,16 +189,11 @@ fn show(text: &str) -> Result<()> {
 fn keep_apart(invocation: &Invocation, found: &Found) -> Result<()> {
     let input = invocation.input.file().map(|path| ("IN.o", path));
     let maps = found.files.iter().map(|path| ("a map", path.as_path()));
-    let report = invocation
-        .report
-        .as_ref()
-        .and_then(Location::file)
-        .map(|path| ("--report", path));
+    let report = invocation.report.as_ref().and_then(Location::file).map(|path| ("--report", path));
     let (output, depfile) = match &invocation.task {
-        Task::Rewrite { output, depfile } => (
-            output.file().map(|path| ("--output", path)),
-            depfile.as_deref().map(|path| ("--depfile", path)),
-        ),
+        Task::Rewrite { output, depfile } => {
+            (output.file().map(|path| ("--output", path)), depfile.as_deref().map(|path| ("--depfile", path)))
+        }
         Task::Check => (None, None),
     };
     let written: Vec<_> = [report, depfile, output].into_iter().flatten().collect();

@@ -42,17 +42,9 @@ pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn
         text,
     }));
     let additions = invocation.proc_maps.iter().chain(&invocation.symbols);
-    let paths = texts
-        .iter()
-        .map(|(path, _)| path)
-        .chain(additions)
-        .cloned()
-        .collect();
+    let paths = texts.iter().map(|(path, _)| path).chain(additions).cloned().collect();
     if sources.is_empty() && invocation.proc_maps.is_empty() && invocation.symbols.is_empty() {
-        return Ok(Found {
-            map: None,
-            files: paths,
-        });
+        return Ok(Found { map: None, files: paths });
     }
     let mut map = SessionMap::parse(&sources, object.machine, files)?;
     for path in &invocation.proc_maps {
@@ -61,10 +53,7 @@ pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn
     for path in &invocation.symbols {
         map.add_symbols(&path.display().to_string(), &input::read(path)?)?;
     }
-    Ok(Found {
-        map: Some(map),
-        files: paths,
-    })
+    Ok(Found { map: Some(map), files: paths })
 }
 
 /// That there is no session map, what follows from that (`consequence`), and how to get one.
@@ -84,17 +73,10 @@ pub(crate) fn none_found(object: &ObjectFile<'_>, input: &Location, consequence:
 /// The maps that the object carries. Producers that write them as a C string or pad the section leave NULs at
 /// the end.
 fn embedded_maps<'d>(object: &ObjectFile<'d>, path: Option<&Path>) -> Vec<MapSource<'d>> {
-    let carriers = object
-        .sections
-        .iter()
-        .filter(|section| section.name == EMBEDDED_MAP);
+    let carriers = object.sections.iter().filter(|section| section.name == EMBEDDED_MAP);
     carriers
         .map(|section| {
-            let end = section
-                .data
-                .iter()
-                .rposition(|&byte| byte != 0)
-                .map_or(0, |last| last + 1);
+            let end = section.data.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             MapSource {
                 name: format!("{}({EMBEDDED_MAP})", object.name),
                 folder: path.map_or_else(|| PathBuf::from("."), folder_of),

@@ -20,10 +20,7 @@ pub(crate) struct Messages {
 impl Messages {
     /// Messages as the command line wants them.
     pub(crate) fn new(color: Color, verbosity: Verbosity) -> Self {
-        Messages {
-            color: use_color(color, &io::stderr()),
-            verbosity,
-        }
+        Messages { color: use_color(color, &io::stderr()), verbosity }
     }
 
     /// One line per problem.
@@ -61,18 +58,12 @@ impl Messages {
 pub(crate) fn usage(error: &clap::Error) {
     let text = error.render();
     if error.use_stderr() {
-        let text = if use_color(Color::Auto, &io::stderr()) {
-            text.ansi().to_string()
-        } else {
-            text.to_string()
-        };
+        let text =
+            if use_color(Color::Auto, &io::stderr()) { text.ansi().to_string() } else { text.to_string() };
         write(&format!("relocfix: {text}"));
     } else {
-        let text = if use_color(Color::Auto, &io::stdout()) {
-            text.ansi().to_string()
-        } else {
-            text.to_string()
-        };
+        let text =
+            if use_color(Color::Auto, &io::stdout()) { text.ansi().to_string() } else { text.to_string() };
         // Whoever closed the pipe has read enough.
         let _ = crate::output::print(text.as_bytes());
     }
@@ -115,9 +106,6 @@ mod tests {
 
     #[test]
     fn control_characters_are_shown() {
-        assert_eq!(
-            without_controls("a\x1b[31mb\tc\nd\u{9b}é"),
-            "a\\u{1b}[31mb\\tc\nd\\u{9b}é"
-        );
+        assert_eq!(without_controls("a\x1b[31mb\tc\nd\u{9b}é"), "a\\u{1b}[31mb\\tc\nd\\u{9b}é");
     }
 }

@@ -249,15 +249,13 @@ impl Section<'_> {
 
     /// Whether a relocation writes any byte of the field at `offset`.
     pub fn is_relocated(&self, offset: u64, width: u64) -> bool {
-        self.relocations_in(offset.saturating_sub(7)..offset.saturating_add(width))
-            .iter()
-            .any(|r| {
-                // Of what is not known it is assumed that it covers eight bytes.
-                let covered = match r.kind {
-                    RelocKind::None => 0,
-                    kind => kind.width().unwrap_or(8),
-                };
-                r.offset + covered > offset
-            })
+        self.relocations_in(offset.saturating_sub(7)..offset.saturating_add(width)).iter().any(|r| {
+            // Of what is not known it is assumed that it covers eight bytes.
+            let covered = match r.kind {
+                RelocKind::None => 0,
+                kind => kind.width().unwrap_or(8),
+            };
+            r.offset + covered > offset
+        })
     }
 }

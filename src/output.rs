@@ -46,10 +46,7 @@ enum Step<'b> {
 /// Whatever the operating system says; a folder that is missing or cannot be written to.
 pub(crate) fn stage<'b>(location: &Location, bytes: &'b [u8], mode: Option<u32>) -> Result<Staged<'b>> {
     match location.file() {
-        None => Ok(Staged {
-            name: "<stdout>".to_owned(),
-            step: Step::Print(bytes),
-        }),
+        None => Ok(Staged { name: "<stdout>".to_owned(), step: Step::Print(bytes) }),
         Some(path) => {
             let name = path.display().to_string();
             match stage_file(path, bytes, mode) {
@@ -114,10 +111,9 @@ impl Staged<'_> {
             Step::Rename(temporary, target) => {
                 temporary.persist(target).map(drop).map_err(|error| error.error)
             }
-            Step::WriteTo(path, bytes) => OpenOptions::new()
-                .write(true)
-                .open(path)
-                .and_then(|mut file| file.write_all(bytes)),
+            Step::WriteTo(path, bytes) => {
+                OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes))
+            }
             Step::Print(bytes) => print(bytes),
         };
         done.map_err(|error| cannot_write(&name, &io_reason(&error)))
@@ -229,13 +225,7 @@ mod tests {
         let path = folder.path().join("out.o");
         let staged = stage(&Location::File(path.clone()), b"new", None).unwrap();
         fs::create_dir(&path).unwrap();
-        assert!(
-            staged
-                .commit()
-                .unwrap_err()
-                .to_string()
-                .contains("out.o: cannot be written")
-        );
+        assert!(staged.commit().unwrap_err().to_string().contains("out.o: cannot be written"));
         assert_eq!(names(folder.path()), ["out.o"]);
     }
 
@@ -257,10 +247,7 @@ mod tests {
         let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
         write(&ours, b"x", None).unwrap();
         fs::write(&theirs, b"x").unwrap();
-        assert_eq!(
-            fs::metadata(ours).unwrap().mode(),
-            fs::metadata(theirs).unwrap().mode()
-        );
+        assert_eq!(fs::metadata(ours).unwrap().mode(), fs::metadata(theirs).unwrap().mode());
     }
 
     #[test]
@@ -295,9 +282,7 @@ mod tests {
         assert!(matches!(staged.step, Step::WriteTo(..)));
         let error = staged.commit().unwrap_err();
         assert!(
-            error
-                .to_string()
-                .ends_with("socket: cannot be written: No such device or address"),
+            error.to_string().ends_with("socket: cannot be written: No such device or address"),
             "{error}"
         );
         assert!(fs::metadata(&path).unwrap().file_type().is_socket());
@@ -314,10 +299,7 @@ mod tests {
                 if name.is_empty() { "" } else { "/" }
             ));
             let error = write(&path, b"x", None).unwrap_err();
-            assert!(
-                error.to_string().ends_with("cannot be written: Is a directory"),
-                "{name}: {error}"
-            );
+            assert!(error.to_string().ends_with("cannot be written: Is a directory"), "{name}: {error}");
         }
         let error = write(&folder.path().join("missing/out.o"), b"x", None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);

@@ -64,10 +64,7 @@ impl<'d> Cursor<'d> {
     pub(crate) fn new(data: &'d [u8], start: u64, end: u64) -> Self {
         let end = end.min(data.len() as u64);
         let start = start.min(end);
-        Cursor {
-            rest: EndianSlice::new(&data[start as usize..end as usize], LittleEndian),
-            end,
-        }
+        Cursor { rest: EndianSlice::new(&data[start as usize..end as usize], LittleEndian), end }
     }
 
     /// Offset in the section of what comes next.
@@ -83,23 +80,15 @@ impl<'d> Cursor<'d> {
     /// The next `length` bytes as a cursor of their own; this one goes on behind them.
     pub(crate) fn split(&mut self, length: u64, what: &str) -> Result<Cursor<'d>, Unreadable> {
         let position = self.position();
-        let length = usize::try_from(length)
-            .ok()
-            .filter(|&length| length <= self.rest.len());
+        let length = usize::try_from(length).ok().filter(|&length| length <= self.rest.len());
         let Some(length) = length else {
             return Err(Unreadable {
                 offset: position,
-                message: format!(
-                    "{what} does not fit in the {} bytes that are left",
-                    self.rest.len()
-                ),
+                message: format!("{what} does not fit in the {} bytes that are left", self.rest.len()),
             });
         };
         let rest = self.read(what, |rest| rest.split(length))?;
-        Ok(Cursor {
-            rest,
-            end: position + length as u64,
-        })
+        Ok(Cursor { rest, end: position + length as u64 })
     }
 
     /// A byte.
@@ -124,8 +113,7 @@ impl<'d> Cursor<'d> {
 
     /// A NUL-terminated string without its NUL.
     pub(crate) fn string(&mut self, what: &str) -> Result<&'d [u8], Unreadable> {
-        self.read(what, Reader::read_null_terminated_slice)
-            .map(|s| s.slice())
+        self.read(what, Reader::read_null_terminated_slice).map(|s| s.slice())
     }
 
     /// A number so spelt; how it applies (absolute, pc-relative) is not looked at, signs are not extended.
@@ -136,10 +124,7 @@ impl<'d> Cursor<'d> {
             (None, pe::DW_EH_PE_sleb128) => self.sleb128(what).map(|n| n as u64),
             (None, _) => Err(Unreadable {
                 offset: self.position(),
-                message: format!(
-                    "{what} has pointer encoding {:#x}, which is not supported",
-                    encoding.0
-                ),
+                message: format!("{what} has pointer encoding {:#x}, which is not supported", encoding.0),
             }),
         }
     }

@@ -38,9 +38,7 @@ impl RecordKind {
     }
 
     fn from_number(number: u32) -> Option<Self> {
-        [RecordKind::Range, RecordKind::Global, RecordKind::Import]
-            .into_iter()
-            .find(|k| k.number() == number)
+        [RecordKind::Range, RecordKind::Global, RecordKind::Import].into_iter().find(|k| k.number() == number)
     }
 }
 
@@ -59,10 +57,7 @@ impl Record {
     /// A record that is not one.
     pub fn read(object: &ObjectFile<'_>) -> Result<Self> {
         let mut record = Record::default();
-        for section in object
-            .sections
-            .iter()
-            .filter(|s| s.name == RECORD && s.kind == SectionKind::Contents)
+        for section in object.sections.iter().filter(|s| s.name == RECORD && s.kind == SectionKind::Contents)
         {
             let entries = section.data.chunks_exact(ENTRY);
             if !entries.remainder().is_empty() {
@@ -91,18 +86,9 @@ impl Record {
         entry: &[u8],
     ) -> Result<()> {
         let error = |what: &str| -> Error {
-            object.error_at(
-                section.id,
-                offset,
-                format!("{what}; remove the section {RECORD} and fix again"),
-            )
+            object.error_at(section.id, offset, format!("{what}; remove the section {RECORD} and fix again"))
         };
-        let word = |at: usize| {
-            entry[at..at + 8]
-                .iter()
-                .rev()
-                .fold(0u64, |w, &b| w << 8 | u64::from(b))
-        };
+        let word = |at: usize| entry[at..at + 8].iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
         let length = word(8);
         let kind =
             RecordKind::from_number(word(16) as u32).ok_or_else(|| error("the record has no such kind"))?;
@@ -120,19 +106,15 @@ impl Record {
         match (kind, symbol.place) {
             (RecordKind::Range, SymbolPlace::Section(id)) => {
                 let start = symbol.value.wrapping_add(relocation.addend as u64);
-                let end = start
-                    .checked_add(length)
-                    .filter(|&end| end <= object.section(id).size);
+                let end = start.checked_add(length).filter(|&end| end <= object.section(id).size);
                 let end = end.ok_or_else(|| error("the recorded range lies outside its section"))?;
                 self.ranges.entry(id).or_default().push(start..end);
             }
             (RecordKind::Global, SymbolPlace::Section(id)) => {
-                self.globals
-                    .insert((id, symbol.value.wrapping_add(relocation.addend as u64)));
+                self.globals.insert((id, symbol.value.wrapping_add(relocation.addend as u64)));
             }
             (RecordKind::Global, SymbolPlace::Undefined | SymbolPlace::Common) => {
-                self.global_symbols
-                    .insert((relocation.symbol, relocation.addend as u64));
+                self.global_symbols.insert((relocation.symbol, relocation.addend as u64));
             }
             (RecordKind::Import, _) => {}
             (RecordKind::Range | RecordKind::Global, _) => return Err(error("the record names no place")),
@@ -161,11 +143,7 @@ impl Record {
     /// Whether everything in the object was fixed by earlier runs.
     pub fn is_complete(&self, object: &ObjectFile<'_>) -> bool {
         !self.ranges.is_empty()
-            && object
-                .sections
-                .iter()
-                .filter(|s| is_recorded(s))
-                .all(|s| self.covers_all(object, s))
+            && object.sections.iter().filter(|s| is_recorded(s)).all(|s| self.covers_all(object, s))
     }
 
     fn covers_all(&self, object: &ObjectFile<'_>, section: &Section<'_>) -> bool {
@@ -204,10 +182,7 @@ fn is_padding(object: &ObjectFile<'_>, section: &Section<'_>, range: Range<u64>)
     }
     let mut padding = section.exec;
     if padding {
-        object
-            .machine
-            .arch()
-            .decode(section.data, range, &mut |i| padding &= i.nop);
+        object.machine.arch().decode(section.data, range, &mut |i| padding &= i.nop);
     }
     padding
 }
@@ -223,16 +198,10 @@ impl RecordWriter {
     /// Adds an entry.
     pub fn push(&mut self, kind: RecordKind, symbol: SymbolRef, addend: i64, length: u64) {
         let offset = self.data.len() as u64;
-        self.relocations.push(NewRelocation {
-            offset,
-            kind: RelocKind::Abs64,
-            symbol,
-            addend,
-        });
+        self.relocations.push(NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend });
         self.data.extend_from_slice(&[0; 8]);
         self.data.extend_from_slice(&length.to_le_bytes());
-        self.data
-            .extend_from_slice(&u64::from(kind.number()).to_le_bytes());
+        self.data.extend_from_slice(&u64::from(kind.number()).to_le_bytes());
     }
 
     /// Contents and relocations.

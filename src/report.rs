@@ -45,11 +45,7 @@ impl Report {
     /// Whether something session-specific was found: a constant, resolved or not, or a variable that only the
     /// session could fill and of which no map says what it holds. What would only be lowered is none.
     pub fn has_findings(&self) -> bool {
-        !self.places.is_empty()
-            || self
-                .globals
-                .iter()
-                .any(|global| global.delivery == GlobalReport::MISSING)
+        !self.places.is_empty() || self.globals.iter().any(|global| global.delivery == GlobalReport::MISSING)
     }
 }
 
@@ -202,10 +198,7 @@ pub(crate) mod tests {
             value: 0x7f3a_1007_fe50,
             function: Some("julia_f_12".into()),
             line: Some("foo.jl:3".into()),
-            target: Some(TargetReport {
-                name: TargetName::Symbol("puts".into()),
-                offset: 0,
-            }),
+            target: Some(TargetReport { name: TargetName::Symbol("puts".into()), offset: 0 }),
             delivery: "got".into(),
             evidence: "map".into(),
             assumes_alignment: 1,
@@ -226,10 +219,7 @@ pub(crate) mod tests {
         let value = PlaceReport {
             offset: 40,
             line: None,
-            target: Some(TargetReport {
-                name: TargetName::Value("sym_foo".into()),
-                offset: -8,
-            }),
+            target: Some(TargetReport { name: TargetName::Value("sym_foo".into()), offset: -8 }),
             delivery: "slot".into(),
             ..place.clone()
         };
@@ -245,11 +235,7 @@ pub(crate) mod tests {
                 symbol: "cos".into(),
                 delivery: "got".into(),
             }],
-            globals: vec![GlobalReport {
-                symbol: "jl_global#12".into(),
-                offset: 0,
-                delivery: "init".into(),
-            }],
+            globals: vec![GlobalReport { symbol: "jl_global#12".into(), offset: 0, delivery: "init".into() }],
             imports: vec![ImportReport {
                 symbol: "PyExc_ValueError".into(),
                 section: ".text".into(),
@@ -266,14 +252,7 @@ pub(crate) mod tests {
             }],
             libraries: vec!["libc.so.6".into()],
             proof: "no witness".into(),
-            summary: Summary {
-                places: 3,
-                resolved: 2,
-                unresolved: 1,
-                slots: 1,
-                thunks: 0,
-                calls: 1,
-            },
+            summary: Summary { places: 3, resolved: 2, unresolved: 1, slots: 1, thunks: 0, calls: 1 },
         }
     }
 
@@ -289,15 +268,9 @@ pub(crate) mod tests {
             "delivery": "got", "evidence": "map", "assumes_alignment": 1
         });
         assert_eq!(value["places"][0], first);
-        assert_eq!(
-            value["places"][1]["target"],
-            serde_json::json!({"value": "sym_foo", "offset": -8})
-        );
+        assert_eq!(value["places"][1]["target"], serde_json::json!({"value": "sym_foo", "offset": -8}));
         assert_eq!(value["places"][2]["target"], serde_json::Value::Null);
-        assert_eq!(
-            value["places"][2]["reason"],
-            "is in [heap]; give it a value in the session map"
-        );
+        assert_eq!(value["places"][2]["reason"], "is in [heap]; give it a value in the session map");
         let lowered =
             serde_json::json!([{"section": ".ltext", "offset": 7, "symbol": "cos", "delivery": "got"}]);
         assert_eq!(value["lowered"], lowered);
@@ -311,13 +284,8 @@ pub(crate) mod tests {
             {"places": 3, "resolved": 2, "unresolved": 1, "slots": 1, "thunks": 0, "calls": 1});
         assert_eq!(value["summary"], summary);
         // In the contract's order, so that two reports can be compared as text.
-        let order = [
-            "relocfix", "input", "format", "machine", "places", "lowered", "globals", "sections",
-        ];
-        let at: Vec<_> = order
-            .iter()
-            .map(|key| json.find(&format!("\n  \"{key}\"")).unwrap())
-            .collect();
+        let order = ["relocfix", "input", "format", "machine", "places", "lowered", "globals", "sections"];
+        let at: Vec<_> = order.iter().map(|key| json.find(&format!("\n  \"{key}\"")).unwrap()).collect();
         assert!(at.is_sorted(), "{json}");
     }
 

@@ -30,9 +30,7 @@ impl fmt::Display for Table<'_> {
         let report = self.report;
         self.rows(
             f,
-            [
-                "PLACE", "KIND", "BYTES", "VALUE", "FUNCTION", "MEANING", "DELIVERY", "REASON",
-            ],
+            ["PLACE", "KIND", "BYTES", "VALUE", "FUNCTION", "MEANING", "DELIVERY", "REASON"],
             report.places.iter().map(place_row),
         )?;
         self.rows(
@@ -60,26 +58,16 @@ impl fmt::Display for Table<'_> {
             }),
         )?;
         let sections = report.sections.iter().map(|section| {
-            let becomes = if section.name == section.becomes {
-                "the same, other flags"
-            } else {
-                &section.becomes
-            };
+            let becomes =
+                if section.name == section.becomes { "the same, other flags" } else { &section.becomes };
             [section.name.clone(), becomes.to_owned()]
         });
         self.rows(f, ["SECTION", "BECOMES"], sections)?;
-        let renamed = report
-            .renamed
-            .iter()
-            .map(|symbol| [symbol.name.clone(), symbol.becomes.clone()]);
+        let renamed = report.renamed.iter().map(|symbol| [symbol.name.clone(), symbol.becomes.clone()]);
         self.rows(f, ["SYMBOL", "BECOMES"], renamed)?;
         if !report.libraries.is_empty() {
             let libraries: Vec<_> = report.libraries.iter().map(|name| printable(name)).collect();
-            writeln!(
-                f,
-                "{}\n",
-                self.bold(&format!("LIBRARIES  {}", libraries.join(" ")))
-            )?;
+            writeln!(f, "{}\n", self.bold(&format!("LIBRARIES  {}", libraries.join(" "))))?;
         }
         self.summary(f)
     }
@@ -123,28 +111,15 @@ impl Table<'_> {
     }
 
     fn bold(&self, text: &str) -> String {
-        if self.color {
-            format!("{BOLD}{text}{RESET}")
-        } else {
-            text.to_owned()
-        }
+        if self.color { format!("{BOLD}{text}{RESET}") } else { text.to_owned() }
     }
 
     fn summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         let summary = &report.summary;
-        write!(
-            f,
-            "{}: {}",
-            printable(&report.input),
-            counted(summary.places, "session-specific constant")
-        )?;
+        write!(f, "{}: {}", printable(&report.input), counted(summary.places, "session-specific constant"))?;
         if summary.places > 0 {
-            write!(
-                f,
-                " ({} resolved, {} unresolved)",
-                summary.resolved, summary.unresolved
-            )?;
+            write!(f, " ({} resolved, {} unresolved)", summary.resolved, summary.unresolved)?;
         }
         for (count, what) in [
             (report.lowered.len(), "lowered relocation"),
@@ -180,10 +155,7 @@ fn place_row(place: &PlaceReport) -> [String; 8] {
         place.width.to_string(),
         format!("{:#x}", place.value),
         function,
-        place
-            .target
-            .as_ref()
-            .map_or_else(|| UNRESOLVED.to_owned(), meaning),
+        place.target.as_ref().map_or_else(|| UNRESOLVED.to_owned(), meaning),
         place.delivery.clone(),
         place.reason.clone().unwrap_or_default(),
     ]
@@ -265,14 +237,8 @@ in.o: 3 session-specific constants (2 resolved, 1 unresolved), 1 lowered relocat
 
     #[test]
     fn empty_columns_and_tables_are_left_out() {
-        let mut report = Report {
-            input: "in.o".into(),
-            ..Report::default()
-        };
-        assert_eq!(
-            report.table(true).to_string(),
-            "in.o: no session-specific constants\n"
-        );
+        let mut report = Report { input: "in.o".into(), ..Report::default() };
+        assert_eq!(report.table(true).to_string(), "in.o: no session-specific constants\n");
         report.places = sample().places;
         report.places.truncate(1);
         let text = report.table(false).to_string();

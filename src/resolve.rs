@@ -31,10 +31,7 @@ pub fn resolve(scan: &Scan<'_>, map: &SessionMap, files: &dyn Files) -> Result<V
                 meaning
             }
         };
-        resolved.push(Resolved {
-            place: *place,
-            meaning,
-        });
+        resolved.push(Resolved { place: *place, meaning });
     }
     Ok(resolved)
 }

@@ -88,12 +88,6 @@ pub(crate) fn relocate(
 ) {
     let relocations = &mut object.sections[section.0 as usize].relocations;
     let entry = relocations.len() as u32;
-    relocations.push(Relocation {
-        offset,
-        kind,
-        symbol,
-        addend,
-        entry,
-    });
+    relocations.push(Relocation { offset, kind, symbol, addend, entry });
     relocations.sort_by_key(|relocation| relocation.offset);
 }

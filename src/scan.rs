@@ -106,11 +106,7 @@ pub fn scan<'d>(
     frames: &FrameTable<'_>,
     wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
 ) -> Result<Scan<'d>> {
-    let sections: Vec<&Section<'_>> = object
-        .sections
-        .iter()
-        .filter(|s| holds_program_bytes(s))
-        .collect();
+    let sections: Vec<&Section<'_>> = object.sections.iter().filter(|s| holds_program_bytes(s)).collect();
     let bounds = FunctionBounds::of_all(object, frames);
 
     let found: Vec<Found> = sections
@@ -121,20 +117,13 @@ pub fn scan<'d>(
         })
         .collect();
 
-    let mut scan = Scan {
-        bounds,
-        ..Scan::default()
-    };
+    let mut scan = Scan { bounds, ..Scan::default() };
     for (section, (mut places, fields)) in sections.iter().zip(found) {
         places.extend(addends(object, section, map));
         places.retain(|p| !record.covers(section.id, p.offset));
         places.sort_by_key(|p| p.offset);
         scan.places.extend(places);
-        scan.fields.extend(
-            fields
-                .into_iter()
-                .map(|(offset, field)| ((section.id, offset), field)),
-        );
+        scan.fields.extend(fields.into_iter().map(|(offset, field)| ((section.id, offset), field)));
     }
     scan.places.extend(absolute_symbols(object, map));
     Ok(scan)
@@ -154,15 +143,8 @@ fn data_words(section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
         .filter_map(|(i, bytes)| {
             let value = bytes.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
             let offset = i as u64 * 8;
-            (value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8)).then_some(
-                Place {
-                    section: section.id,
-                    offset,
-                    width: 8,
-                    value,
-                    shape: Shape::DataWord,
-                },
-            )
+            (value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8))
+                .then_some(Place { section: section.id, offset, width: 8, value, shape: Shape::DataWord })
         })
         .collect()
 }

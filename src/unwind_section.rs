@@ -40,10 +40,7 @@ pub fn unwind_section(
     let mut table = FrameTable::default();
     let common = table.add_cie(common);
     for (index, frame) in frames.iter().enumerate() {
-        let start = Address::Symbol {
-            symbol: index,
-            addend: frame.offset,
-        };
+        let start = Address::Symbol { symbol: index, addend: frame.offset };
         let mut entry = FrameDescriptionEntry::new(start, frame.length);
         for (offset, instruction) in &frame.rows {
             entry.add_instruction(*offset, instruction.clone());
@@ -54,10 +51,7 @@ pub fn unwind_section(
     table.write_eh_frame(&mut section)?;
 
     let EhFrame(writer) = section;
-    let relocations = writer
-        .relocations
-        .iter()
-        .map(|relocation| new_relocation(relocation, frames));
+    let relocations = writer.relocations.iter().map(|relocation| new_relocation(relocation, frames));
     let relocations = relocations.collect::<Result<Vec<_>, _>>()?;
     let data = writer.bytes.into_vec();
     Ok(NewSection {
@@ -98,10 +92,7 @@ struct RecordingWriter {
 
 impl Default for RecordingWriter {
     fn default() -> Self {
-        RecordingWriter {
-            bytes: EndianVec::new(LittleEndian),
-            relocations: Vec::new(),
-        }
+        RecordingWriter { bytes: EndianVec::new(LittleEndian), relocations: Vec::new() }
     }
 }
 
@@ -135,11 +126,7 @@ mod tests {
 
     /// The psABI's: the return address lies at the stack pointer.
     fn common() -> CommonInformationEntry {
-        let encoding = Encoding {
-            format: Format::Dwarf32,
-            version: 1,
-            address_size: 8,
-        };
+        let encoding = Encoding { format: Format::Dwarf32, version: 1, address_size: 8 };
         let mut common = CommonInformationEntry::new(encoding, 1, -8, Register(16));
         common.add_instruction(CallFrameInstruction::Cfa(Register(7), 8));
         common.add_instruction(CallFrameInstruction::Offset(Register(16), -8));
@@ -147,19 +134,11 @@ mod tests {
     }
 
     fn frame(offset: i64, length: u32, rows: &[(u32, CallFrameInstruction)]) -> CodeFrame {
-        CodeFrame {
-            symbol: CODE,
-            offset,
-            length,
-            rows: rows.to_vec(),
-        }
+        CodeFrame { symbol: CODE, offset, length, rows: rows.to_vec() }
     }
 
     fn pushed() -> [(u32, CallFrameInstruction); 2] {
-        [
-            (1, CallFrameInstruction::CfaOffset(16)),
-            (9, CallFrameInstruction::CfaOffset(8)),
-        ]
+        [(1, CallFrameInstruction::CfaOffset(16)), (9, CallFrameInstruction::CfaOffset(8))]
     }
 
     #[test]
@@ -170,15 +149,8 @@ mod tests {
             (section.name.as_str(), section.kind, section.align),
             (".eh_frame", NewSectionKind::EhFrame, 8)
         );
-        assert_eq!(
-            (section.size, section.group),
-            (section.data.len() as u64, Some(GroupId(1)))
-        );
-        let places: Vec<_> = section
-            .relocations
-            .iter()
-            .map(|r| (r.kind, r.symbol, r.addend))
-            .collect();
+        assert_eq!((section.size, section.group), (section.data.len() as u64, Some(GroupId(1))));
+        let places: Vec<_> = section.relocations.iter().map(|r| (r.kind, r.symbol, r.addend)).collect();
         assert_eq!(places, [(RelocKind::Pc32, CODE, 0), (RelocKind::Pc32, CODE, 16)]);
 
         // Read by another reader, the code at 0x10000 and this section at 0.
@@ -237,30 +209,14 @@ mod tests {
             unwind_section(common(), &[frame(0, 10, &pushed()), frame(16, 30, &[])], None).expect("written");
         let mut object = object();
         let text = add_section(&mut object, ".text", SectionKind::Contents, &[0x90; 64]);
-        let symbol = add_symbol(
-            &mut object,
-            "",
-            SymbolPlace::Section(text),
-            0..0,
-            SymbolType::Section,
-        );
+        let symbol = add_symbol(&mut object, "", SymbolPlace::Section(text), 0..0, SymbolType::Section);
         let frames = add_section(&mut object, ".eh_frame", SectionKind::EhFrame, &section.data);
         for relocation in &section.relocations {
-            relocate(
-                &mut object,
-                frames,
-                relocation.offset,
-                relocation.kind,
-                symbol,
-                relocation.addend,
-            );
+            relocate(&mut object, frames, relocation.offset, relocation.kind, symbol, relocation.addend);
         }
         let table = Table::read(&object).expect("readable");
         let ranges: Vec<_> = table.fdes.iter().map(|fde| fde.range(&object)).collect();
-        assert_eq!(
-            ranges,
-            [Some((SectionId(1), 0..10)), Some((SectionId(1), 16..46))]
-        );
+        assert_eq!(ranges, [Some((SectionId(1), 0..10)), Some((SectionId(1), 16..46))]);
     }
 
     #[test]

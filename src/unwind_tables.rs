@@ -96,15 +96,11 @@ pub fn lower(object: &ObjectFile<'_>, frames: &FrameTable<'_>) -> crate::Result<
     lowering.lower_type_tables(frames)?;
     lowering.refuse_the_rest();
     if !lowering.problems.is_empty() {
-        return Err(Error::all(
-            ErrorKind::Refused,
-            lowering.problems.into_values().collect(),
-        ));
+        return Err(Error::all(ErrorKind::Refused, lowering.problems.into_values().collect()));
     }
     let mut done = lowering.done;
     done.bytes.sort_by_key(|edit| (edit.section, edit.offset));
-    done.relocations
-        .sort_by_key(|relocation| (relocation.section, relocation.offset));
+    done.relocations.sort_by_key(|relocation| (relocation.section, relocation.offset));
     Ok(done)
 }
 
@@ -129,11 +125,7 @@ impl Lowering<'_, '_> {
             if fde.code.width == 4 && fde.length > i32::MAX as u64 {
                 let section = self.object.section(frames.cie(fde.cie).section);
                 if frame_table::relocations_at(section, fde.code).any(|r| r.kind.is_absolute()) {
-                    self.refuse(
-                        section,
-                        fde.code.offset,
-                        "the code's length does not fit in 31 bits",
-                    );
+                    self.refuse(section, fde.code.offset, "the code's length does not fit in 31 bits");
                 }
             }
         }
@@ -176,17 +168,9 @@ impl Lowering<'_, '_> {
 
     fn lower_type_tables(&mut self, frames: &FrameTable<'_>) -> crate::Result<()> {
         let mut areas: BTreeSet<Location> = frames.fdes.iter().filter_map(|fde| fde.lsda_target).collect();
-        for section in self
-            .object
-            .sections
-            .iter()
-            .filter(|s| s.kind == SectionKind::ExceptTable)
-        {
+        for section in self.object.sections.iter().filter(|s| s.kind == SectionKind::ExceptTable) {
             // An area ends where the next one or the section does.
-            areas.insert(Location {
-                section: section.id,
-                offset: section.size,
-            });
+            areas.insert(Location { section: section.id, offset: section.size });
         }
         let bounds: Vec<Location> = areas.into_iter().collect();
         for pair in bounds.windows(2) {
@@ -215,10 +199,7 @@ impl Lowering<'_, '_> {
                 &Pointers {
                     what: "type to catch",
                     byte: Some(table.encoding),
-                    fields: offsets
-                        .into_iter()
-                        .map(|offset| PointerField { offset, width })
-                        .collect(),
+                    fields: offsets.into_iter().map(|offset| PointerField { offset, width }).collect(),
                     through: Through::Slot,
                     nullable: true,
                 },
@@ -231,9 +212,7 @@ impl Lowering<'_, '_> {
     fn lower_pointers(&mut self, section: &Section<'_>, pointers: &Pointers<'_>) {
         let what = pointers.what;
         let absolute = |field: &PointerField| {
-            frame_table::relocations_at(section, *field)
-                .find(|r| r.kind.is_absolute())
-                .copied()
+            frame_table::relocations_at(section, *field).find(|r| r.kind.is_absolute()).copied()
         };
         let Some(first) = pointers.fields.iter().find_map(absolute) else {
             return;
@@ -248,19 +227,13 @@ impl Lowering<'_, '_> {
             return;
         };
         let Some(new) = pointer_encoding::relative(byte.encoding, pointers.through == Through::Slot) else {
-            let message = format!(
-                "absolute relocation, but the {what} has pointer encoding {:#x}",
-                byte.encoding.0
-            );
+            let message =
+                format!("absolute relocation, but the {what} has pointer encoding {:#x}", byte.encoding.0);
             self.refuse(section, first.offset, &message);
             return;
         };
         if section.is_relocated(byte.offset, 1) {
-            self.refuse(
-                section,
-                byte.offset,
-                &format!("the encoding of the {what} is itself relocated"),
-            );
+            self.refuse(section, byte.offset, &format!("the encoding of the {what} is itself relocated"));
             return;
         }
         for &field in &pointers.fields {
@@ -295,16 +268,11 @@ impl Lowering<'_, '_> {
             (8, RelocKind::Abs64) => RelocKind::Pc64,
             (4, RelocKind::Abs32 | RelocKind::Abs32Signed) => RelocKind::Pc32,
             (width, kind) => {
-                return Err(format!(
-                    "{kind:?} relocation for an absolute {what} of {width} bytes"
-                ));
+                return Err(format!("{kind:?} relocation for an absolute {what} of {width} bytes"));
             }
         };
         if relocation.offset != field.offset {
-            return Err(format!(
-                "the relocation at {:#x} covers part of a {what}",
-                relocation.offset
-            ));
+            return Err(format!("the relocation at {:#x} covers part of a {what}", relocation.offset));
         }
         let Relocation { symbol, addend, .. } = relocation;
         let target = match pointers.through {
@@ -338,10 +306,8 @@ impl Lowering<'_, '_> {
         for section in self.object.sections.iter().filter(|s| tables.contains(&s.kind)) {
             for relocation in section.relocations.iter().filter(|r| r.kind.is_absolute()) {
                 if !self.claimed.contains(&(section.id, relocation.entry)) {
-                    let message = format!(
-                        "{:?} relocation that is no known pointer of such a table",
-                        relocation.kind
-                    );
+                    let message =
+                        format!("{:?} relocation that is no known pointer of such a table", relocation.kind);
                     self.refuse(section, relocation.offset, &message);
                 }
             }
@@ -351,26 +317,18 @@ impl Lowering<'_, '_> {
     /// The first message about a place stays: it is the most specific.
     fn refuse(&mut self, section: &Section<'_>, offset: u64, message: &str) {
         let (file, name) = (self.object.name, section.name);
-        self.problems
-            .entry((section.id, offset))
-            .or_insert_with(|| Problem {
-                file: file.to_owned(),
-                at: Some(At {
-                    section: name.to_owned(),
-                    offset,
-                    function: None,
-                }),
-                message: format!("{message}; {REMEDY}"),
-            });
+        self.problems.entry((section.id, offset)).or_insert_with(|| Problem {
+            file: file.to_owned(),
+            at: Some(At { section: name.to_owned(), offset, function: None }),
+            message: format!("{message}; {REMEDY}"),
+        });
     }
 }
 
 /// Whether the field's bytes in the file are all zero.
 fn is_zero(section: &Section<'_>, field: PointerField) -> bool {
     let start = usize::try_from(field.offset).unwrap_or(usize::MAX);
-    let bytes = section
-        .data
-        .get(start..start.saturating_add(usize::from(field.width)));
+    let bytes = section.data.get(start..start.saturating_add(usize::from(field.width)));
     bytes.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0))
 }
 

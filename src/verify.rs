@@ -49,20 +49,11 @@ impl Verification<'_> {
     pub(crate) fn run(&self) -> Result<()> {
         let output = ObjectFile::parse(self.input.name, self.output)?;
         let locals = |object: &ObjectFile<'_>| {
-            object
-                .symbols
-                .iter()
-                .take_while(|s| s.binding == Binding::Local)
-                .count() as u32
+            object.symbols.iter().take_while(|s| s.binding == Binding::Local).count() as u32
         };
         let first_global = SymbolId(locals(self.input));
         let inserted = locals(&output).saturating_sub(first_global.0);
-        let check = Check {
-            verification: self,
-            output: &output,
-            first_global,
-            inserted,
-        };
+        let check = Check { verification: self, output: &output, first_global, inserted };
         check.untouched()?;
         check.constants()?;
         for decision in &self.plan.decisions {
@@ -87,11 +78,7 @@ impl Check<'_, '_> {
 
     /// Where a symbol of the input is in the output.
     fn moved(&self, id: SymbolId) -> SymbolId {
-        if id < self.first_global {
-            id
-        } else {
-            SymbolId(id.0 + self.inserted)
-        }
+        if id < self.first_global { id } else { SymbolId(id.0 + self.inserted) }
     }
 
     /// Where a new section is in the output.
@@ -100,12 +87,7 @@ impl Check<'_, '_> {
     }
 
     fn error<T>(&self, section: SectionId, offset: u64, message: &str) -> Result<T> {
-        let name = self
-            .verification
-            .input
-            .sections
-            .get(section.0 as usize)
-            .map_or("", |s| s.name);
+        let name = self.verification.input.sections.get(section.0 as usize).map_or("", |s| s.name);
         let message = format!("the result is wrong and was not written: {message}; please report this");
         Err(Error::new(ErrorKind::Verification, self.verification.input.name, message).at(name, offset))
     }
@@ -114,19 +96,10 @@ impl Check<'_, '_> {
     fn untouched(&self) -> Result<()> {
         let mut edited: BTreeMap<SectionId, Vec<(u64, usize)>> = BTreeMap::new();
         for edit in &self.edits().bytes {
-            edited
-                .entry(edit.section)
-                .or_default()
-                .push((edit.offset, edit.new.len()));
+            edited.entry(edit.section).or_default().push((edit.offset, edit.new.len()));
         }
         let none = Vec::new();
-        for section in self
-            .verification
-            .input
-            .sections
-            .iter()
-            .filter(|s| s.kind != SectionKind::Format)
-        {
+        for section in self.verification.input.sections.iter().filter(|s| s.kind != SectionKind::Format) {
             let planned = self.edits().section_edits.get(&section.id);
             if planned.is_some_and(|edit| edit.null) {
                 continue;
@@ -134,29 +107,20 @@ impl Check<'_, '_> {
             let Some(new) = self.output.sections.get(section.id.0 as usize) else {
                 return self.error(section.id, 0, "a section is missing");
             };
-            let name = planned
-                .and_then(|edit| edit.name.as_deref())
-                .unwrap_or(section.name);
+            let name = planned.and_then(|edit| edit.name.as_deref()).unwrap_or(section.name);
             let writable = section.write || planned.is_some_and(|edit| edit.writable);
             let extension = self.edits().extensions.iter().find(|e| e.section == section.id);
             let added = extension.map_or(0, |e| e.data.len() as u64);
-            let same = (
-                new.name,
-                new.size,
-                new.align,
-                new.alloc,
-                new.exec,
-                new.write,
-                new.data.len() as u64,
-            ) == (
-                name,
-                section.size + added,
-                section.align,
-                section.alloc,
-                section.exec,
-                writable,
-                section.data.len() as u64 + added,
-            );
+            let same = (new.name, new.size, new.align, new.alloc, new.exec, new.write, new.data.len() as u64)
+                == (
+                    name,
+                    section.size + added,
+                    section.align,
+                    section.alloc,
+                    section.exec,
+                    writable,
+                    section.data.len() as u64 + added,
+                );
             if !same {
                 return self.error(section.id, 0, "a section's header changed");
             }
@@ -171,18 +135,13 @@ impl Check<'_, '_> {
             if section.data[at..] != new.data[at..section.data.len()] {
                 return self.error(section.id, at as u64, "bytes changed that were not planned");
             }
-            let mut edits = self
-                .edits()
-                .relocations
-                .get(&section.id)
-                .cloned()
-                .unwrap_or_default();
-            edits.extend(extension.iter().flat_map(|e| &e.relocations).map(|r| {
-                RelocationEdit::Add(NewRelocation {
-                    offset: r.offset + section.size,
-                    ..*r
-                })
-            }));
+            let mut edits = self.edits().relocations.get(&section.id).cloned().unwrap_or_default();
+            edits.extend(
+                extension
+                    .iter()
+                    .flat_map(|e| &e.relocations)
+                    .map(|r| RelocationEdit::Add(NewRelocation { offset: r.offset + section.size, ..*r })),
+            );
             if edits.is_empty() {
                 self.same_relocations(section, new)?;
             } else {
@@ -193,16 +152,9 @@ impl Check<'_, '_> {
     }
 
     fn same_relocations(&self, old: &Section<'_>, new: &Section<'_>) -> Result<()> {
-        let moved = |r: &Relocation| Relocation {
-            symbol: self.moved(r.symbol),
-            ..*r
-        };
+        let moved = |r: &Relocation| Relocation { symbol: self.moved(r.symbol), ..*r };
         if old.relocations.len() == new.relocations.len()
-            && old
-                .relocations
-                .iter()
-                .zip(&new.relocations)
-                .all(|(old, new)| moved(old) == *new)
+            && old.relocations.iter().zip(&new.relocations).all(|(old, new)| moved(old) == *new)
         {
             return Ok(());
         }
@@ -216,11 +168,8 @@ impl Check<'_, '_> {
         new: &Section<'_>,
         edits: &[RelocationEdit],
     ) -> Result<()> {
-        let found: HashSet<(u64, RelocKind, SymbolId, i64)> = new
-            .relocations
-            .iter()
-            .map(|r| (r.offset, r.kind, r.symbol, r.addend))
-            .collect();
+        let found: HashSet<(u64, RelocKind, SymbolId, i64)> =
+            new.relocations.iter().map(|r| (r.offset, r.kind, r.symbol, r.addend)).collect();
         let mut gone: HashSet<u32> = HashSet::new();
         let mut made = 0;
         for edit in edits {
@@ -238,10 +187,7 @@ impl Check<'_, '_> {
             made += 1;
             let planned = self.planned_lead(relocation.symbol, relocation.addend);
             let at = new.relocations_in(relocation.offset..relocation.offset + 1);
-            if !at
-                .iter()
-                .any(|r| r.kind == relocation.kind && self.lead(r, 0) == planned)
-            {
+            if !at.iter().any(|r| r.kind == relocation.kind && self.lead(r, 0) == planned) {
                 return self.error(old.id, relocation.offset, "a new relocation is missing");
             }
         }
@@ -260,20 +206,14 @@ impl Check<'_, '_> {
 
     /// The constants are what the session's addresses give for their meaning.
     fn constants(&self) -> Result<()> {
-        let Verification {
-            map, files, resolved, ..
-        } = self.verification;
+        let Verification { map, files, resolved, .. } = self.verification;
         let mut known: HashMap<u64, Option<u64>> = HashMap::new();
         for Resolved { place, meaning } in *resolved {
             let address = match meaning {
-                Meaning::Value(id, offset) => map.values[id.0 as usize]
-                    .address
-                    .map(|a| a.wrapping_add(*offset as u64)),
-                Meaning::Symbol {
-                    name,
-                    offset,
-                    library,
-                } => *known.entry(place.value).or_insert_with(|| {
+                Meaning::Value(id, offset) => {
+                    map.values[id.0 as usize].address.map(|a| a.wrapping_add(*offset as u64))
+                }
+                Meaning::Symbol { name, offset, library } => *known.entry(place.value).or_insert_with(|| {
                     let address = map.address_of(name, library.as_deref(), *files);
                     address.map(|a| a.wrapping_add(*offset as u64))
                 }),
@@ -281,10 +221,7 @@ impl Check<'_, '_> {
                 Meaning::Unresolved(_) => continue,
             };
             if address != Some(place.value) {
-                let message = format!(
-                    "what {:#x} means lay at {address:#x?} in the session",
-                    place.value
-                );
+                let message = format!("what {:#x} means lay at {address:#x?} in the session", place.value);
                 return self.error(place.section, place.offset, &message);
             }
         }
@@ -293,21 +230,13 @@ impl Check<'_, '_> {
 
     /// A changed field yields what was decided.
     fn decision(&self, decision: &Decision) -> Result<()> {
-        let Decision {
-            section,
-            start,
-            length,
-            source,
-            how,
-        } = *decision;
+        let Decision { section, start, length, source, how } = *decision;
         let home = self.output.section(section);
         let relocations = home.relocations_in(start..start + u64::from(length));
         let yields = match (how, relocations) {
             (How::Init, []) => {
                 let stored = self.verification.plan.filled.words.get(&(section, start));
-                let zero = home.data[start as usize..start as usize + 8]
-                    .iter()
-                    .all(|&b| b == 0);
+                let zero = home.data[start as usize..start as usize + 8].iter().all(|&b| b == 0);
                 zero && stored == Some(&source)
             }
             (How::Direct, [r]) => r.kind == RelocKind::Abs64 && self.leads_to(self.lead(r, 0), source),
@@ -317,24 +246,17 @@ impl Check<'_, '_> {
         if yields {
             return Ok(());
         }
-        self.error(
-            section,
-            start,
-            &format!("the new {} does not yield what the constant meant", how.name()),
-        )
+        self.error(section, start, &format!("the new {} does not yield what the constant meant", how.name()))
     }
 
     fn code_yields(&self, home: &Section<'_>, start: u64, r: &Relocation, how: How, source: Source) -> bool {
         let mut found = None;
         let end = home.data.len() as u64;
-        self.output
-            .machine
-            .arch()
-            .decode(home.data, start..end.min(start + 16), &mut |i| {
-                if i.offset == start {
-                    found = Some(*i);
-                }
-            });
+        self.output.machine.arch().decode(home.data, start..end.min(start + 16), &mut |i| {
+            if i.offset == start {
+                found = Some(*i);
+            }
+        });
         let Some(instruction) = found else { return false };
         let Some(reference) = instruction.reference.filter(|x| x.field == r.offset) else {
             return false;
@@ -419,13 +341,7 @@ impl Check<'_, '_> {
 
     /// No session constant is left, and nothing that had to be lowered.
     fn nothing_left(&self) -> Result<()> {
-        let Verification {
-            map,
-            options,
-            record,
-            plan,
-            ..
-        } = self.verification;
+        let Verification { map, options, record, plan, .. } = self.verification;
         let kept: HashSet<(&str, u64)> = plan
             .report
             .places
@@ -436,18 +352,9 @@ impl Check<'_, '_> {
         let frames = FrameTable::read(self.output)?;
         let left = scan::scan(self.output, map, record, &frames, &|_, _| false)?;
         for place in left.places {
-            let name = self
-                .verification
-                .input
-                .sections
-                .get(place.section.0 as usize)
-                .map_or("", |s| s.name);
+            let name = self.verification.input.sections.get(place.section.0 as usize).map_or("", |s| s.name);
             if !kept.contains(&(name, place.offset)) {
-                return self.error(
-                    place.section,
-                    place.offset,
-                    &format!("{:#x} is left", place.value),
-                );
+                return self.error(place.section, place.offset, &format!("{:#x} is left", place.value));
             }
         }
         if options.relocation_model == RelocationModel::Static {

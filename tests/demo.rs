@@ -19,8 +19,5 @@ fn demo() -> Result<(), String> {
     assert_untouched(&input, &output, &fixed.report)?;
     relocfix::assert_stable::<&str>(&output, None, &[])?;
     let driver = fs::read_to_string(stored.join("main.c")).map_err(|error| error.to_string())?;
-    Matrix::new(&[output])
-        .driver(&driver)
-        .expect_stdout("hello from another process\n42\n")
-        .run()
+    Matrix::new(&[output]).driver(&driver).expect_stdout("hello from another process\n42\n").run()
 }

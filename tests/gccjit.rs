@@ -50,11 +50,7 @@ fn produced_at(level: &str) -> Result<(), String> {
         let place = folder.join(format!("session{number}"));
         fs::create_dir(&place).map_err(|error| error.to_string())?;
         let made =
-            succeed(
-                Command::new(&producer)
-                    .current_dir(&place)
-                    .args([level, "in.o", "in.session.json"]),
-            )?;
+            succeed(Command::new(&producer).current_dir(&place).args([level, "in.o", "in.session.json"]))?;
         sessions.push((place.join("in.o"), made.text()));
     }
     let [(first, answers), (second, same_answers)] = &sessions[..] else {
@@ -75,10 +71,7 @@ fn produced_at(level: &str) -> Result<(), String> {
             .expect_stdout(answers)
     };
     // As it is, the object is of no use to anybody else.
-    assert!(
-        program(first).modes(&[Mode::Pie]).run().is_err(),
-        "the session's object needs no fixing"
-    );
+    assert!(program(first).modes(&[Mode::Pie]).run().is_err(), "the session's object needs no fixing");
 
     let mut outputs: Vec<PathBuf> = Vec::new();
     for (input, _) in &sessions {
@@ -102,10 +95,7 @@ fn producers() -> PathBuf {
 fn build_producer(folder: &Path) -> Result<Option<PathBuf>, String> {
     let probe = folder.join("probe.c");
     fs::write(&probe, "#include <libgccjit.h>\n").map_err(|error| error.to_string())?;
-    if !run(Command::new("gcc").arg("-fsyntax-only").arg(&probe))?
-        .status
-        .success()
-    {
+    if !run(Command::new("gcc").arg("-fsyntax-only").arg(&probe))?.status.success() {
         toolchain::missing("libgccjit");
         return Ok(None);
     }

@@ -161,10 +161,7 @@ impl Cases {
         assembly.text += "far_results: .quad results - 0x100000000\n";
         assembly.text += "format: .asciz \"%d %.2f %s %.1f\"\ntext: .asciz \"text\"\n";
         assembly.text += "message: .long 12\n.ascii \"it is null!\\n more\"\n";
-        Cases {
-            assembly,
-            all: Vec::new(),
-        }
+        Cases { assembly, all: Vec::new() }
     }
 
     fn case(&mut self, name: &'static str, operations: Vec<FillOp>, expected: &[i64]) {
@@ -187,16 +184,9 @@ impl Cases {
     fn call(&mut self, function: &str, arguments: &[FillOp], floats: u16, returns: Returns) -> Vec<FillOp> {
         let mut operations = vec![self.word(&format!("slot_{function}"))];
         operations.extend_from_slice(arguments);
-        let calls = arguments
-            .iter()
-            .filter(|op| matches!(op, FillOp::Call { .. }))
-            .count();
+        let calls = arguments.iter().filter(|op| matches!(op, FillOp::Call { .. })).count();
         assert_eq!(calls, 0, "nested ones are spelled out");
-        operations.push(FillOp::Call {
-            arguments: arguments.len() as u8,
-            floats,
-            returns,
-        });
+        operations.push(FillOp::Call { arguments: arguments.len() as u8, floats, returns });
         operations
     }
 }
@@ -210,11 +200,7 @@ fn float(number: f64) -> FillOp {
 }
 
 fn call(arguments: u8, returns: Returns) -> FillOp {
-    FillOp::Call {
-        arguments,
-        floats: 0,
-        returns,
-    }
+    FillOp::Call { arguments, floats: 0, returns }
 }
 
 fn cases() -> Cases {
@@ -248,14 +234,10 @@ fn cases() -> Cases {
     c.case("mixed_odd", again, &[42, 77]);
 
     let mut program = Vec::new();
-    for (i, (function, returns)) in [
-        ("garbage_above", Int32),
-        ("garbage_above", Pointer),
-        ("positive_int", Int32),
-        ("garbage", Void),
-    ]
-    .into_iter()
-    .enumerate()
+    for (i, (function, returns)) in
+        [("garbage_above", Int32), ("garbage_above", Pointer), ("positive_int", Int32), ("garbage", Void)]
+            .into_iter()
+            .enumerate()
     {
         program.extend(c.call(function, &[], 0, returns));
         program.push(c.store(i as i64));
@@ -273,12 +255,8 @@ fn cases() -> Cases {
     .concat();
     c.case("nested", program, &[38]);
 
-    let destroyed = [
-        vec![int(5)],
-        c.call("destroys", &[], 0, Pointer),
-        vec![c.store(0), c.store(1)],
-    ]
-    .concat();
+    let destroyed =
+        [vec![int(5)], c.call("destroys", &[], 0, Pointer), vec![c.store(0), c.store(1)]].concat();
     c.case("destroys", destroyed, &[1, 5]);
 
     let program = vec![
@@ -351,46 +329,20 @@ fn cases() -> Cases {
     c.case("checks", program, &[0, 42, 1 << 32]);
 
     let failing = |c: &mut Cases, before: Vec<FillOp>| {
-        [
-            before,
-            c.call("nothing", &[], 0, Pointer),
-            vec![Check(message), c.store(0)],
-        ]
-        .concat()
+        [before, c.call("nothing", &[], 0, Pointer), vec![Check(message), c.store(0)]].concat()
     };
     let (even, odd) = (failing(&mut c, vec![]), failing(&mut c, vec![int(1)]));
     c.case("fails", even, &[]);
     c.case("fails_odd", odd, &[]);
 
-    let arguments = [
-        c.push("buffer"),
-        int(64),
-        c.push("format"),
-        int(-7),
-        float(2.5),
-        c.push("text"),
-        float(0.5),
-    ];
-    let program = [
-        c.call("snprintf", &arguments, 0b101_0000, Int32),
-        vec![c.store(0)],
-    ]
-    .concat();
+    let arguments =
+        [c.push("buffer"), int(64), c.push("format"), int(-7), float(2.5), c.push("text"), float(0.5)];
+    let program = [c.call("snprintf", &arguments, 0b101_0000, Int32), vec![c.store(0)]].concat();
     c.case("variable_arguments", program, &[16]);
 
-    let program = [
-        vec![int(3)],
-        c.call("throws", &[int(99)], 0, Pointer),
-        vec![c.store(0)],
-    ]
-    .concat();
+    let program = [vec![int(3)], c.call("throws", &[int(99)], 0, Pointer), vec![c.store(0)]].concat();
     c.case("throws", program, &[99, 7000 + 800 + 90 + 10]);
-    let program = [
-        vec![int(3)],
-        c.call("finds_main", &[], 0, Int32),
-        vec![c.store(0)],
-    ]
-    .concat();
+    let program = [vec![int(3)], c.call("finds_main", &[], 0, Int32), vec![c.store(0)]].concat();
     c.case("backtrace", program, &[1]);
 
     let mut program: Vec<_> = (0..20_000).map(int).collect();
@@ -405,53 +357,28 @@ fn linked(folder: &std::path::Path, landing_pad: bool, flags: &[&str]) -> Option
     let arch = Machine::X86_64.arch();
     let Cases { mut assembly, all } = cases();
     let failure = (assembly.symbol("aligned_write"), assembly.symbol("abort"));
-    let deepest = all
-        .iter()
-        .map(|(_, operations, _)| encode(operations).stack)
-        .max()
-        .unwrap();
+    let deepest = all.iter().map(|(_, operations, _)| encode(operations).stack).max().unwrap();
     assembly.function("interpreter", &arch.interpreter(deepest, Some(failure)));
     let mut text = PROGRAM.to_owned();
     let mut table = String::new();
     for (name, operations, expected) in &all {
         let program = encode(operations);
         assembly.data(&format!("program_{name}"), &program.data, &program.relocations);
-        let (data, interpreter) = (
-            assembly.at(&format!("program_{name}"), 0),
-            assembly.at("interpreter", 0),
-        );
-        assembly.function(
-            &format!("run_{name}"),
-            &arch.initializer(data, interpreter, landing_pad),
-        );
+        let (data, interpreter) = (assembly.at(&format!("program_{name}"), 0), assembly.at("interpreter", 0));
+        assembly.function(&format!("run_{name}"), &arch.initializer(data, interpreter, landing_pad));
         writeln!(text, "extern \"C\" void run_{name}();").unwrap();
-        let numbers: Vec<_> = expected
-            .iter()
-            .map(|number| format!("(int64_t){:#x}ull", *number as u64))
-            .collect();
-        writeln!(
-            table,
-            "    {{\"{name}\", run_{name}, {{{}}}}},",
-            numbers.join(", ")
-        )
-        .unwrap();
+        let numbers: Vec<_> =
+            expected.iter().map(|number| format!("(int64_t){:#x}ull", *number as u64)).collect();
+        writeln!(table, "    {{\"{name}\", run_{name}, {{{}}}}},", numbers.join(", ")).unwrap();
     }
-    writeln!(
-        text,
-        "Case cases[] = {{\n{table}}};\nint case_count = {};",
-        all.len()
-    )
-    .unwrap();
+    writeln!(text, "Case cases[] = {{\n{table}}};\nint case_count = {};", all.len()).unwrap();
     assembly.link(folder, &text, flags)
 }
 
 #[test]
 fn programs_do_what_they_say() {
-    for (landing_pad, flags) in [
-        (false, &["-pie", "-fPIE"][..]),
-        (true, &["-no-pie"]),
-        (true, &["-static"]),
-    ] {
+    for (landing_pad, flags) in [(false, &["-pie", "-fPIE"][..]), (true, &["-no-pie"]), (true, &["-static"])]
+    {
         let folder = tempfile::tempdir().unwrap();
         let Some(program) = linked(folder.path(), landing_pad, flags) else {
             return;
@@ -464,11 +391,7 @@ fn programs_do_what_they_say() {
 
         for case in ["fails", "fails_odd"] {
             let output = run(Command::new(&program).arg(case)).unwrap();
-            assert_eq!(
-                String::from_utf8(output.stderr).unwrap(),
-                "it is null!\n",
-                "{flags:?}"
-            );
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), "it is null!\n", "{flags:?}");
             assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{flags:?}");
             assert_eq!(output.status.signal(), Some(SIGABRT), "{flags:?}");
         }

@@ -25,11 +25,7 @@ fn function(assembly: &mut Assembly, name: &str, lowered: &Lowered, symbol: &str
         symbol: assembly.symbol(symbol),
         addend: lowered.addend,
     };
-    let fragment = Fragment {
-        code: lowered.bytes.clone(),
-        relocations: vec![relocation],
-        frame: Vec::new(),
-    };
+    let fragment = Fragment { code: lowered.bytes.clone(), relocations: vec![relocation], frame: Vec::new() };
     // Vector registers keep what the instruction may destroy, the stack pointer included; the instruction
     // stands by itself, as a function of the harness, and jumps back.
     let instruction = format!("instruction_{name}");
@@ -38,21 +34,10 @@ fn function(assembly: &mut Assembly, name: &str, lowered: &Lowered, symbol: &str
     let back = "movq %xmm0,%rbx; movq %xmm1,%rsp; movq %xmm2,%rbp; movq %xmm3,%r12\n\
                 movq %xmm4,%r13; movq %xmm5,%r14; movq %xmm6,%r15\n";
     let register = REGISTERS[register];
-    writeln!(
-        assembly.text,
-        ".text\n.globl {name}\n{name}:\n{registers}push $0xcd5; popf"
-    )
-    .unwrap();
-    writeln!(
-        assembly.text,
-        "jmp {instruction}\nback_{name}:\nmovq %{register},%xmm7\n{back}"
-    )
-    .unwrap();
-    writeln!(
-        assembly.text,
-        "pushf; pop %rcx; cld; movq %xmm7,%rax\nand $0xcd5,%ecx; cmp $0xcd5,%ecx"
-    )
-    .unwrap();
+    writeln!(assembly.text, ".text\n.globl {name}\n{name}:\n{registers}push $0xcd5; popf").unwrap();
+    writeln!(assembly.text, "jmp {instruction}\nback_{name}:\nmovq %{register},%xmm7\n{back}").unwrap();
+    writeln!(assembly.text, "pushf; pop %rcx; cld; movq %xmm7,%rax\nand $0xcd5,%ecx; cmp $0xcd5,%ecx")
+        .unwrap();
     writeln!(assembly.text, "je 1f\nxor %eax,%eax\n1: ret\n").unwrap();
     assembly.function(&instruction, &fragment);
     writeln!(assembly.text, "jmp back_{name}").unwrap();
@@ -81,11 +66,7 @@ fn lowered_instructions_give_the_address() {
         let mut check = |assembly: &mut Assembly, name: &str, lowered: &Lowered, symbol, register, value| {
             function(assembly, name, lowered, symbol, register);
             writeln!(text, "uint64_t {name}();").unwrap();
-            writeln!(
-                checks,
-                "if ({name}() != {value}) {{ puts(\"{name}\"); wrong++; }}"
-            )
-            .unwrap();
+            writeln!(checks, "if ({name}() != {value}) {{ puts(\"{name}\"); wrong++; }}").unwrap();
         };
         for (delivery, symbol) in [
             (Delivery::Got, "variable"),
@@ -97,54 +78,19 @@ fn lowered_instructions_give_the_address() {
                 continue;
             }
             for (register, name) in REGISTERS.iter().enumerate() {
-                let movabs = [
-                    &[0x48 | (register as u8 >> 3), 0xb8 | (register as u8 & 7)],
-                    &old[..],
-                ]
-                .concat();
+                let movabs =
+                    [&[0x48 | (register as u8 >> 3), 0xb8 | (register as u8 & 7)], &old[..]].concat();
                 let lowered = arch.lower(&movabs, 2, delivery).unwrap();
                 let name = format!("{delivery:?}_{name}");
-                check(
-                    &mut assembly,
-                    &name,
-                    &lowered,
-                    symbol,
-                    register,
-                    "(uint64_t)&variable",
-                );
+                check(&mut assembly, &name, &lowered, symbol, register, "(uint64_t)&variable");
             }
-            let lowered = arch
-                .lower(&[&[0x48, 0xa1], &old[..]].concat(), 2, delivery)
-                .unwrap();
-            check(
-                &mut assembly,
-                &format!("{delivery:?}_load8"),
-                &lowered,
-                symbol,
-                0,
-                "variable",
-            );
+            let lowered = arch.lower(&[&[0x48, 0xa1], &old[..]].concat(), 2, delivery).unwrap();
+            check(&mut assembly, &format!("{delivery:?}_load8"), &lowered, symbol, 0, "variable");
             let lowered = arch.lower(&[&[0xa1], &old[..]].concat(), 1, delivery).unwrap();
-            check(
-                &mut assembly,
-                &format!("{delivery:?}_load4"),
-                &lowered,
-                symbol,
-                0,
-                "(uint32_t)variable",
-            );
+            check(&mut assembly, &format!("{delivery:?}_load4"), &lowered, symbol, 0, "(uint32_t)variable");
         }
-        let lowered = arch
-            .lower_address_to_load(&[0x4c, 0x8d, 0x1d, 1, 2, 3, 4], 3)
-            .unwrap();
-        check(
-            &mut assembly,
-            "lea_r11",
-            &lowered,
-            "slot",
-            11,
-            "(uint64_t)&variable",
-        );
+        let lowered = arch.lower_address_to_load(&[0x4c, 0x8d, 0x1d, 1, 2, 3, 4], 3).unwrap();
+        check(&mut assembly, "lea_r11", &lowered, "slot", 11, "(uint64_t)&variable");
 
         let text = format!("{text}}}\nint main() {{\n{checks}return wrong != 0;\n}}\n");
         let folder = tempfile::tempdir().unwrap();
@@ -152,10 +98,6 @@ fn lowered_instructions_give_the_address() {
             return;
         };
         let output = run(&mut Command::new(program)).unwrap();
-        assert!(
-            output.status.success(),
-            "{flags:?}: {}",
-            String::from_utf8_lossy(&output.stdout)
-        );
+        assert!(output.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&output.stdout));
     }
 }

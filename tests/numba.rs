@@ -42,11 +42,7 @@ fn produced_at(level: &str) -> Result<(), String> {
         relocfix::assert_stable::<&str>(&object, None, &[])?;
         objects.push(object);
     }
-    assert!(
-        objects.len() > 1,
-        "functions of the session: {:?}",
-        first.functions
-    );
+    assert!(objects.len() > 1, "functions of the session: {:?}", first.functions);
     load_without_numba(&first, &objects)?;
     link_without_python(&first, &objects)
 }
@@ -64,20 +60,11 @@ impl Session {
         let script = scripts().join("produce.py");
         let mut command = Command::new(python);
         // Numba's names follow the order of sets, which follows hashes.
-        command
-            .env("PYTHONHASHSEED", "0")
-            .env("NUMBA_OPT", level)
-            .arg("-B")
-            .arg(script)
-            .arg(folder);
+        command.env("PYTHONHASHSEED", "0").env("NUMBA_OPT", level).arg("-B").arg(script).arg(folder);
         let printed = succeed(&mut command)?.text();
         fs::write(folder.join("results.json"), &printed).map_err(|error| error.to_string())?;
         let functions = serde_json::from_str(&printed).map_err(|error| error.to_string())?;
-        Ok(Session {
-            python: python.to_owned(),
-            folder: folder.to_owned(),
-            functions,
-        })
+        Ok(Session { python: python.to_owned(), folder: folder.to_owned(), functions })
     }
 
     fn fix(&self, name: &str) -> Result<PathBuf, String> {
@@ -87,12 +74,7 @@ impl Session {
         let report = &fixed.report;
         assert_eq!(report["summary"]["unresolved"], 0);
         assert_untouched(&input, &output, report)?;
-        assert!(
-            report["places"]
-                .as_array()
-                .is_some_and(|places| !places.is_empty()),
-            "{name}: no places"
-        );
+        assert!(report["places"].as_array().is_some_and(|places| !places.is_empty()), "{name}: no places");
         let bytes = fs::read(&output).map_err(|error| error.to_string())?;
         let spelled = b"numba.dynamic.globals.";
         assert!(
@@ -104,15 +86,8 @@ impl Session {
 
     /// Definitions of what the objects refer to and the chosen libraries lack; none of it is reached.
     fn stubs(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let names = self
-            .functions
-            .iter()
-            .filter_map(|function| function["undefined"].as_array())
-            .flatten();
-        let mut names: Vec<&str> = names
-            .filter_map(Value::as_str)
-            .filter(|name| wanted(name))
-            .collect();
+        let names = self.functions.iter().filter_map(|function| function["undefined"].as_array()).flatten();
+        let mut names: Vec<&str> = names.filter_map(Value::as_str).filter(|name| wanted(name)).collect();
         names.sort_unstable();
         names.dedup();
         // The session's callback, which the map gives this name.
@@ -143,18 +118,14 @@ fn load_without_numba(session: &Session, objects: &[PathBuf]) -> Result<(), Stri
     for &linker in &linkers.found {
         let library = session.folder.join(format!("lib{}.so", linker.name()));
         let mut link = Command::new("gcc");
-        link.args(linkers.flags(linker))
-            .args(["-shared", "-fPIC", "-Wl,-z,text", "-o"])
-            .arg(&library);
+        link.args(linkers.flags(linker)).args(["-shared", "-fPIC", "-Wl,-z,text", "-o"]).arg(&library);
         let finished = succeed(link.args(objects).arg(&source).arg("-lm"))?;
         assert_eq!(finished.stderr, "", "{} printed something", linker.name());
         let dynamic = succeed(Command::new("readelf").arg("-dW").arg(&library))?.text();
         assert!(!dynamic.contains("TEXTREL"), "{dynamic}");
         // Without site-packages there is no Numba, though it is the same interpreter.
         let mut load = Command::new(&session.python);
-        load.args(["-I", "-S", "-B"])
-            .arg(scripts().join("load.py"))
-            .arg(&library);
+        load.args(["-I", "-S", "-B"]).arg(scripts().join("load.py")).arg(&library);
         let finished = succeed(load.arg(session.folder.join("results.json")))?;
         assert_eq!(finished.text(), "ok\n", "{}", finished.stderr);
     }
@@ -169,10 +140,7 @@ fn link_without_python(session: &Session, objects: &[PathBuf]) -> Result<(), Str
         let (native, kind) = (text(function, "native")?, text(function, "type")?);
         let _ = writeln!(declarations, "int {native}(double *, void **, {kind});");
         let argument = &function["argument"];
-        let _ = writeln!(
-            calls,
-            "  if ({native}(&answer, &exception, {argument})) return 1;"
-        );
+        let _ = writeln!(calls, "  if ({native}(&answer, &exception, {argument})) return 1;");
         calls.push_str("  printf(\"%.17g\\n\", answer);\n");
         let _ = writeln!(expected, "{}", text(function, "printed")?);
     }
@@ -180,17 +148,11 @@ fn link_without_python(session: &Session, objects: &[PathBuf]) -> Result<(), Str
         driver,
         "{declarations}int main(void) {{\n  double answer; void *exception;\n{calls}  return 0;\n}}\n"
     );
-    Matrix::new(objects)
-        .driver(&driver)
-        .libraries(&["-lm"])
-        .expect_stdout(&expected)
-        .run()
+    Matrix::new(objects).driver(&driver).libraries(&["-lm"]).expect_stdout(&expected).run()
 }
 
 fn text<'a>(function: &'a Value, key: &str) -> Result<&'a str, String> {
-    function[key]
-        .as_str()
-        .ok_or_else(|| format!("the script says no {key}"))
+    function[key].as_str().ok_or_else(|| format!("the script says no {key}"))
 }
 
 fn scripts() -> PathBuf {
@@ -199,13 +161,8 @@ fn scripts() -> PathBuf {
 
 /// The interpreter of the virtual environment that `tests/run.sh` makes in cargo's target folder.
 fn python_with_numba() -> Result<Option<PathBuf>, String> {
-    let python = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .with_file_name("test-venv")
-        .join("bin/python");
-    let usable = python.exists()
-        && run(Command::new(&python).args(["-c", "import numba"]))?
-            .status
-            .success();
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test-venv").join("bin/python");
+    let usable = python.exists() && run(Command::new(&python).args(["-c", "import numba"]))?.status.success();
     if !usable {
         toolchain::missing(&format!("a Python with Numba ({})", python.display()));
     }

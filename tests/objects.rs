@@ -45,10 +45,7 @@ fn llvm_shapes() -> Result<(), String> {
 /// Two of its functions read words that lie in the code.
 #[test]
 fn cranelift() -> Result<(), String> {
-    object(
-        "cranelift_x86_64",
-        &Outcome::Refused(&[".text+0xb8", ".text+0xe0"]),
-    )
+    object("cranelift_x86_64", &Outcome::Refused(&[".text+0xb8", ".text+0xe0"]))
 }
 
 /// No stored object is without a test.
@@ -57,14 +54,8 @@ fn every_object_is_tested() -> Result<(), String> {
     let source = include_str!("objects.rs");
     for entry in fs::read_dir(stored()).map_err(|error| error.to_string())? {
         let path = entry.map_err(|error| error.to_string())?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        assert!(
-            !path.is_dir() || source.contains(&format!("\"{name}\"")),
-            "{name} has no test"
-        );
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        assert!(!path.is_dir() || source.contains(&format!("\"{name}\"")), "{name} has no test");
     }
     Ok(())
 }
@@ -78,9 +69,7 @@ fn object(name: &str, outcome: &Outcome<'_>) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let folder = folder.path();
     // The map of one takes an array from a file that is too large to keep: `arange(200_000) * 0.5`.
-    let table: Vec<u8> = (0..200_000)
-        .flat_map(|i| (f64::from(i) * 0.5).to_le_bytes())
-        .collect();
+    let table: Vec<u8> = (0..200_000).flat_map(|i| (f64::from(i) * 0.5).to_le_bytes()).collect();
     write(&folder.join("table.bin"), &table)?;
     for file in ["in.o", "in.session.json", "twin.o", "twin.session.json"] {
         write(&folder.join(file), &read(&source.join(file))?)?;
@@ -97,13 +86,8 @@ fn object(name: &str, outcome: &Outcome<'_>) -> Result<(), String> {
         Outcome::Places => Ok(()),
         Outcome::Refused(texts) => {
             let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-            relocfix::refused(
-                relocfix::tool().arg(&input).arg("-o").arg(&output),
-                &output,
-                1,
-                &texts,
-            )
-            .map(drop)
+            relocfix::refused(relocfix::tool().arg(&input).arg("-o").arg(&output), &output, 1, &texts)
+                .map(drop)
         }
         Outcome::Fixed => {
             let fixed = relocfix::fix::<&str>(&input, &output, None, &[])?;

@@ -38,10 +38,7 @@ enum Outcome {
 
 #[test]
 fn nothing_is_found_in_them() {
-    let maps = [
-        numba_session("in.session.json"),
-        numba_session("twin.session.json"),
-    ];
+    let maps = [numba_session("in.session.json"), numba_session("twin.session.json")];
     let mut seen = HashSet::new();
     let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -67,12 +64,7 @@ fn nothing_is_found_in_them() {
     for (why, (count, example)) in &refusals {
         let _ = writeln!(std::io::stderr(), "  refused, {count} like {example}: {why}");
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {objects}:\n{}",
-        wrong.len(),
-        wrong[..wrong.len().min(40)].join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {objects}:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
     assert!(counts.contains_key(&Outcome::Identical));
     if objects < ENOUGH {
         toolchain::missing(&format!(
@@ -98,10 +90,7 @@ fn look_at(member: &Member, maps: &[SessionMap]) -> Result<(Outcome, Option<Stri
     }
     let map = &maps[0];
     // In executables at a fixed address all of this may stay.
-    let options = Options {
-        relocation_model: RelocationModel::Static,
-        ..Options::default()
-    };
+    let options = Options { relocation_model: RelocationModel::Static, ..Options::default() };
     let fixed = fix(&object, map, &Disk, &options).map_err(|error| format!("static: {error}"))?;
     if fixed.output.is_some() {
         return Err("static: changed".to_owned());
@@ -115,10 +104,7 @@ fn look_at(member: &Member, maps: &[SessionMap]) -> Result<(Outcome, Option<Stri
             }
             let problem = error.problems()[0].message.clone();
             // What differs from object to object does not tell reasons apart.
-            let quoted = problem
-                .split('`')
-                .enumerate()
-                .map(|(i, part)| if i % 2 == 1 { "…" } else { part });
+            let quoted = problem.split('`').enumerate().map(|(i, part)| if i % 2 == 1 { "…" } else { part });
             return Ok((Outcome::Refused, Some(quoted.collect())));
         }
         Err(error) => return Err(error.to_string()),
@@ -185,11 +171,7 @@ fn numba_session(file: &str) -> SessionMap {
     // places where the kernel may put things, and the test would fail once in a while.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/objects/numba_a_ctypes");
     let text = fs::read(folder.join(file)).unwrap();
-    let source = MapSource {
-        name: file.to_owned(),
-        folder: PathBuf::new(),
-        text: &text,
-    };
+    let source = MapSource { name: file.to_owned(), folder: PathBuf::new(), text: &text };
     let mut map = SessionMap::parse(&[source], Machine::X86_64, &Memory::default()).unwrap();
     assert!(map.mappings.len() > 100);
     // They are about one object of that session: libpython's own refer to the same names.

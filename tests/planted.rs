@@ -108,11 +108,7 @@ impl Addresses {
 
     /// The first and last address of every range come first.
     fn next(&mut self) -> u64 {
-        let edges = self
-            .ranges
-            .iter()
-            .flat_map(|r| [r.start, r.end - 1])
-            .find(|a| !self.used.contains(a));
+        let edges = self.ranges.iter().flat_map(|r| [r.start, r.end - 1]).find(|a| !self.used.contains(a));
         let mut address = edges.unwrap_or(0);
         while !self.used.insert(address) || address == 0 {
             let range = self.random.one_of(&(0..self.ranges.len()).collect::<Vec<_>>());
@@ -125,11 +121,7 @@ impl Addresses {
     /// A number right beside a range: the address before its first, or the one after its last.
     fn beside(&mut self) -> u64 {
         let index = self.random.index(self.ranges.len());
-        if self.random.below(2) == 0 {
-            self.ranges[index].start - 1
-        } else {
-            self.ranges[index].end
-        }
+        if self.random.below(2) == 0 { self.ranges[index].start - 1 } else { self.ranges[index].end }
     }
 }
 
@@ -156,11 +148,7 @@ fn in_code_of_compilers() -> Result<(), String> {
         let path = folder.join(format!("plain.{extension}"));
         fs::write(&path, source).map_err(|error| error.to_string())?;
         succeed(
-            Command::new(&compiler)
-                .current_dir(folder)
-                .args(flags)
-                .args(["-S", "-o", "plain.s"])
-                .arg(&path),
+            Command::new(&compiler).current_dir(folder).args(flags).args(["-S", "-o", "plain.s"]).arg(&path),
         )?;
         let text = fs::read_to_string(folder.join("plain.s")).map_err(|error| error.to_string())?;
 
@@ -180,9 +168,8 @@ fn in_code_of_compilers() -> Result<(), String> {
             }
             let instruction = line.starts_with('\t') && !word.starts_with(['.', '#']) && !word.is_empty();
             // Prefixes are instructions of their own to the assembler.
-            let prefix = ["lock", "rep", "repz", "repnz", "bnd", "notrack"]
-                .iter()
-                .any(|p| word.trim_end() == *p);
+            let prefix =
+                ["lock", "rep", "repz", "repnz", "bnd", "notrack"].iter().any(|p| word.trim_end() == *p);
             if !in_code || !instruction || prefix || random.below(4) != 0 {
                 continue;
             }
@@ -270,11 +257,7 @@ fn in_data() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let object = assemble(&compiler, folder.path(), "data", &text)?;
     compare(&object, &map, &planted)?;
-    assert!(
-        planted.len() >= 1_000,
-        "only {} addresses were planted",
-        planted.len()
-    );
+    assert!(planted.len() >= 1_000, "only {} addresses were planted", planted.len());
     Ok(())
 }
 
@@ -285,11 +268,8 @@ fn compare(object: &Path, map: &SessionMap, planted: &BTreeSet<u64>) -> Result<(
     let parsed = ObjectFile::parse("planted.o", &bytes).map_err(|error| error.to_string())?;
     let report =
         check(&parsed, map, &Memory::default(), &Options::default()).map_err(|error| error.to_string())?;
-    let found: BTreeSet<Planted> = report
-        .places
-        .iter()
-        .map(|p| (p.section.clone(), p.offset, p.value))
-        .collect();
+    let found: BTreeSet<Planted> =
+        report.places.iter().map(|p| (p.section.clone(), p.offset, p.value)).collect();
     if found.len() != report.places.len() {
         return Err("a place is listed twice".to_owned());
     }
@@ -298,11 +278,7 @@ fn compare(object: &Path, map: &SessionMap, planted: &BTreeSet<u64>) -> Result<(
     if missed.is_empty() && wrong.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{}: of {} missed {missed:#x?}\nwrong {wrong:#x?}",
-        object.display(),
-        expected.len()
-    ))
+    Err(format!("{}: of {} missed {missed:#x?}\nwrong {wrong:#x?}", object.display(), expected.len()))
 }
 
 /// Where the planted numbers stand: each of them once in the file.
@@ -329,11 +305,7 @@ fn locate(bytes: &[u8], planted: &BTreeSet<u64>) -> Result<BTreeSet<Planted>, St
     if values == *planted && found.len() == planted.len() {
         Ok(found)
     } else {
-        Err(format!(
-            "{} numbers were planted and {} are there",
-            planted.len(),
-            found.len()
-        ))
+        Err(format!("{} numbers were planted and {} are there", planted.len(), found.len()))
     }
 }
 
@@ -341,13 +313,7 @@ fn assemble(compiler: &Path, folder: &Path, stem: &str, text: &str) -> Result<Pa
     let source = folder.join(format!("{stem}.s"));
     fs::write(&source, text).map_err(|error| error.to_string())?;
     let object = folder.join(format!("{stem}.o"));
-    succeed(
-        Command::new(compiler)
-            .arg("-c")
-            .arg(&source)
-            .arg("-o")
-            .arg(&object),
-    )?;
+    succeed(Command::new(compiler).arg("-c").arg(&source).arg("-o").arg(&object))?;
     Ok(object)
 }
 
@@ -363,10 +329,7 @@ fn session() -> SessionMap {
         .collect();
     assert!(mappings.len() > 100);
     let text = json!({"relocfix": 1, "machine": "x86_64", "mappings": mappings}).to_string();
-    let source = MapSource {
-        name: "in.session.json".to_owned(),
-        folder: PathBuf::new(),
-        text: text.as_bytes(),
-    };
+    let source =
+        MapSource { name: "in.session.json".to_owned(), folder: PathBuf::new(), text: text.as_bytes() };
     SessionMap::parse(&[source], Machine::X86_64, &Memory::default()).unwrap()
 }

@@ -77,12 +77,7 @@ impl Workshop {
     fn assemble(&self, name: &str, source: &str) -> Result<PathBuf, String> {
         let (path, object) = (self.path(&format!("{name}.s")), self.path(&format!("{name}.o")));
         fs::write(&path, source).map_err(|error| error.to_string())?;
-        succeed(
-            Command::new("gcc")
-                .args(["-c", "-Wa,--noexecstack", "-o"])
-                .arg(&object)
-                .arg(&path),
-        )?;
+        succeed(Command::new("gcc").args(["-c", "-Wa,--noexecstack", "-o"]).arg(&object).arg(&path))?;
         Ok(object)
     }
 
@@ -118,28 +113,18 @@ fn two_objects() -> Result<(), String> {
     let driver =
         "long one(void), two(void); int main(void) { printf(\"%ld %ld %ld\\n\", one(), two(), used); }";
     // Each makes its own.
-    Matrix::new(&[one, two])
-        .driver(&format!("{DRIVER}{driver}"))
-        .expect_stdout("13 13 2\n")
-        .run()
+    Matrix::new(&[one, two]).driver(&format!("{DRIVER}{driver}")).expect_stdout("13 13 2\n").run()
 }
 
 #[test]
 fn two_equal_objects() -> Result<(), String> {
     let workshop = Workshop::open()?;
-    let source = format!(
-        "{}.weak plain\n{}",
-        group("once"),
-        function("plain").replace(".globl", ".weak")
-    );
+    let source = format!("{}.weak plain\n{}", group("once"), function("plain").replace(".globl", ".weak"));
     let one = workshop.fixed("one", &source)?;
     let two = workshop.path("two.fixed.o");
     fs::copy(&one, &two).map_err(|error| error.to_string())?;
     let driver = "long once(void), plain(void); int main(void) { printf(\"%ld %ld\\n\", once(), plain()); }";
-    Matrix::new(&[one, two])
-        .driver(&format!("{DRIVER}{driver}"))
-        .expect_stdout("18 13\n")
-        .run()
+    Matrix::new(&[one, two]).driver(&format!("{DRIVER}{driver}")).expect_stdout("18 13\n").run()
 }
 
 #[test]
@@ -149,14 +134,8 @@ fn group_wins_and_loses() -> Result<(), String> {
     let plain = workshop.assemble("plain", &plain_group("once"))?;
     let driver = "long once(void), other(void); int main(void) { printf(\"%ld %ld\\n\", once(), other()); }";
     let driver = format!("{DRIVER}{driver}");
-    Matrix::new(&[&fixed, &plain])
-        .driver(&driver)
-        .expect_stdout("18 13\n")
-        .run()?;
-    Matrix::new(&[&plain, &fixed])
-        .driver(&driver)
-        .expect_stdout("1000 13\n")
-        .run()
+    Matrix::new(&[&fixed, &plain]).driver(&driver).expect_stdout("18 13\n").run()?;
+    Matrix::new(&[&plain, &fixed]).driver(&driver).expect_stdout("1000 13\n").run()
 }
 
 /// Nothing but groups in it: when they lose, nothing of the object is left that could run.
@@ -166,10 +145,7 @@ fn only_groups_lose() -> Result<(), String> {
     let fixed = workshop.fixed("fixed", &group("once"))?;
     let plain = workshop.assemble("plain", &plain_group("once"))?;
     let driver = "long once(void); int main(void) { printf(\"%ld %ld\\n\", once(), used); }";
-    Matrix::new(&[plain, fixed])
-        .driver(&format!("{DRIVER}{driver}"))
-        .expect_stdout("1000 0\n")
-        .run()
+    Matrix::new(&[plain, fixed]).driver(&format!("{DRIVER}{driver}")).expect_stdout("1000 0\n").run()
 }
 
 #[test]
@@ -184,10 +160,7 @@ fn merged_then_fixed_again() -> Result<(), String> {
         // All of it is done, and that is known without a map.
         relocfix::assert_stable::<&str>(&merged, Some(&workshop.path("map.json")), &[])?;
         relocfix::assert_stable::<&str>(&merged, None, &[])?;
-        Matrix::new(&[merged])
-            .driver(&format!("{DRIVER}{driver}"))
-            .expect_stdout("13 13 18\n")
-            .run()?;
+        Matrix::new(&[merged]).driver(&format!("{DRIVER}{driver}")).expect_stdout("13 13 18\n").run()?;
     }
     Ok(())
 }
@@ -203,18 +176,9 @@ fn merged_with_an_unfixed_object() -> Result<(), String> {
         let output = workshop.path(&format!("{}-again.o", linker.name()));
         let fixed = relocfix::fix::<&str>(&merged, &output, Some(&workshop.path("map.json")), &[])?;
         // Only those of the object that was not rewritten before.
-        assert_eq!(
-            fixed.report["summary"]["places"],
-            2,
-            "{}: {:#}",
-            linker.name(),
-            fixed.report
-        );
+        assert_eq!(fixed.report["summary"]["places"], 2, "{}: {:#}", linker.name(), fixed.report);
         relocfix::assert_stable::<&str>(&output, None, &[])?;
-        Matrix::new(&[output])
-            .driver(&format!("{DRIVER}{driver}"))
-            .expect_stdout("13 13\n")
-            .run()?;
+        Matrix::new(&[output]).driver(&format!("{DRIVER}{driver}")).expect_stdout("13 13\n").run()?;
     }
     Ok(())
 }

@@ -54,24 +54,9 @@ fn compare(compiler: &str, model: &str) -> Result<(), String> {
     let folder = folder.path();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases/exceptions_large.cc");
     let assembly = folder.join("relative.s");
-    let options = [
-        "-O2",
-        "-ffunction-sections",
-        "-fpic",
-        "-std=c++14",
-        "-w",
-        "-DSYMBOLIC",
-        "-S",
-        "-o",
-    ];
+    let options = ["-O2", "-ffunction-sections", "-fpic", "-std=c++14", "-w", "-DSYMBOLIC", "-S", "-o"];
     let model = format!("-mcmodel={model}");
-    succeed(
-        Command::new(&compiler)
-            .arg(model)
-            .args(options)
-            .arg(&assembly)
-            .arg(&source),
-    )?;
+    succeed(Command::new(&compiler).arg(model).args(options).arg(&assembly).arg(&source))?;
     let text = fs::read_to_string(&assembly).map_err(|error| error.to_string())?;
     let absolute = folder.join("absolute.s");
     fs::write(&absolute, made_absolute(&text)?).map_err(|error| error.to_string())?;
@@ -86,15 +71,8 @@ fn compare(compiler: &str, model: &str) -> Result<(), String> {
         assert_eq!(found.get(name), Some(table), "{name}");
     }
     assert_eq!(found.len(), expected.len());
-    let grouped = found
-        .keys()
-        .filter(|name| name.starts_with(".gcc_except_table."))
-        .count();
-    assert!(
-        found.contains_key(".eh_frame") && grouped > 1,
-        "{:?}",
-        found.keys()
-    );
+    let grouped = found.keys().filter(|name| name.starts_with(".gcc_except_table.")).count();
+    assert!(found.contains_key(".eh_frame") && grouped > 1, "{:?}", found.keys());
     Ok(())
 }
 
@@ -112,10 +90,8 @@ fn made_absolute(text: &str) -> Result<String, String> {
     let mut changed = 0;
     for line in text.lines() {
         let code = line.split('#').next().unwrap_or_default().trim();
-        let words: Vec<&str> = code
-            .split(|c: char| c.is_whitespace() || c == ',')
-            .filter(|w| !w.is_empty())
-            .collect();
+        let words: Vec<&str> =
+            code.split(|c: char| c.is_whitespace() || c == ',').filter(|w| !w.is_empty()).collect();
         let encoding = words.get(1).and_then(|word| number(word));
         if code.starts_with(".section") {
             in_table = code.contains(".gcc_except_table");
@@ -125,17 +101,11 @@ fn made_absolute(text: &str) -> Result<String, String> {
         match (words.as_slice(), encoding) {
             ([".cfi_personality", _, symbol], Some(encoding)) => {
                 let symbol = pointers.get(symbol).copied().unwrap_or(symbol);
-                lines.push(format!(
-                    "\t.cfi_personality {:#x}, {symbol}",
-                    absolute_encoding(encoding)?
-                ));
+                lines.push(format!("\t.cfi_personality {:#x}, {symbol}", absolute_encoding(encoding)?));
                 changed += 1;
             }
             ([".cfi_lsda", _, label], Some(encoding)) => {
-                lines.push(format!(
-                    "\t.cfi_lsda {:#x}, {label}",
-                    absolute_encoding(encoding)?
-                ));
+                lines.push(format!("\t.cfi_lsda {:#x}, {label}", absolute_encoding(encoding)?));
                 changed += 1;
             }
             ([".byte", _], Some(encoding @ (0x9b | 0x9c))) if in_table => {
@@ -145,9 +115,7 @@ fn made_absolute(text: &str) -> Result<String, String> {
             // `.quad DW.ref._ZTIi-.`, or clang's `.Ltmp: .quad .L_ZTIi.DW.stub-.Ltmp`.
             ([directive @ (".quad" | ".long"), expression], _) if in_table && expression.contains('-') => {
                 let (pointer, _) = expression.split_once('-').unwrap_or_default();
-                let symbol = pointers
-                    .get(pointer)
-                    .ok_or_else(|| format!("{pointer} is no pointer"))?;
+                let symbol = pointers.get(pointer).ok_or_else(|| format!("{pointer} is no pointer"))?;
                 lines.push(format!("\t{directive} {symbol}"));
                 changed += 1;
             }
@@ -155,9 +123,7 @@ fn made_absolute(text: &str) -> Result<String, String> {
         }
     }
     if changed < 6 {
-        return Err(format!(
-            "only {changed} lines of the tables were recognized:\n{text}"
-        ));
+        return Err(format!("only {changed} lines of the tables were recognized:\n{text}"));
     }
     lines.push(String::new());
     Ok(lines.join("\n"))
@@ -184,10 +150,7 @@ type Table = (Vec<u8>, BTreeMap<u64, (RelocKind, String)>);
 
 fn tables<'o, 'd>(object: &'o ObjectFile<'d>) -> impl Iterator<Item = &'o Section<'d>> {
     let kinds = [SectionKind::EhFrame, SectionKind::ExceptTable];
-    object
-        .sections
-        .iter()
-        .filter(move |section| kinds.contains(&section.kind))
+    object.sections.iter().filter(move |section| kinds.contains(&section.kind))
 }
 
 fn lowered(object: &ObjectFile<'_>) -> Result<BTreeMap<String, Table>, String> {
@@ -205,10 +168,7 @@ fn lowered(object: &ObjectFile<'_>) -> Result<BTreeMap<String, Table>, String> {
         for relocation in &section.relocations {
             relocations.insert(
                 relocation.offset,
-                (
-                    relocation.kind,
-                    referent(object, relocation.symbol.0, relocation.addend),
-                ),
+                (relocation.kind, referent(object, relocation.symbol.0, relocation.addend)),
             );
         }
         for relocation in lowering.relocations.iter().filter(|r| r.section == section.id) {
@@ -239,15 +199,9 @@ fn as_written(object: &ObjectFile<'_>) -> Result<BTreeMap<String, Table>, String
                     let place = symbol.value.wrapping_add_signed(relocation.addend);
                     let pointers = object.section(home).relocations_in(place..place + 1);
                     let [pointer] = pointers else {
-                        return Err(format!(
-                            "{}+{place:#x} holds no pointer",
-                            object.section(home).name
-                        ));
+                        return Err(format!("{}+{place:#x} holds no pointer", object.section(home).name));
                     };
-                    format!(
-                        "pointer to {}",
-                        referent(object, pointer.symbol.0, pointer.addend)
-                    )
+                    format!("pointer to {}", referent(object, pointer.symbol.0, pointer.addend))
                 }
                 _ => referent(object, relocation.symbol.0, relocation.addend),
             };
@@ -263,11 +217,7 @@ fn referent(object: &ObjectFile<'_>, symbol: u32, addend: i64) -> String {
     let symbol = &object.symbols[symbol as usize];
     match symbol.place {
         SymbolPlace::Section(home) if !symbol.preemptible() => {
-            format!(
-                "{}+{}",
-                object.section(home).name,
-                symbol.value.wrapping_add_signed(addend)
-            )
+            format!("{}+{}", object.section(home).name, symbol.value.wrapping_add_signed(addend))
         }
         _ => format!("{}+{addend}", symbol.name),
     }
@@ -275,12 +225,6 @@ fn referent(object: &ObjectFile<'_>, symbol: u32, addend: i64) -> String {
 
 fn assemble(compiler: &Path, assembly: &Path) -> Result<Vec<u8>, String> {
     let object = assembly.with_extension("o");
-    succeed(
-        Command::new(compiler)
-            .arg("-c")
-            .arg(assembly)
-            .arg("-o")
-            .arg(&object),
-    )?;
+    succeed(Command::new(compiler).arg("-c").arg(assembly).arg("-o").arg(&object))?;
     fs::read(&object).map_err(|error| error.to_string())
 }

@@ -17,27 +17,10 @@ fn sample(frames: &[u8]) -> ObjectFile<'_> {
     let text = add_section(&mut object, ".text", SectionKind::Contents, &CODE);
     let table = add_section(&mut object, ".gcc_except_table", SectionKind::ExceptTable, &CODE);
     let frames = add_section(&mut object, ".eh_frame", SectionKind::EhFrame, frames);
-    let personality = add_symbol(
-        &mut object,
-        "__gxx_personality_v0",
-        SymbolPlace::Undefined,
-        0..0,
-        SymbolType::None,
-    );
-    let function = add_symbol(
-        &mut object,
-        "f",
-        SymbolPlace::Section(text),
-        16..0x43,
-        SymbolType::Function,
-    );
-    let area = add_symbol(
-        &mut object,
-        "",
-        SymbolPlace::Section(table),
-        0..0,
-        SymbolType::Section,
-    );
+    let personality =
+        add_symbol(&mut object, "__gxx_personality_v0", SymbolPlace::Undefined, 0..0, SymbolType::None);
+    let function = add_symbol(&mut object, "f", SymbolPlace::Section(text), 16..0x43, SymbolType::Function);
+    let area = add_symbol(&mut object, "", SymbolPlace::Section(table), 0..0, SymbolType::Section);
     relocate(&mut object, frames, 0x13, RelocKind::Abs32, personality, 0);
     relocate(&mut object, frames, 0x28, RelocKind::Pc32, function, 4);
     relocate(&mut object, frames, 0x31, RelocKind::Abs64, area, 0x18);
@@ -45,10 +28,7 @@ fn sample(frames: &[u8]) -> ObjectFile<'_> {
 }
 
 fn byte(offset: u64, encoding: u8) -> EncodingByte {
-    EncodingByte {
-        offset,
-        encoding: DwEhPe(encoding),
-    }
+    EncodingByte { offset, encoding: DwEhPe(encoding) }
 }
 
 fn problem(data: &[u8]) -> (u64, String) {
@@ -74,13 +54,7 @@ fn fields_and_encodings_are_where_the_compiler_put_them() {
             augmentation: b"zPLR",
             code: Some(byte(0x18, 0x1b)),
             lsda: Some(byte(0x17, 0)),
-            personality: Some((
-                byte(0x12, 3),
-                PointerField {
-                    offset: 0x13,
-                    width: 4
-                }
-            )),
+            personality: Some((byte(0x12, 3), PointerField { offset: 0x13, width: 4 })),
         }]
     );
     assert_eq!(
@@ -88,23 +62,11 @@ fn fields_and_encodings_are_where_the_compiler_put_them() {
         [Fde {
             cie: CieId(0),
             offset: 0x20,
-            code: PointerField {
-                offset: 0x28,
-                width: 4
-            },
+            code: PointerField { offset: 0x28, width: 4 },
             length: 0x33,
-            function: Some(Location {
-                section: SectionId(1),
-                offset: 20
-            }),
-            lsda: Some(PointerField {
-                offset: 0x31,
-                width: 8
-            }),
-            lsda_target: Some(Location {
-                section: SectionId(2),
-                offset: 0x18
-            }),
+            function: Some(Location { section: SectionId(1), offset: 20 }),
+            lsda: Some(PointerField { offset: 0x31, width: 8 }),
+            lsda_target: Some(Location { section: SectionId(2), offset: 0x18 }),
         }]
     );
     assert_eq!(table.fdes[0].range(&object), Some((SectionId(1), 20..20 + 0x33)));
@@ -115,24 +77,14 @@ fn a_target_needs_the_one_relocation_that_the_encoding_means() {
     let function = |change: &dyn Fn(&mut Relocation)| {
         let mut object = sample(MEDIUM);
         change(&mut object.sections[3].relocations[1]);
-        FrameTable::read(&object).expect("readable").fdes[0]
-            .function
-            .map(|location| location.offset)
+        FrameTable::read(&object).expect("readable").fdes[0].function.map(|location| location.offset)
     };
     assert_eq!(function(&|_| ()), Some(20));
     assert_eq!(function(&|r| r.addend = 0x70), Some(0x80), "one past the end");
     assert_eq!(function(&|r| r.addend = 0x71), None, "outside of the section");
     assert_eq!(function(&|r| r.addend = -17), None, "before the section");
-    assert_eq!(
-        function(&|r| r.kind = RelocKind::Abs32),
-        None,
-        "absolute, but spelt pc-relative"
-    );
-    assert_eq!(
-        function(&|r| r.kind = RelocKind::Pc64),
-        None,
-        "wider than the field"
-    );
+    assert_eq!(function(&|r| r.kind = RelocKind::Abs32), None, "absolute, but spelt pc-relative");
+    assert_eq!(function(&|r| r.kind = RelocKind::Pc64), None, "wider than the field");
     assert_eq!(function(&|r| r.kind = RelocKind::None), None);
     assert_eq!(function(&|r| r.offset -= 1), None, "another field");
     assert_eq!(function(&|r| r.symbol = SymbolId(1)), None, "defined elsewhere");
@@ -150,11 +102,7 @@ fn a_target_that_is_not_alone_is_none() {
     let mut indirect = MEDIUM.to_vec();
     indirect[0x17] = 0x80;
     let fde = first_fde(&sample(&indirect));
-    assert_eq!(
-        (fde.lsda.is_some(), fde.lsda_target),
-        (true, None),
-        "the field leads to a pointer"
-    );
+    assert_eq!((fde.lsda.is_some(), fde.lsda_target), (true, None), "the field leads to a pointer");
 }
 
 #[test]
@@ -187,19 +135,13 @@ fn other_versions() {
     data[8] = 2;
     assert_eq!(
         problem(&data),
-        (
-            8,
-            "call frame information: CIE version 2 is not known (1, 3 or 4)".to_owned()
-        )
+        (8, "call frame information: CIE version 2 is not known (1, 3 or 4)".to_owned())
     );
     // Version 4 has the sizes of an address and of a segment selector.
     let four = b"\x0c\0\0\0\0\0\0\0\x04\0\x08\0\x01\x78\x10\0";
     let object = sample(four);
     let table = FrameTable::read(&object).expect("readable");
-    assert_eq!(
-        (table.cies[0].code, table.cies[0].code_encoding()),
-        (None, pe::DW_EH_PE_absptr)
-    );
+    assert_eq!((table.cies[0].code, table.cies[0].code_encoding()), (None, pe::DW_EH_PE_absptr));
     assert_eq!(problem(b"\x0c\0\0\0\0\0\0\0\x04\0\x04\0\x01\x78\x10\0").0, 8);
 }
 
@@ -213,11 +155,7 @@ fn what_is_no_call_frame_information_is_refused_with_its_place() {
     assert_eq!(changed(0x24, 0x20).0, 0x24, "no CIE there");
     assert_eq!(changed(0x27, 0x80).0, 0x24, "before the section");
     assert_eq!(changed(0x20, 0x7f).0, 0x24, "longer than the section");
-    assert_eq!(
-        changed(0x30, 0x20).0,
-        0x31,
-        "augmentation data longer than the entry"
-    );
+    assert_eq!(changed(0x30, 0x20).0, 0x31, "augmentation data longer than the entry");
     assert_eq!(changed(0x0c, b'X').0, 0x18, "a letter that nobody knows");
     assert_eq!(changed(0x09, b'e').0, 0x09, "augmentation without length");
     assert_eq!(changed(0x12, 0x50).0, 0x13, "DW_EH_PE_aligned");

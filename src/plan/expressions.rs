@@ -28,24 +28,14 @@ impl Planner<'_> {
             }
             Expression::Value(id) => self.value(*id),
             Expression::Address(address) => self.address(*address),
-            Expression::Int(number) | Expression::Float64(number) => Ok(Source::Computed(
-                self.graph.add(Node::Int(*number), || number.to_string()),
-                0,
-            )),
-            Expression::Load {
-                address,
-                offset,
-                nullable,
-            } => {
+            Expression::Int(number) | Expression::Float64(number) => {
+                Ok(Source::Computed(self.graph.add(Node::Int(*number), || number.to_string()), 0))
+            }
+            Expression::Load { address, offset, nullable } => {
                 let address = self.node(address)?;
                 self.computed(Node::Load(address, *offset, *nullable), expression)
             }
-            Expression::Call {
-                function,
-                arguments,
-                returns,
-                nullable,
-            } => {
+            Expression::Call { function, arguments, returns, nullable } => {
                 let function = self.node(function)?;
                 let mut floats = 0;
                 let mut nodes = Vec::new();
@@ -55,10 +45,7 @@ impl Planner<'_> {
                     }
                     nodes.push(self.node(argument)?);
                 }
-                self.computed(
-                    Node::Call(function, nodes, floats, *returns, *nullable),
-                    expression,
-                )
+                self.computed(Node::Call(function, nodes, floats, *returns, *nullable), expression)
             }
             Expression::Shr(base, bits) => {
                 let base = self.node(base)?;
@@ -81,10 +68,7 @@ impl Planner<'_> {
 
     fn computed(&mut self, node: Node, expression: &Expression) -> Result<Source> {
         let values = &self.found.map.values;
-        Ok(Source::Computed(
-            self.graph.add(node, || expression.text(values)),
-            0,
-        ))
+        Ok(Source::Computed(self.graph.add(node, || expression.text(values)), 0))
     }
 
     fn node(&mut self, expression: &Expression) -> Result<NodeId> {
@@ -96,13 +80,13 @@ impl Planner<'_> {
     pub(super) fn node_of(&mut self, source: Source, expression: &Expression) -> NodeId {
         let values = &self.found.map.values;
         match source {
-            Source::Address(symbol, addend) => self
-                .graph
-                .add(Node::Address(symbol, addend), || expression.text(values)),
+            Source::Address(symbol, addend) => {
+                self.graph.add(Node::Address(symbol, addend), || expression.text(values))
+            }
             Source::Computed(node, 0) => node,
-            Source::Computed(node, offset) => self
-                .graph
-                .add(Node::Add(node, offset), || expression.text(values)),
+            Source::Computed(node, offset) => {
+                self.graph.add(Node::Add(node, offset), || expression.text(values))
+            }
         }
     }
 
@@ -118,10 +102,7 @@ impl Planner<'_> {
         let value = &map.values[id.0 as usize];
         let error = |message| Error::new(ErrorKind::SessionMap, self.object().name, message);
         if self.reading.contains(&id) {
-            return Err(error(format!(
-                "the value `{}` needs itself through an address",
-                value.name
-            )));
+            return Err(error(format!("the value `{}` needs itself through an address", value.name)));
         }
         if self.reading.len() >= VALUE_DEPTH {
             return Err(error(format!(
@@ -188,9 +169,7 @@ impl Planner<'_> {
         for (offset, word) in &bytes.words {
             words.push((*offset, self.source(word)?));
         }
-        let computed = words
-            .iter()
-            .any(|(_, source)| matches!(source, Source::Computed(..)));
+        let computed = words.iter().any(|(_, source)| matches!(source, Source::Computed(..)));
         let role = match (bytes.writable || computed, words.is_empty()) {
             (true, _) => DATA,
             (false, true) => BYTES,
@@ -210,12 +189,7 @@ impl Planner<'_> {
                 Source::Address(symbol, addend) => {
                     self.relocate_new(
                         section,
-                        NewRelocation {
-                            offset: at,
-                            kind: RelocKind::Abs64,
-                            symbol,
-                            addend,
-                        },
+                        NewRelocation { offset: at, kind: RelocKind::Abs64, symbol, addend },
                     );
                 }
                 Source::Computed(node, plus) => self.stores.push(Store {
@@ -237,11 +211,7 @@ impl Planner<'_> {
             self.edits.section_edits.entry(section.id).or_default().null = true;
             for symbol in object.symbols.iter() {
                 if symbol.place == crate::object_file::SymbolPlace::Section(section.id) {
-                    self.edits
-                        .symbol_edits
-                        .entry(symbol.id)
-                        .or_default()
-                        .drop_definition = true;
+                    self.edits.symbol_edits.entry(symbol.id).or_default().drop_definition = true;
                 }
             }
         }
@@ -254,12 +224,7 @@ impl Planner<'_> {
             return;
         };
         if old.iter().any(|&b| b != 0) {
-            self.edits.bytes.push(BytesEdit {
-                section,
-                offset,
-                old: old.to_vec(),
-                new: vec![0; width],
-            });
+            self.edits.bytes.push(BytesEdit { section, offset, old: old.to_vec(), new: vec![0; width] });
         }
     }
 }

@@ -119,8 +119,7 @@ impl Planner<'_> {
             SymbolPlace::Section(section) => {
                 let at = symbol.value.checked_add(global.offset);
                 let fits = |at: &u64| {
-                    at.checked_add(8)
-                        .is_some_and(|end| end <= self.object().section(section).size)
+                    at.checked_add(8).is_some_and(|end| end <= self.object().section(section).size)
                 };
                 match at.filter(fits) {
                     Some(at) if record.has_global(section, at) => Storage::Present,
@@ -196,24 +195,13 @@ impl Planner<'_> {
                 let section = self.section(DATA, None);
                 match source {
                     Source::Address(symbol, addend) => {
-                        let relocation = NewRelocation {
-                            offset: at,
-                            kind: RelocKind::Abs64,
-                            symbol,
-                            addend,
-                        };
+                        let relocation = NewRelocation { offset: at, kind: RelocKind::Abs64, symbol, addend };
                         self.relocate_new(section, relocation);
                         Ok("relocation")
                     }
                     Source::Computed(node, plus) => {
                         let destination = Destination::Near(SymbolRef::Local(local), offset as i64);
-                        self.stores.push(Store {
-                            destination,
-                            node,
-                            offset: plus,
-                            group: None,
-                            what,
-                        });
+                        self.stores.push(Store { destination, node, offset: plus, group: None, what });
                         Ok("init")
                     }
                 }
@@ -251,16 +239,10 @@ impl Planner<'_> {
         let word = home.data.get(at as usize..at as usize + 8).unwrap_or_default();
         let word = word.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
         if word != 0 && !is_session_constant(self.found.map, word) {
-            return refuse(&format!(
-                "holds {word:#x} already, which is no address of the session"
-            ));
+            return refuse(&format!("holds {word:#x} already, which is no address of the session"));
         }
         self.global_words.insert((section, at));
-        let field = DataField {
-            section,
-            offset: at,
-            entry: None,
-        };
+        let field = DataField { section, offset: at, entry: None };
         match self.plan_data(&field, source, &what) {
             Ok(How::Init) => Ok("init"),
             Ok(_) => Ok("relocation"),
@@ -276,10 +258,7 @@ impl Planner<'_> {
             return Err("is thread-local: an initializer runs in one thread".to_owned());
         }
         if before_constructors.iter().any(|name| home.name.starts_with(name)) {
-            return Err(format!(
-                "is in {}, which is read-only before the initializer runs",
-                home.name
-            ));
+            return Err(format!("is in {}, which is read-only before the initializer runs", home.name));
         }
         Ok(())
     }

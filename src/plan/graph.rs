@@ -45,9 +45,9 @@ impl Node {
             | Node::Not(n) => {
                 vec![*n]
             }
-            Node::Call(function, arguments, ..) => std::iter::once(*function)
-                .chain(arguments.iter().copied())
-                .collect(),
+            Node::Call(function, arguments, ..) => {
+                std::iter::once(*function).chain(arguments.iter().copied()).collect()
+            }
         }
     }
 

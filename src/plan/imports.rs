@@ -43,10 +43,9 @@ impl Planner<'_> {
                     if *name == import.symbol {
                         continue;
                     }
-                    self.report.renamed.push(RenamedReport {
-                        name: import.symbol.clone(),
-                        becomes: name.clone(),
-                    });
+                    self.report
+                        .renamed
+                        .push(RenamedReport { name: import.symbol.clone(), becomes: name.clone() });
                     if self.by_name.contains_key(name) || self.undefined.contains_key(name) {
                         let other = self.symbol_named(name)?;
                         self.replaced.insert(id, other);
@@ -180,14 +179,8 @@ impl Planner<'_> {
         symbol: SymbolRef,
         addend: i64,
     ) {
-        let changed = NewRelocation {
-            offset: relocation.offset,
-            kind,
-            symbol,
-            addend,
-        };
-        self.edits
-            .relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
+        let changed = NewRelocation { offset: relocation.offset, kind, symbol, addend };
+        self.edits.relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
     }
 
     /// A pc-relative reference: a call or jump goes to the stub, the computation of the address becomes a load.
@@ -198,13 +191,7 @@ impl Planner<'_> {
         source: Source,
         name: &str,
     ) -> Result<&'static str, String> {
-        let Some(field) = self
-            .found
-            .scan
-            .fields
-            .get(&(section.id, relocation.offset))
-            .copied()
-        else {
+        let Some(field) = self.found.scan.fields.get(&(section.id, relocation.offset)).copied() else {
             return Err(not_an_operand(name));
         };
         // The field counts from its own start, the instruction from its end.

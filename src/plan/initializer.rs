@@ -71,9 +71,7 @@ impl Planner<'_> {
         if let Some(slot) = slot
             && (program.stored.contains(&id) || elsewhere)
         {
-            program
-                .operations
-                .push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
+            program.operations.push(FillOp::PushWord((SymbolRef::Local(slot), 0)));
             return;
         }
         let node = self.graph.node(id).clone();
@@ -99,11 +97,7 @@ impl Planner<'_> {
                     self.push(program, place, argument, what);
                 }
                 let arguments = arguments.len() as u8;
-                program.operations.push(FillOp::Call {
-                    arguments,
-                    floats,
-                    returns,
-                });
+                program.operations.push(FillOp::Call { arguments, floats, returns });
                 self.report.summary.calls += 1;
                 checked = !nullable && returns == Returns::Pointer;
             }
@@ -133,9 +127,7 @@ impl Planner<'_> {
             program.operations.push(FillOp::Check(message));
         }
         if let Some(slot) = slot {
-            program
-                .operations
-                .push(FillOp::StoreKeep((SymbolRef::Local(slot), 0)));
+            program.operations.push(FillOp::StoreKeep((SymbolRef::Local(slot), 0)));
             program.stored.insert(id);
         }
     }
@@ -143,10 +135,7 @@ impl Planner<'_> {
     /// What the program says when a node is null: its length, then the line.
     fn message(&mut self, id: NodeId, what: &str) -> Referent {
         let text = self.graph.text(id);
-        let line = format!(
-            "relocfix: error: {}: cannot fill {what}: {text} is null\n",
-            self.object_text()
-        );
+        let line = format!("relocfix: error: {}: cannot fill {what}: {text} is null\n", self.object_text());
         let mut data = (line.len() as u32).to_le_bytes().to_vec();
         data.extend_from_slice(line.as_bytes());
         let (section, offset) = self.append(MESSAGES, None, 4, &data);
@@ -156,9 +145,7 @@ impl Planner<'_> {
     /// What the object is called at run time, when nobody knows its file any more.
     fn object_text(&self) -> &str {
         let symbols = &self.object().symbols;
-        let file = symbols
-            .iter()
-            .find(|s| s.kind == SymbolType::File && !s.name.is_empty());
+        let file = symbols.iter().find(|s| s.kind == SymbolType::File && !s.name.is_empty());
         let function = symbols
             .iter()
             .find(|s| s.kind == SymbolType::Function && matches!(s.place, SymbolPlace::Section(_)));
@@ -188,23 +175,12 @@ impl Planner<'_> {
         let fragment = arch.interpreter(stack, failure);
         let interpreter = self.add_code(&fragment, None, "relocfix.interpreter".to_owned());
         for (group, program) in entries {
-            let fragment = arch.initializer(
-                program,
-                (SymbolRef::Local(interpreter), 0),
-                self.object().landing_pads,
-            );
+            let fragment =
+                arch.initializer(program, (SymbolRef::Local(interpreter), 0), self.object().landing_pads);
             let entry = self.add_code(&fragment, group, "relocfix.initializer".to_owned());
             let (section, offset) = self.append(INIT_ARRAY, group, 8, &[0; 8]);
             let symbol = SymbolRef::Local(entry);
-            self.relocate_new(
-                section,
-                NewRelocation {
-                    offset,
-                    kind: RelocKind::Abs64,
-                    symbol,
-                    addend: 0,
-                },
-            );
+            self.relocate_new(section, NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend: 0 });
         }
     }
 
@@ -225,13 +201,7 @@ impl Planner<'_> {
     ) -> NewLocalId {
         let (section, offset) = self.append(CODE, group, 16, &fragment.code);
         for relocation in &fragment.relocations {
-            self.relocate_new(
-                section,
-                NewRelocation {
-                    offset: offset + relocation.offset,
-                    ..*relocation
-                },
-            );
+            self.relocate_new(section, NewRelocation { offset: offset + relocation.offset, ..*relocation });
         }
         let length = fragment.code.len() as u64;
         self.code_frames.push(CodeFrame {
@@ -269,10 +239,7 @@ impl Planner<'_> {
                     relocations: added.relocations,
                 });
                 let name = own.name.to_owned();
-                self.report.sections.push(SectionReport {
-                    name: name.clone(),
-                    becomes: name,
-                });
+                self.report.sections.push(SectionReport { name: name.clone(), becomes: name });
             }
             None => self.edits.sections.push(added),
         }

@@ -218,21 +218,8 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         planner.write_record();
     }
     planner.finish_report();
-    let Planner {
-        edits,
-        report,
-        problems,
-        decisions,
-        filled,
-        ..
-    } = planner;
-    Ok(Plan {
-        edits,
-        report,
-        problems,
-        decisions,
-        filled,
-    })
+    let Planner { edits, report, problems, decisions, filled, .. } = planner;
+    Ok(Plan { edits, report, problems, decisions, filled })
 }
 
 impl<'a> Planner<'a> {
@@ -285,16 +272,8 @@ impl<'a> Planner<'a> {
     fn refuse(&mut self, section: SectionId, offset: u64, message: String) {
         let name = self.object().section(section).name.to_owned();
         let function = self.found.scan.function(section, offset).map(str::to_owned);
-        let at = Some(At {
-            section: name,
-            offset,
-            function,
-        });
-        self.problems.push(Problem {
-            file: self.object().name.to_owned(),
-            at,
-            message,
-        });
+        let at = Some(At { section: name, offset, function });
+        self.problems.push(Problem { file: self.object().name.to_owned(), at, message });
     }
 
     /// Sorts what was noted in planning order, and counts.

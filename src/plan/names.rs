@@ -53,10 +53,7 @@ impl Planner<'_> {
             self.refuse(section, offset, message);
             return;
         }
-        self.report.renamed.push(RenamedReport {
-            name: symbol.name.to_owned(),
-            becomes: name.clone(),
-        });
+        self.report.renamed.push(RenamedReport { name: symbol.name.to_owned(), becomes: name.clone() });
         let edit = self.edits.symbol_edits.entry(id).or_default();
         edit.name = Some(name.clone());
         if symbol.binding == Binding::Local {
@@ -84,12 +81,8 @@ impl Planner<'_> {
 fn spells(name: &str, value: u64) -> bool {
     let hexadecimal = name.split(|c: char| !c.is_ascii_hexdigit());
     let decimal = name.split(|c: char| !c.is_ascii_digit());
-    hexadecimal
-        .filter_map(|digits| u64::from_str_radix(digits, 16).ok())
-        .any(|n| n == value)
-        || decimal
-            .filter_map(|digits| digits.parse().ok())
-            .any(|n: u64| n == value)
+    hexadecimal.filter_map(|digits| u64::from_str_radix(digits, 16).ok()).any(|n| n == value)
+        || decimal.filter_map(|digits| digits.parse().ok()).any(|n: u64| n == value)
 }
 
 #[cfg(test)]

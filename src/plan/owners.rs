@@ -45,20 +45,10 @@ impl Planner<'_> {
                 }
             }
         }
-        let Uses {
-            owners,
-            counts,
-            users,
-        } = uses;
+        let Uses { owners, counts, users } = uses;
         // What a group needs of the object's own program it finds in a slot, too.
-        let foreign = users
-            .into_iter()
-            .filter(|(node, user)| owners[node] != *user)
-            .map(|(node, _)| node);
-        let repeated = counts
-            .into_iter()
-            .filter(|&(_, count)| count > 1)
-            .map(|(node, _)| node);
+        let foreign = users.into_iter().filter(|(node, user)| owners[node] != *user).map(|(node, _)| node);
+        let repeated = counts.into_iter().filter(|&(_, count)| count > 1).map(|(node, _)| node);
         let mut shared: Vec<NodeId> = foreign.chain(repeated).collect();
         shared.sort();
         shared.dedup();
@@ -84,13 +74,8 @@ impl Planner<'_> {
     fn settle_slot_groups(&mut self) {
         for store in &mut self.stores {
             if let Destination::Slot(slot) = store.destination {
-                let users: Vec<Option<GroupId>> = self
-                    .slot_users
-                    .get(&slot)
-                    .into_iter()
-                    .flatten()
-                    .copied()
-                    .collect();
+                let users: Vec<Option<GroupId>> =
+                    self.slot_users.get(&slot).into_iter().flatten().copied().collect();
                 store.group = if let [user] = users[..] { user } else { None };
             }
         }

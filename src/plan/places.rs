@@ -139,11 +139,7 @@ impl Planner<'_> {
     ) -> Result<How, String> {
         let entry = Some(relocation.entry);
         if !self.object().section(place.section).exec {
-            let field = DataField {
-                section: place.section,
-                offset: place.offset,
-                entry,
-            };
+            let field = DataField { section: place.section, offset: place.offset, entry };
             return self.plan_data(&field, source, name);
         }
         match self.found.scan.fields.get(&(place.section, place.offset)) {
@@ -194,19 +190,8 @@ impl Planner<'_> {
             Delivery::Direct => How::Relative,
             Delivery::Absolute => How::Direct,
         };
-        let CodeField {
-            section,
-            start,
-            length,
-            ..
-        } = *field;
-        self.decisions.push(Decision {
-            section,
-            start,
-            length,
-            source,
-            how,
-        });
+        let CodeField { section, start, length, .. } = *field;
+        self.decisions.push(Decision { section, start, length, source, how });
         Ok(how)
     }
 
@@ -254,20 +239,13 @@ impl Planner<'_> {
     pub(super) fn plan_data(&mut self, field: &DataField, source: Source, name: &str) -> Result<How, String> {
         let section = self.object().section(field.section);
         if section.kind != crate::object_file::SectionKind::Contents {
-            return Err(format!(
-                "is in {}, whose format this version cannot change there",
-                section.name
-            ));
+            return Err(format!("is in {}, whose format this version cannot change there", section.name));
         }
         match source {
             Source::Address(symbol, addend) => {
                 self.zero(field.section, field.offset, 8);
-                let relocation = NewRelocation {
-                    offset: field.offset,
-                    kind: RelocKind::Abs64,
-                    symbol,
-                    addend,
-                };
+                let relocation =
+                    NewRelocation { offset: field.offset, kind: RelocKind::Abs64, symbol, addend };
                 self.put_relocation(field.section, field.entry, relocation);
                 self.hold(field.section, Holds::Addresses);
                 self.decide_data(field, source, How::Direct)
@@ -286,18 +264,8 @@ impl Planner<'_> {
     }
 
     fn decide_data(&mut self, field: &DataField, source: Source, how: How) -> Result<How, String> {
-        let DataField {
-            section,
-            offset: start,
-            ..
-        } = *field;
-        self.decisions.push(Decision {
-            section,
-            start,
-            length: 8,
-            source,
-            how,
-        });
+        let DataField { section, offset: start, .. } = *field;
+        self.decisions.push(Decision { section, start, length: 8, source, how });
         Ok(how)
     }
 
@@ -317,24 +285,14 @@ impl Planner<'_> {
         } else {
             Destination::Near(symbol, at as i64)
         };
-        self.filled
-            .words
-            .insert((section, at), Source::Computed(node, offset));
-        self.stores.push(Store {
-            destination,
-            node,
-            offset,
-            group: home.group,
-            what,
-        });
+        self.filled.words.insert((section, at), Source::Computed(node, offset));
+        self.stores.push(Store { destination, node, offset, group: home.group, what });
     }
 
     /// The bytes of an instruction.
     pub(super) fn instruction(&self, section: SectionId, start: u64, length: u8) -> Vec<u8> {
         let data = self.object().section(section).data;
-        data.get(start as usize..start as usize + usize::from(length))
-            .unwrap_or_default()
-            .to_vec()
+        data.get(start as usize..start as usize + usize::from(length)).unwrap_or_default().to_vec()
     }
 
     /// An instruction's text.
@@ -356,26 +314,16 @@ impl Planner<'_> {
     fn target_report(&self, meaning: &Meaning) -> TargetReport {
         let text = self.meaning_text(meaning);
         match *meaning {
-            Meaning::Value(_, offset) => TargetReport {
-                name: TargetName::Value(text),
-                offset,
-            },
-            Meaning::Symbol { offset, .. } => TargetReport {
-                name: TargetName::Symbol(text),
-                offset,
-            },
-            Meaning::Constant(_) | Meaning::Unresolved(_) => TargetReport {
-                name: TargetName::Constant(text),
-                offset: 0,
-            },
+            Meaning::Value(_, offset) => TargetReport { name: TargetName::Value(text), offset },
+            Meaning::Symbol { offset, .. } => TargetReport { name: TargetName::Symbol(text), offset },
+            Meaning::Constant(_) | Meaning::Unresolved(_) => {
+                TargetReport { name: TargetName::Constant(text), offset: 0 }
+            }
         }
     }
 
     fn note_library(&mut self, meaning: &Meaning) {
-        if let Meaning::Symbol {
-            library: Some(library),
-            ..
-        } = meaning
+        if let Meaning::Symbol { library: Some(library), .. } = meaning
             && !self.report.libraries.contains(library)
         {
             self.report.libraries.push(library.clone());

@@ -19,15 +19,8 @@ impl Planner<'_> {
         }
         let mut writers: BTreeMap<Option<GroupId>, RecordWriter> = BTreeMap::new();
         let object = self.object();
-        for section in object
-            .sections
-            .iter()
-            .filter(|s| is_recorded(s) && !self.kept.contains(&s.id))
-        {
-            if (0..section.size)
-                .step_by(8)
-                .all(|offset| self.found.record.covers(section.id, offset))
-            {
+        for section in object.sections.iter().filter(|s| is_recorded(s) && !self.kept.contains(&s.id)) {
+            if (0..section.size).step_by(8).all(|offset| self.found.record.covers(section.id, offset)) {
                 continue;
             }
             let writer = writers.entry(section.group).or_default();
@@ -36,10 +29,7 @@ impl Planner<'_> {
         for (index, section) in self.edits.sections.iter().enumerate() {
             if !matches!(section.kind, NewSectionKind::ZeroFill | NewSectionKind::EhFrame) {
                 let id = SymbolRef::NewSection(NewSectionId(index as u32));
-                writers
-                    .entry(section.group)
-                    .or_default()
-                    .push(RecordKind::Range, id, 0, section.size);
+                writers.entry(section.group).or_default().push(RecordKind::Range, id, 0, section.size);
             }
         }
         for global in &self.found.map.globals {
@@ -53,18 +43,12 @@ impl Planner<'_> {
                 }
                 _ => (None, SymbolRef::Existing(id), global.offset),
             };
-            writers
-                .entry(group)
-                .or_default()
-                .push(RecordKind::Global, symbol, addend as i64, 8);
+            writers.entry(group).or_default().push(RecordKind::Global, symbol, addend as i64, 8);
         }
         let mut imports: Vec<SymbolId> = self.imports.keys().copied().collect();
         imports.sort();
         for id in imports {
-            writers
-                .entry(None)
-                .or_default()
-                .push(RecordKind::Import, SymbolRef::Existing(id), 0, 0);
+            writers.entry(None).or_default().push(RecordKind::Import, SymbolRef::Existing(id), 0, 0);
         }
         for (group, writer) in writers {
             let (data, relocations) = writer.finish();

@@ -32,11 +32,7 @@ impl Planner<'_> {
                 }
             }
         }
-        if self.pic() {
-            self.plan_unwind_tables()
-        } else {
-            Ok(())
-        }
+        if self.pic() { self.plan_unwind_tables() } else { Ok(()) }
     }
 
     fn plan_relocation(&mut self, section: &Section<'_>, relocation: &Relocation) -> Result<(), String> {
@@ -68,8 +64,7 @@ impl Planner<'_> {
                 symbol,
                 addend: relocation.addend,
             };
-            self.edits
-                .relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
+            self.edits.relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
         }
         Ok(())
     }
@@ -96,15 +91,7 @@ impl Planner<'_> {
             return self.plan_code(&field, source, false, &name);
         }
         let entry = Some(relocation.entry);
-        self.plan_data(
-            &DataField {
-                section: section.id,
-                offset: relocation.offset,
-                entry,
-            },
-            source,
-            &name,
-        )
+        self.plan_data(&DataField { section: section.id, offset: relocation.offset, entry }, source, &name)
     }
 
     /// The instruction whose full-width constant a relocation writes.
@@ -153,11 +140,9 @@ impl Planner<'_> {
                 continue;
             }
             let (symbol, addend, delivery) = match changed.target {
-                UnwindTarget::Direct(location) => (
-                    SymbolRef::Section(location.section),
-                    location.offset as i64,
-                    "relative",
-                ),
+                UnwindTarget::Direct(location) => {
+                    (SymbolRef::Section(location.section), location.offset as i64, "relative")
+                }
                 UnwindTarget::Slot { symbol, addend } => {
                     let name = self.object().symbol(symbol).name.to_owned();
                     let source = self.source_of(symbol);
@@ -165,27 +150,11 @@ impl Planner<'_> {
                     (SymbolRef::Local(self.slot(source, None, &name)), 0, "slot")
                 }
             };
-            let relocation = NewRelocation {
-                offset: changed.offset,
-                kind: changed.kind,
-                symbol,
-                addend,
-            };
-            self.edits.relocate(
-                changed.section,
-                RelocationEdit::Replace(changed.entry, relocation),
-            );
-            self.zero(
-                changed.section,
-                changed.offset,
-                changed.kind.width().unwrap_or(0) as usize,
-            );
+            let relocation = NewRelocation { offset: changed.offset, kind: changed.kind, symbol, addend };
+            self.edits.relocate(changed.section, RelocationEdit::Replace(changed.entry, relocation));
+            self.zero(changed.section, changed.offset, changed.kind.width().unwrap_or(0) as usize);
             let section = self.object().section(changed.section);
-            let old = section
-                .relocations
-                .iter()
-                .find(|r| r.entry == changed.entry)
-                .copied();
+            let old = section.relocations.iter().find(|r| r.entry == changed.entry).copied();
             let old = old.ok_or_else(|| Error::malformed(self.object().name, "a relocation is missing"))?;
             self.report_lowered(section, &old, delivery);
         }

@@ -11,11 +11,7 @@ impl Planner<'_> {
             let section = self.object().section(id);
             // At a fixed address the linker itself writes addresses into read-only sections.
             let writable = !section.write && (self.pic() || holds == Holds::Stored);
-            let name = if writable || holds == Holds::Stored {
-                renamed(section.name, holds)
-            } else {
-                None
-            };
+            let name = if writable || holds == Holds::Stored { renamed(section.name, holds) } else { None };
             if !writable && !section.merge && name.is_none() {
                 continue;
             }
@@ -63,10 +59,7 @@ mod tests {
         assert_eq!(addresses(".rodatax"), None);
         assert_eq!(addresses(".llvm_stackmaps"), None);
         assert_eq!(renamed(".rodata.x", Holds::Stored).as_deref(), Some(".data.x"));
-        assert_eq!(
-            renamed(".data.rel.ro.x", Holds::Stored).as_deref(),
-            Some(".data.x")
-        );
+        assert_eq!(renamed(".data.rel.ro.x", Holds::Stored).as_deref(), Some(".data.x"));
         assert_eq!(renamed(".data.rel.ro.x", Holds::Addresses), None);
     }
 }

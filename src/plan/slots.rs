@@ -66,11 +66,7 @@ impl Planner<'_> {
         let section = &mut self.edits.sections[id.0 as usize];
         section.align = section.align.max(align);
         // Between functions the filler must not be decoded as an instruction that runs on into the next one.
-        let filler = if section.kind == NewSectionKind::Code {
-            0xcc
-        } else {
-            0
-        };
+        let filler = if section.kind == NewSectionKind::Code { 0xcc } else { 0 };
         let offset = section.size.next_multiple_of(align.max(1));
         section.data.resize(offset as usize, filler);
         section.data.extend_from_slice(data);
@@ -80,9 +76,7 @@ impl Planner<'_> {
 
     /// Adds a relocation to a new section.
     pub(super) fn relocate_new(&mut self, section: NewSectionId, relocation: NewRelocation) {
-        self.edits.sections[section.0 as usize]
-            .relocations
-            .push(relocation);
+        self.edits.sections[section.0 as usize].relocations.push(relocation);
     }
 
     /// The slot that holds what `source` yields, for something in `user`, a group or the rest of the object;
@@ -114,13 +108,7 @@ impl Planner<'_> {
         self.filled_slots.insert((node, offset), slot);
         self.filled.slots.insert(slot, Source::Computed(node, offset));
         let destination = Destination::Slot(slot);
-        self.stores.push(Store {
-            destination,
-            node,
-            offset,
-            group: None,
-            what: name.to_owned(),
-        });
+        self.stores.push(Store { destination, node, offset, group: None, what: name.to_owned() });
         slot
     }
 
@@ -147,14 +135,7 @@ impl Planner<'_> {
         }
         let section = self.section(POINTER_SLOTS, group);
         // What lies in a section of ours has an offset that means nothing to people.
-        let name = slot_name(
-            &name,
-            if matches!(symbol, SymbolRef::NewSection(_)) {
-                0
-            } else {
-                addend
-            },
-        );
+        let name = slot_name(&name, if matches!(symbol, SymbolRef::NewSection(_)) { 0 } else { addend });
         self.report.summary.slots += 1;
         // Its offset is known when all slots are: see `lay_out_slots`.
         let slot = self.add_local(name, Home::New(section), 0, POINTER, false);
@@ -168,15 +149,7 @@ impl Planner<'_> {
         for (&(group, symbol, addend), &slot) in &std::mem::take(&mut self.pointer_slots) {
             let (section, offset) = self.append(POINTER_SLOTS, group, POINTER, &[0; POINTER as usize]);
             self.edits.locals[slot.0 as usize].value = offset;
-            self.relocate_new(
-                section,
-                NewRelocation {
-                    offset,
-                    kind: RelocKind::Abs64,
-                    symbol,
-                    addend,
-                },
-            );
+            self.relocate_new(section, NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend });
         }
     }
 

@@ -69,11 +69,7 @@ impl Planner<'_> {
                 "`{name}` is thread-local: it has no address of its own in a process"
             )));
         }
-        Ok(self
-            .replaced
-            .get(&symbol)
-            .copied()
-            .unwrap_or(SymbolRef::Existing(symbol)))
+        Ok(self.replaced.get(&symbol).copied().unwrap_or(SymbolRef::Existing(symbol)))
     }
 
     pub(super) fn undefined_symbol(&mut self, name: &str) -> SymbolRef {
@@ -89,13 +85,9 @@ impl Planner<'_> {
     pub(super) fn source_of(&self, symbol: SymbolId) -> Source {
         match self.imports.get(&symbol) {
             Some(&source) => source,
-            None => Source::Address(
-                self.replaced
-                    .get(&symbol)
-                    .copied()
-                    .unwrap_or(SymbolRef::Existing(symbol)),
-                0,
-            ),
+            None => {
+                Source::Address(self.replaced.get(&symbol).copied().unwrap_or(SymbolRef::Existing(symbol)), 0)
+            }
         }
     }
 
@@ -109,13 +101,7 @@ impl Planner<'_> {
         function: bool,
     ) -> NewLocalId {
         let id = NewLocalId(self.edits.locals.len() as u32);
-        self.edits.locals.push(NewLocal {
-            name,
-            home,
-            value,
-            size,
-            function,
-        });
+        self.edits.locals.push(NewLocal { name, home, value, size, function });
         id
     }
 
@@ -185,11 +171,7 @@ impl Planner<'_> {
             }
             return Reach::Direct(symbol, addend);
         }
-        if self.in_new_section(symbol) || addend != 0 {
-            Reach::Slot
-        } else {
-            Reach::Got
-        }
+        if self.in_new_section(symbol) || addend != 0 { Reach::Slot } else { Reach::Got }
     }
 
     /// Whether the initializer can address it directly.
@@ -212,11 +194,7 @@ impl Planner<'_> {
     pub(super) fn confining_group(&self, symbol: SymbolRef) -> Option<GroupId> {
         let section = match symbol {
             SymbolRef::Existing(id) => match self.object().symbol(id) {
-                Symbol {
-                    binding: Binding::Local,
-                    place: SymbolPlace::Section(section),
-                    ..
-                } => *section,
+                Symbol { binding: Binding::Local, place: SymbolPlace::Section(section), .. } => *section,
                 _ => return None,
             },
             SymbolRef::Section(id) => id,

@@ -123,9 +123,7 @@ impl Expression {
                 out.write_str(name)?;
                 write_offset(out, *offset)?;
             }
-            Expression::Load {
-                address, offset: 0, ..
-            } => {
+            Expression::Load { address, offset: 0, .. } => {
                 out.write_char('*')?;
                 address.write(out, values, true)?;
             }
@@ -135,9 +133,7 @@ impl Expression {
                 write_offset(out, *offset)?;
                 out.write_char(')')?;
             }
-            Expression::Call {
-                function, arguments, ..
-            } => {
+            Expression::Call { function, arguments, .. } => {
                 match function.as_ref() {
                     Expression::Symbol { name, offset: 0 } => out.write_str(name)?,
                     other => {
@@ -208,9 +204,9 @@ impl Expression {
             | Expression::Value(_)
             | Expression::Address(_) => Vec::new(),
             Expression::Load { address, .. } => vec![address],
-            Expression::Call {
-                function, arguments, ..
-            } => std::iter::once(function.as_ref()).chain(arguments).collect(),
+            Expression::Call { function, arguments, .. } => {
+                std::iter::once(function.as_ref()).chain(arguments).collect()
+            }
             Expression::Bytes(bytes) => bytes.words.iter().map(|(_, word)| word).collect(),
             Expression::Add(base, _)
             | Expression::Shr(base, _)
@@ -284,12 +280,7 @@ pub(super) fn check_circularity(
     }
     let visit = |root: usize| {
         let (depth, references) = references(root);
-        Visit {
-            root,
-            depth,
-            references,
-            next: 0,
-        }
+        Visit { root, depth, references, next: 0 }
     };
 
     // Depth first, on a stack of our own: a chain of values may be as long as the map.
@@ -340,20 +331,11 @@ mod tests {
     }
 
     fn load(address: Box<Expression>, offset: i64) -> Expression {
-        Expression::Load {
-            address,
-            offset,
-            nullable: false,
-        }
+        Expression::Load { address, offset, nullable: false }
     }
 
     fn call(function: Box<Expression>, arguments: Vec<Expression>) -> Expression {
-        Expression::Call {
-            function,
-            arguments,
-            returns: Returns::Pointer,
-            nullable: false,
-        }
+        Expression::Call { function, arguments, returns: Returns::Pointer, nullable: false }
     }
 
     #[test]
@@ -373,25 +355,16 @@ mod tests {
             words: Vec::new(),
         }));
         let cases = [
-            (
-                call(symbol("jl_symbol", 0), vec![Expression::String("foo".into())]),
-                r#"jl_symbol("foo")"#,
-            ),
+            (call(symbol("jl_symbol", 0), vec![Expression::String("foo".into())]), r#"jl_symbol("foo")"#),
             (load(symbol("jl_true", 0), 0), "*jl_true"),
             (load(symbol("jl_true", 8), 0), "*(jl_true + 8)"),
             (load(symbol("t", 0), -8), "*(t - 8)"),
             (load(Box::new(load(symbol("t", 0), 0)), 16), "*(*t + 16)"),
             (Expression::Shr(symbol("table", 0), 3), "table >> 3"),
             (Expression::Shl(symbol("table", 4), 3), "(table + 4) << 3"),
-            (
-                Expression::Neg(Box::new(Expression::Add(symbol("a", 0), -1))),
-                "-(a - 1)",
-            ),
+            (Expression::Neg(Box::new(Expression::Add(symbol("a", 0), -1))), "-(a - 1)"),
             (Expression::Not(symbol("a", 0)), "~a"),
-            (
-                Expression::Add(symbol("a", 0), i64::MIN),
-                "a - 9223372036854775808",
-            ),
+            (Expression::Add(symbol("a", 0), i64::MIN), "a - 9223372036854775808"),
             (
                 call(
                     Box::new(load(symbol("f", 0), 0)),
@@ -418,11 +391,7 @@ mod tests {
     fn texts_are_cut_off_between_characters() {
         let text = Expression::String("ä".repeat(100)).text(&[]);
         assert_eq!(text, format!("\"{}\"…", "ä".repeat(STRING_LIMIT)));
-        let text = Expression::Symbol {
-            name: "ä".repeat(1000),
-            offset: 0,
-        }
-        .text(&[]);
+        let text = Expression::Symbol { name: "ä".repeat(1000), offset: 0 }.text(&[]);
         assert_eq!(text, "ä".repeat(TEXT_LIMIT / 2) + "…");
     }
 
@@ -430,12 +399,7 @@ mod tests {
     fn check(references: &[&[u32]]) -> Result<(), Circularity> {
         let roots: Vec<Expression> = references
             .iter()
-            .map(|r| {
-                call(
-                    symbol("f", 0),
-                    r.iter().map(|&i| Expression::Value(ValueId(i))).collect(),
-                )
-            })
+            .map(|r| call(symbol("f", 0), r.iter().map(|&i| Expression::Value(ValueId(i))).collect()))
             .collect();
         check_circularity(&roots.iter().collect::<Vec<_>>(), |expression| match expression {
             Expression::Value(id) => Some(id.0 as usize),
@@ -447,30 +411,19 @@ mod tests {
     fn cycles_are_found() {
         assert_eq!(check(&[&[1, 2], &[2], &[3], &[]]), Ok(()));
         assert_eq!(check(&[&[0]]), Err(Circularity::Cycle(vec![0, 0])));
-        assert_eq!(
-            check(&[&[1], &[2], &[3, 1], &[]]),
-            Err(Circularity::Cycle(vec![1, 2, 1]))
-        );
-        assert_eq!(
-            check(&[&[], &[0], &[3, 0], &[1, 2]]),
-            Err(Circularity::Cycle(vec![2, 3, 2]))
-        );
+        assert_eq!(check(&[&[1], &[2], &[3, 1], &[]]), Err(Circularity::Cycle(vec![1, 2, 1])));
+        assert_eq!(check(&[&[], &[0], &[3, 0], &[1, 2]]), Err(Circularity::Cycle(vec![2, 3, 2])));
     }
 
     #[test]
     fn long_chains_are_refused_whatever_their_order() {
         // Each root is two levels: the call and its argument, which is the next root.
-        let chain = |n: u32| {
-            (0..n)
-                .map(|i| if i + 1 < n { vec![i + 1] } else { vec![] })
-                .collect::<Vec<_>>()
-        };
+        let chain = |n: u32| (0..n).map(|i| if i + 1 < n { vec![i + 1] } else { vec![] }).collect::<Vec<_>>();
         let run = |chain: Vec<Vec<u32>>| check(&chain.iter().map(Vec::as_slice).collect::<Vec<_>>());
         assert_eq!(run(chain(499)), Ok(()));
         assert!(matches!(run(chain(100_000)), Err(Circularity::Deep(_))));
-        let backwards: Vec<Vec<u32>> = (0..100_000)
-            .map(|i: u32| i.checked_sub(1).into_iter().collect())
-            .collect();
+        let backwards: Vec<Vec<u32>> =
+            (0..100_000).map(|i: u32| i.checked_sub(1).into_iter().collect()).collect();
         assert!(matches!(run(backwards), Err(Circularity::Deep(_))));
     }
 }

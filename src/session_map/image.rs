@@ -179,12 +179,7 @@ impl Image {
         if header.e_type != ET_DYN && header.e_type != ET_EXEC {
             return Ok(None);
         }
-        slice(
-            bytes,
-            "the program header table",
-            header.e_phoff,
-            u64::from(header.e_phnum) * 56,
-        )?;
+        slice(bytes, "the program header table", header.e_phoff, u64::from(header.e_phnum) * 56)?;
         let program_headers =
             ProgramHeader::parse(bytes, header.e_phoff as usize, header.e_phnum.into(), CTX)
                 .map_err(|error| format!("the program header table: {error}"))?;
@@ -194,12 +189,7 @@ impl Image {
             0 => Vec::new(),
             offset => {
                 // The first entry says how many there are when the header has no room for it.
-                slice(
-                    bytes,
-                    "the section header table",
-                    offset,
-                    u64::from(header.e_shnum.max(1)) * 64,
-                )?;
+                slice(bytes, "the section header table", offset, u64::from(header.e_shnum.max(1)) * 64)?;
                 SectionHeader::parse(bytes, offset as usize, header.e_shnum.into(), CTX)
                     .map_err(|error| format!("the section header table: {error}"))?
             }
@@ -207,18 +197,12 @@ impl Image {
 
         let interpreter = program_headers.iter().any(|p| p.p_type == PT_INTERP);
         let dynstr = match (dynamic.get(DT_STRTAB), dynamic.get(DT_STRSZ)) {
-            (Some(address), Some(size)) => slice(
-                bytes,
-                "the dynamic string table",
-                file_offset(&segments, address)?,
-                size,
-            )?,
+            (Some(address), Some(size)) => {
+                slice(bytes, "the dynamic string table", file_offset(&segments, address)?, size)?
+            }
             _ => &[],
         };
-        let soname = dynamic
-            .get(DT_SONAME)
-            .and_then(|offset| name_in(dynstr, offset))
-            .map(str::to_owned);
+        let soname = dynamic.get(DT_SONAME).and_then(|offset| name_in(dynstr, offset)).map(str::to_owned);
         // libc.so.6 and libpthread.so.0 have an interpreter, too: they can be run to print their version.
         let pie = dynamic.get(DT_FLAGS_1).is_some_and(|flags| flags & DF_1_PIE != 0);
         let executable = header.e_type == ET_EXEC || pie || (interpreter && soname.is_none());
@@ -324,9 +308,7 @@ impl Image {
         let Some(table) = sections.iter().find(|s| s.sh_type == SHT_SYMTAB) else {
             return Ok(());
         };
-        let strings = sections
-            .get(table.sh_link as usize)
-            .ok_or("the symbol table has no string table")?;
+        let strings = sections.get(table.sh_link as usize).ok_or("the symbol table has no string table")?;
         self.strings[1] = slice(bytes, "the string table", strings.sh_offset, strings.sh_size)?.to_vec();
         if table.sh_size < 24 {
             return Ok(());
@@ -347,9 +329,9 @@ impl Image {
     fn check_names(&self, table: usize, bytes: usize) -> Result<(), String> {
         let limit = (self.strings[table].len() as u64).saturating_mul(NAME_BYTES);
         match bytes as u64 > limit {
-            true => Err(format!(
-                "its symbols' names have more than {NAME_BYTES} times the bytes of their table"
-            )),
+            true => {
+                Err(format!("its symbols' names have more than {NAME_BYTES} times the bytes of their table"))
+            }
             false => Ok(()),
         }
     }
@@ -430,10 +412,7 @@ impl Image {
     /// The name that other objects reach an address of the file by, and how many bytes behind it the address lies.
     pub(super) fn name_at(&self, address: u64) -> Option<(&str, u64)> {
         let first = self.symbols.partition_point(|s| s.value < address);
-        let exact = self
-            .symbols
-            .get(first)
-            .filter(|s| s.value == address && s.rank.names());
+        let exact = self.symbols.get(first).filter(|s| s.value == address && s.rank.names());
         let best = exact.or_else(|| self.symbols.get(self.variables.at(address)? as usize))?;
         Some((self.name(best)?, address - best.value))
     }
@@ -444,23 +423,14 @@ impl Image {
             return format!("is in {file}, an image without symbols");
         }
         let distance = |n: u64| {
-            if n == 0 {
-                String::new()
-            } else {
-                format!("{n:#x} bytes into ")
-            }
+            if n == 0 { String::new() } else { format!("{n:#x} bytes into ") }
         };
         // The nearest symbol that contains it, and the best name there; nested ones begin close to each other.
         let after = self.symbols.partition_point(|s| s.value <= address);
-        let nearby = self.symbols[..after]
-            .iter()
-            .rev()
-            .take(64)
-            .filter(|s| address - s.value < s.size.max(1));
+        let nearby =
+            self.symbols[..after].iter().rev().take(64).filter(|s| address - s.value < s.size.max(1));
         let start = nearby.clone().next().map(|s| s.value);
-        let aliases = nearby
-            .filter(|s| Some(s.value) == start)
-            .filter_map(|s| Some((s, self.name(s)?)));
+        let aliases = nearby.filter(|s| Some(s.value) == start).filter_map(|s| Some((s, self.name(s)?)));
         let around = aliases.min_by_key(|(s, name)| preference(s.rank.order(), name));
         if let Some((symbol, name)) = around {
             let into = distance(address - symbol.value);
@@ -498,9 +468,7 @@ impl Image {
     pub(super) fn addresses_of(&self, name: &str) -> Vec<u64> {
         let wanted = hash(name);
         let first = self.by_name.partition_point(|(hash, _)| *hash < wanted);
-        let same = self.by_name[first..]
-            .iter()
-            .take_while(|(hash, _)| *hash == wanted);
+        let same = self.by_name[first..].iter().take_while(|(hash, _)| *hash == wanted);
         let symbols = same.filter_map(|(_, index)| self.symbols.get(*index as usize));
         let named: Vec<&ImageSymbol> = symbols.filter(|s| self.name(s) == Some(name)).collect();
         // An executable's exported name wins over another of the same name that it keeps to itself.

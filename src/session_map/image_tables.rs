@@ -8,10 +8,7 @@ use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE};
 use goblin::elf::{ProgramHeader, Symtab};
 
 /// Little-endian 64-bit files: those are all that a session of a supported machine maps.
-pub(super) const CTX: Ctx = Ctx {
-    container: Container::Big,
-    le: Endian::Little,
-};
+pub(super) const CTX: Ctx = Ctx { container: Container::Big, le: Endian::Little };
 
 /// More loaded segments than any linker makes; each is looked at for every address.
 const SEGMENT_LIMIT: usize = 256;
@@ -32,9 +29,8 @@ pub(super) struct Segment {
 
 /// Part of the file.
 pub(super) fn slice<'a>(bytes: &'a [u8], what: &str, offset: u64, size: u64) -> Result<&'a [u8], String> {
-    let range = usize::try_from(offset)
-        .ok()
-        .zip(offset.checked_add(size).and_then(|end| usize::try_from(end).ok()));
+    let range =
+        usize::try_from(offset).ok().zip(offset.checked_add(size).and_then(|end| usize::try_from(end).ok()));
     let part = range.and_then(|(start, end)| bytes.get(start..end));
     part.ok_or_else(|| {
         let length = bytes.len();
@@ -57,9 +53,7 @@ pub(super) fn name_in(strings: &[u8], offset: u64) -> Option<&str> {
     let rest = strings.get(usize::try_from(offset).ok()?..)?;
     let rest = &rest[..rest.len().min(NAME_LIMIT + 1)];
     let end = rest.iter().position(|&b| b == 0)?;
-    std::str::from_utf8(&rest[..end])
-        .ok()
-        .filter(|name| !name.is_empty())
+    std::str::from_utf8(&rest[..end]).ok().filter(|name| !name.is_empty())
 }
 
 pub(super) fn segments(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Vec<Segment>, String> {
@@ -70,10 +64,7 @@ pub(super) fn segments(bytes: &[u8], program_headers: &[ProgramHeader]) -> Resul
     let segment = |p: &ProgramHeader| {
         slice(bytes, "a loaded segment", p.p_offset, p.p_filesz)?;
         if p.p_memsz < p.p_filesz || p.p_vaddr.checked_add(p.p_memsz).is_none() {
-            return Err(format!(
-                "the loaded segment at {:#x} has an impossible size",
-                p.p_vaddr
-            ));
+            return Err(format!("the loaded segment at {:#x} has an impossible size", p.p_vaddr));
         }
         Ok(Segment {
             offset: p.p_offset,
@@ -103,9 +94,7 @@ pub(super) fn symbol_table<'a>(
     offset: u64,
     count: u64,
 ) -> Result<Symtab<'a>, String> {
-    let size = count
-        .checked_mul(24)
-        .ok_or_else(|| format!("{what} has an impossible size"))?;
+    let size = count.checked_mul(24).ok_or_else(|| format!("{what} has an impossible size"))?;
     slice(bytes, what, offset, size)?;
     Symtab::parse(bytes, offset as usize, count as usize, CTX).map_err(|error| format!("{what}: {error}"))
 }
@@ -119,9 +108,8 @@ impl Dynamic {
             return Ok(Dynamic(Vec::new()));
         };
         let section = slice(bytes, "the dynamic section", header.p_offset, header.p_filesz)?;
-        let entries = section
-            .chunks_exact(16)
-            .map_while(|entry| Some((u64_at(entry, 0)?, u64_at(entry, 8)?)));
+        let entries =
+            section.chunks_exact(16).map_while(|entry| Some((u64_at(entry, 0)?, u64_at(entry, 8)?)));
         Ok(Dynamic(entries.take_while(|(tag, _)| *tag != DT_NULL).collect()))
     }
 
@@ -144,10 +132,8 @@ pub(super) fn gnu_hash_count(bytes: &[u8], offset: u64) -> Result<u64, String> {
     let Some(into) = last.checked_sub(first) else {
         return Ok(first);
     };
-    let rest = usize::try_from(chains_at + into * 4)
-        .ok()
-        .and_then(|at| bytes.get(at..))
-        .ok_or_else(cut_off)?;
+    let rest =
+        usize::try_from(chains_at + into * 4).ok().and_then(|at| bytes.get(at..)).ok_or_else(cut_off)?;
     let chain = rest.chunks_exact(4).filter_map(|c| u32_at(c, 0));
     let length = chain.take_while(|hash| hash & 1 == 0).count() as u64 + 1;
     if length * 4 > rest.len() as u64 {
@@ -172,10 +158,7 @@ pub(super) fn build_id(bytes: &[u8], program_headers: &[ProgramHeader]) -> Resul
             if name == b"GNU\0" && kind == NT_GNU_BUILD_ID {
                 return Ok(Some(contents.iter().map(|b| format!("{b:02x}")).collect()));
             }
-            notes = usize::try_from(next)
-                .ok()
-                .and_then(|next| notes.get(next..))
-                .unwrap_or(&[]);
+            notes = usize::try_from(next).ok().and_then(|next| notes.get(next..)).unwrap_or(&[]);
         }
     }
     Ok(None)

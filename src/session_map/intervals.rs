@@ -83,9 +83,7 @@ mod tests {
         // A small generator, so that every run sees the same sets.
         let mut seed = 1u64;
         let mut random = |n: u64| {
-            seed = seed
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (seed >> 33) % n
         };
         for _ in 0..500 {
@@ -100,10 +98,8 @@ mod tests {
             for address in 0..45 {
                 let around = ranges.iter().filter(|(range, _)| range.contains(&address));
                 let closest = around.clone().map(|(range, _)| range.start).max();
-                let expected = around
-                    .clone()
-                    .find(|(range, _)| Some(range.start) == closest)
-                    .map(|(_, id)| *id);
+                let expected =
+                    around.clone().find(|(range, _)| Some(range.start) == closest).map(|(_, id)| *id);
                 assert_eq!(innermost.at(address), expected, "{address} in {ranges:?}");
             }
         }

@@ -116,21 +116,9 @@ pub(super) struct BeforeEntry {
 /// An expression as it is written: one form, the keys that belong to it, values still by name.
 #[derive(Debug)]
 pub(super) enum Form {
-    Symbol {
-        name: String,
-        offset: i64,
-    },
-    Load {
-        address: Box<Form>,
-        offset: i64,
-        nullable: bool,
-    },
-    Call {
-        function: Box<Form>,
-        arguments: Vec<Form>,
-        returns: Returns,
-        nullable: bool,
-    },
+    Symbol { name: String, offset: i64 },
+    Load { address: Box<Form>, offset: i64, nullable: bool },
+    Call { function: Box<Form>, arguments: Vec<Form>, returns: Returns, nullable: bool },
     String(String),
     Bytes(Box<BytesForm>),
     Int(u64),
@@ -272,9 +260,7 @@ impl Integer for Signed {
 impl Integer for Bits {
     const EXPECTED: &'static str = "a 64-bit integer or a \"0x…\" string";
     fn from_exact(number: i128) -> Option<Self> {
-        let bits = u64::try_from(number)
-            .ok()
-            .or_else(|| i64::try_from(number).ok().map(|n| n as u64));
+        let bits = u64::try_from(number).ok().or_else(|| i64::try_from(number).ok().map(|n| n as u64));
         bits.map(Bits)
     }
 }
@@ -308,16 +294,10 @@ impl<T: Integer> Visitor<'_> for IntegerVisitor<T> {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let digits = rest
-            .strip_prefix("0x")
-            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits = rest.strip_prefix("0x").filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let number = digits.and_then(|d| u64::from_str_radix(d, 16).ok());
         let number = number.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
-        Self::number(if negative {
-            -i128::from(number)
-        } else {
-            number.into()
-        })
+        Self::number(if negative { -i128::from(number) } else { number.into() })
     }
 }
 
@@ -479,11 +459,7 @@ impl Keys {
         let (offset, nullable) = (offset.unwrap_or(0), nullable.unwrap_or(false));
         let forms = [
             self.symbol.map(|name| Form::Symbol { name, offset }),
-            self.load.map(|address| Form::Load {
-                address,
-                offset,
-                nullable,
-            }),
+            self.load.map(|address| Form::Load { address, offset, nullable }),
             self.call.map(|Callee(function)| Form::Call {
                 function: Box::new(function),
                 arguments: args.unwrap_or_default(),
@@ -513,19 +489,12 @@ impl Keys {
             self.value.map(Form::Value),
             self.address.map(|n| Form::Address(n.0)),
         ];
-        forms
-            .into_iter()
-            .flatten()
-            .next()
-            .ok_or_else(|| "is no expression".to_owned())
+        forms.into_iter().flatten().next().ok_or_else(|| "is no expression".to_owned())
     }
 }
 
 impl<'de> Deserialize<'de> for Form {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Object::<Keys>::deserialize(deserializer)?
-            .0
-            .form()
-            .map_err(de::Error::custom)
+        Object::<Keys>::deserialize(deserializer)?.0.form().map_err(de::Error::custom)
     }
 }

@@ -23,37 +23,20 @@ type Opened = Result<Option<Arc<Image>>, Error>;
 /// What lies at an address.
 pub(super) enum Located {
     /// An image: the file's path, its symbols, and the address as the file counts.
-    Image {
-        path: String,
-        image: Arc<Image>,
-        address: u64,
-    },
+    Image { path: String, image: Arc<Image>, address: u64 },
     /// Memory without an image, and what it is.
     Other(String),
 }
 
 /// The mapped file's path, if it is a file that can be opened and might be an image.
 pub(super) fn file_of(mapping: &Mapping) -> Option<&str> {
-    mapping
-        .path
-        .as_deref()
-        .filter(|path| !is_pseudo(path) && !is_deleted(path))
+    mapping.path.as_deref().filter(|path| !is_pseudo(path) && !is_deleted(path))
 }
 
 /// Whether a path is no file on a disk.
 pub(super) fn is_pseudo(path: &str) -> bool {
     // Devices and the kernel's own files are no images, and reading one may never end.
-    let pseudo = [
-        "[",
-        "/dev/",
-        "/proc/",
-        "/sys/",
-        "/memfd:",
-        "/SYSV",
-        "anon_inode:",
-        "//",
-        "socket:",
-    ];
+    let pseudo = ["[", "/dev/", "/proc/", "/sys/", "/memfd:", "/SYSV", "anon_inode:", "//", "socket:"];
     pseudo.iter().any(|prefix| path.starts_with(prefix))
 }
 
@@ -114,16 +97,10 @@ impl SessionMap {
                 .unwrap_or_else(|| Located::Other(describe(mapping))));
         };
         let Some(image) = self.image(path, files)? else {
-            return Ok(Located::Other(format!(
-                "is in {path}, which is no program or library"
-            )));
+            return Ok(Located::Other(format!("is in {path}, which is no program or library")));
         };
         Ok(match self.bias(&image, index, address) {
-            Ok(bias) => Located::Image {
-                path: path.to_owned(),
-                image,
-                address: address.wrapping_sub(bias),
-            },
+            Ok(bias) => Located::Image { path: path.to_owned(), image, address: address.wrapping_sub(bias) },
             Err(why) => Located::Other(format!("is in {path}, {why}")),
         })
     }
@@ -134,16 +111,10 @@ impl SessionMap {
         let before = self.file_before(index)?;
         let path = file_of(&self.mappings[before])?;
         let image = self.image(path, files).ok().flatten()?;
-        let bias = self
-            .bias(&image, before, self.mappings[before].range.start)
-            .ok()?;
+        let bias = self.bias(&image, before, self.mappings[before].range.start).ok()?;
         let address = address.wrapping_sub(bias);
         image.segment(address)?;
-        Some(Located::Image {
-            path: path.to_owned(),
-            image,
-            address,
-        })
+        Some(Located::Image { path: path.to_owned(), image, address })
     }
 
     /// The distance between an image's addresses in the session and in its file, from one address in a mapping.
@@ -151,25 +122,15 @@ impl SessionMap {
         let mapping = &self.mappings[index];
         let page = (address - mapping.range.start).wrapping_add(mapping.offset) & !(PAGE - 1);
         let of = |s: &Segment, m: &Mapping| {
-            m.range
-                .start
-                .wrapping_sub(m.offset)
-                .wrapping_add(s.offset)
-                .wrapping_sub(s.address)
+            m.range.start.wrapping_sub(m.offset).wrapping_add(s.offset).wrapping_sub(s.address)
         };
         let agrees = |s: &Segment, m: &Mapping| executable(m).is_none_or(|x| x == s.executable);
         let holds = |s: &&Segment| {
-            let end = (s.offset + s.file_size)
-                .checked_next_multiple_of(PAGE)
-                .unwrap_or(u64::MAX);
+            let end = (s.offset + s.file_size).checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
             s.file_size > 0 && page >= s.offset & !(PAGE - 1) && page < end
         };
         let possible = |bias: &u64| {
-            if image.fixed {
-                *bias == 0
-            } else {
-                bias.is_multiple_of(PAGE)
-            }
+            if image.fixed { *bias == 0 } else { bias.is_multiple_of(PAGE) }
         };
 
         // One page of a file can belong to two segments, which are loaded at different distances. Then the
@@ -184,9 +145,7 @@ impl SessionMap {
         candidates.dedup();
         let mapped = |bias: u64| {
             let found = image.segments.iter().filter(|s| s.file_size > 0).filter(|s| {
-                let there = self
-                    .mapping_at(s.address.wrapping_add(bias))
-                    .map(|i| &self.mappings[i]);
+                let there = self.mapping_at(s.address.wrapping_add(bias)).map(|i| &self.mappings[i]);
                 there.is_some_and(|m| m.path == mapping.path && of(s, m) == bias && agrees(s, m))
             });
             found.count()

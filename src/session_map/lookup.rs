@@ -44,10 +44,7 @@ pub(super) fn value_range(value: &Value) -> Option<Range<u64>> {
 /// The parts of a range that are addresses: canonical, and not so low that numbers lie there.
 fn canonical(range: Range<u64>) -> [Range<u64>; 2] {
     let (lower, upper) = (1 << 47, u64::MAX << 47);
-    [
-        range.start.max(LOWEST_ADDRESS)..range.end.min(lower),
-        range.start.max(upper)..range.end,
-    ]
+    [range.start.max(LOWEST_ADDRESS)..range.end.min(lower), range.start.max(upper)..range.end]
 }
 
 impl SessionMap {
@@ -61,31 +58,16 @@ impl SessionMap {
         let unbound = || self.unbound.iter().map(|(symbol, _)| symbol);
         let symbols = || self.symbols.iter().chain(unbound());
         let mappings = self.mappings.iter().map(|m| m.range.clone());
-        let ranges = mappings
-            .chain(symbols().map(symbol_range))
-            .chain(values.iter().map(|(range, _)| range.clone()));
+        let ranges =
+            mappings.chain(symbols().map(symbol_range)).chain(values.iter().map(|(range, _)| range.clone()));
         let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
-        ranges.extend(
-            self.constants
-                .iter()
-                .map(|(number, _)| *number..number.saturating_add(1)),
-        );
+        ranges.extend(self.constants.iter().map(|(number, _)| *number..number.saturating_add(1)));
 
-        let addresses = self
-            .values
-            .iter()
-            .filter_map(|v| v.address)
-            .chain(symbols().map(|s| s.address));
-        let mut exact: Vec<u64> = addresses
-            .chain(self.constants.iter().map(|(number, _)| *number))
-            .collect();
+        let addresses = self.values.iter().filter_map(|v| v.address).chain(symbols().map(|s| s.address));
+        let mut exact: Vec<u64> = addresses.chain(self.constants.iter().map(|(number, _)| *number)).collect();
         exact.sort_unstable();
-        let sized_values = self
-            .values
-            .iter()
-            .filter(|v| v.size > 0)
-            .filter_map(value_range)
-            .map(|range| range.end);
+        let sized_values =
+            self.values.iter().filter(|v| v.size > 0).filter_map(value_range).map(|range| range.end);
         let sized_symbols = symbols().filter(|s| s.size > 0).map(|s| symbol_range(s).end);
         let mut ends: Vec<u64> = sized_values.chain(sized_symbols).collect();
         ends.sort_unstable();
@@ -103,11 +85,7 @@ impl SessionMap {
             }
         }
         let mut symbols_by_name: Vec<u32> = (0..self.symbols.len() as u32).collect();
-        symbols_by_name.sort_by(|a, b| {
-            self.symbols[*a as usize]
-                .name
-                .cmp(&self.symbols[*b as usize].name)
-        });
+        symbols_by_name.sort_by(|a, b| self.symbols[*a as usize].name.cmp(&self.symbols[*b as usize].name));
 
         self.index = Index {
             ranges: intervals::union(ranges),
@@ -164,10 +142,7 @@ impl SessionMap {
 
     /// The value around an address, header included.
     pub(super) fn value_at(&self, address: u64) -> Option<(u32, &Value)> {
-        let after = self
-            .index
-            .values
-            .partition_point(|(range, _)| range.start <= address);
+        let after = self.index.values.partition_point(|(range, _)| range.start <= address);
         let (range, id) = self.index.values.get(after.checked_sub(1)?)?;
         let value = self.values.get(*id as usize)?;
         range.contains(&address).then_some((*id, value))

@@ -125,21 +125,14 @@ impl<'a> Lowering<'a> {
                 self.check_text("symbol", &name, path)?;
                 Expression::Symbol { name, offset }
             }
-            Form::Load {
-                address,
-                offset,
-                nullable,
-            } => Expression::Load {
+            Form::Load { address, offset, nullable } => Expression::Load {
                 address: self.inner(*address, &Path::Key(path, "load"))?,
                 offset,
                 nullable,
             },
-            Form::Call {
-                function,
-                arguments,
-                returns,
-                nullable,
-            } => self.call(*function, arguments, returns, nullable, path)?,
+            Form::Call { function, arguments, returns, nullable } => {
+                self.call(*function, arguments, returns, nullable, path)?
+            }
             Form::String(text) => {
                 if text.contains('\0') {
                     return Err(self.error(path, "string: contains a NUL, which would end it; use `bytes`"));
@@ -225,12 +218,7 @@ impl<'a> Lowering<'a> {
         for (index, argument) in arguments.into_iter().enumerate() {
             lowered.push(self.lower(argument, &Path::Index(&list, index))?);
         }
-        Ok(Expression::Call {
-            function,
-            arguments: lowered,
-            returns,
-            nullable,
-        })
+        Ok(Expression::Call { function, arguments: lowered, returns, nullable })
     }
 
     fn bytes(&mut self, form: BytesForm, path: &Path<'_>) -> Result<Bytes> {
@@ -270,10 +258,7 @@ impl<'a> Lowering<'a> {
             data,
             align: align.max(LEAST_ALIGN),
             writable: form.writable,
-            words: words
-                .into_iter()
-                .map(|(offset, _, word)| (offset, word))
-                .collect(),
+            words: words.into_iter().map(|(offset, _, word)| (offset, word)).collect(),
         })
     }
 
@@ -295,9 +280,7 @@ impl<'a> Lowering<'a> {
         let size = slice.size.map_or(length.saturating_sub(offset), |n| n.0);
         source.taken = source.taken.saturating_add(size);
         let excessive = source.taken > COPIES_FREE && source.taken > length.saturating_mul(COPIES);
-        let inside = offset
-            .checked_add(size)
-            .filter(|end| *end <= length && offset <= length);
+        let inside = offset.checked_add(size).filter(|end| *end <= length && offset <= length);
         let Some(end) = inside else {
             let message = format!(
                 "{size} bytes at offset {offset} are not inside {}, which has {length} bytes",
@@ -310,9 +293,6 @@ impl<'a> Lowering<'a> {
             return Err(self.error(path, message));
         }
         let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
-        Ok(range
-            .and_then(|(start, end)| contents.get(start..end))
-            .unwrap_or_default()
-            .to_vec())
+        Ok(range.and_then(|(start, end)| contents.get(start..end)).unwrap_or_default().to_vec())
     }
 }

@@ -73,10 +73,8 @@ mod tests {
             7ffe3e7bf000-7ffe3e7e0000 rw-p 00000000 00:00 0                          [stack]\n\
             ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n";
         let read = read(text).unwrap();
-        let shown: Vec<_> = read
-            .iter()
-            .map(|(n, m)| (*n, m.range.start, m.offset, m.path.as_deref()))
-            .collect();
+        let shown: Vec<_> =
+            read.iter().map(|(n, m)| (*n, m.range.start, m.offset, m.path.as_deref())).collect();
         assert_eq!(
             shown,
             [

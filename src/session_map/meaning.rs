@@ -14,10 +14,7 @@ impl SessionMap {
     /// # Errors
     /// A file that is needed and is missing, malformed or has another build-id.
     pub fn meaning(&self, constant: u64, files: &dyn Files) -> Result<Meaning> {
-        if let Ok(index) = self
-            .constants
-            .binary_search_by_key(&constant, |(number, _)| *number)
-        {
+        if let Ok(index) = self.constants.binary_search_by_key(&constant, |(number, _)| *number) {
             return Ok(Meaning::Constant(index));
         }
         if constant == 0 || !is_canonical(constant) {
@@ -98,20 +95,14 @@ impl SessionMap {
     /// `None`: nothing has that name, or several things that `library` does not tell apart.
     pub fn address_of(&self, name: &str, library: Option<&str>, files: &dyn Files) -> Option<u64> {
         let named = self.symbols_named(name);
-        let ours: Vec<u64> = named
-            .iter()
-            .filter(|s| s.library.as_deref() == library)
-            .map(|s| s.address)
-            .collect();
+        let ours: Vec<u64> =
+            named.iter().filter(|s| s.library.as_deref() == library).map(|s| s.address).collect();
         if let Some(found) = only(&ours) {
             return found;
         }
         // A symbol of the map that names no library may be of any.
-        let any: Vec<u64> = named
-            .iter()
-            .filter(|s| library.is_none() || s.library.is_none())
-            .map(|s| s.address)
-            .collect();
+        let any: Vec<u64> =
+            named.iter().filter(|s| library.is_none() || s.library.is_none()).map(|s| s.address).collect();
         if let Some(found) = only(&any) {
             return found;
         }
@@ -131,9 +122,7 @@ impl SessionMap {
                 continue;
             }
             let biases = self.biases(path, &image);
-            let there = biases
-                .iter()
-                .flat_map(|bias| addresses.iter().map(|a| a.wrapping_add(*bias)));
+            let there = biases.iter().flat_map(|bias| addresses.iter().map(|a| a.wrapping_add(*bias)));
             match of {
                 None => programs.extend(there),
                 Some(_) => libraries.extend(there),

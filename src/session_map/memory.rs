@@ -12,16 +12,11 @@ pub(super) fn mapping(entry: &MappingEntry) -> Result<Mapping, String> {
     let (start, end) = (entry.start.0, entry.end.0);
     check_range(start, Some(end), "the mapping")?;
     if let Some(perms) = entry.perms.as_deref().filter(|perms| !super::is_perms(perms)) {
-        return Err(format!(
-            "perms: expected permissions as in \"r-xp\", found {perms:?}"
-        ));
+        return Err(format!("perms: expected permissions as in \"r-xp\", found {perms:?}"));
     }
     let is_hexadecimal = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
     if let Some(id) = entry.build_id.as_ref().filter(|id| !is_hexadecimal(id)) {
-        return Err(format!(
-            "build_id: expected hexadecimal digits, found {:?}",
-            super::excerpt(id)
-        ));
+        return Err(format!("build_id: expected hexadecimal digits, found {:?}", super::excerpt(id)));
     }
     Ok(Mapping {
         range: start..end,
@@ -37,11 +32,7 @@ pub(super) fn symbol(entry: &SymbolEntry) -> Result<SessionSymbol, String> {
     if let Some(library) = &entry.library {
         check_name("library", library)?;
     }
-    check_range(
-        entry.address.0,
-        entry.address.0.checked_add(entry.size.0.max(1)),
-        "the symbol",
-    )?;
+    check_range(entry.address.0, entry.address.0.checked_add(entry.size.0.max(1)), "the symbol")?;
     Ok(SessionSymbol {
         address: entry.address.0,
         name: entry.name.clone(),
@@ -64,21 +55,12 @@ fn joined(first: &Mapping, second: &Mapping) -> Option<Mapping> {
     let distance = |m: &Mapping| m.range.start.wrapping_sub(m.offset);
     let same_file = !is_file(first) || !is_file(second) || distance(first) == distance(second);
     // The fourth letter, private or shared, is not always given.
-    let letters = |m: &Mapping| {
-        m.perms
-            .as_ref()
-            .and_then(|perms| perms.get(..3))
-            .map(str::to_owned)
-    };
+    let letters = |m: &Mapping| m.perms.as_ref().and_then(|perms| perms.get(..3)).map(str::to_owned);
     let same_perms = agree(letters(first).as_ref(), letters(second).as_ref());
     let same_id = agree(first.build_id.as_ref(), second.build_id.as_ref());
     (same_path && same_file && same_perms && same_id).then(|| Mapping {
         range: first.range.start..first.range.end.max(second.range.end),
-        offset: if is_file(first) {
-            first.offset
-        } else {
-            second.offset
-        },
+        offset: if is_file(first) { first.offset } else { second.offset },
         perms: first.perms.clone().or_else(|| second.perms.clone()),
         path: first.path.clone().or_else(|| second.path.clone()),
         build_id: first.build_id.clone().or_else(|| second.build_id.clone()),
@@ -114,18 +96,10 @@ impl SessionMap {
         let source = self.add_source(name);
         let mut added = Vec::new();
         let mut unbound = Vec::new();
-        for ListedSymbol {
-            line,
-            symbol,
-            private,
-        } in listed
-        {
+        for ListedSymbol { line, symbol, private } in listed {
             let origin = Origin::line(source, line);
-            let range = check_range(
-                symbol.address,
-                symbol.address.checked_add(symbol.size.max(1)),
-                "the symbol",
-            );
+            let range =
+                check_range(symbol.address, symbol.address.checked_add(symbol.size.max(1)), "the symbol");
             range.map_err(|message| self.origins.error(origin, message))?;
             match private {
                 Some(why) => unbound.push((symbol, why)),
@@ -147,26 +121,19 @@ impl SessionMap {
     }
 
     pub(super) fn add_mappings(&mut self, added: Vec<(Mapping, Origin)>) -> Result<(), Error> {
-        let present = self
-            .mappings
-            .iter()
-            .cloned()
-            .zip(self.origins.mappings.iter().copied());
+        let present = self.mappings.iter().cloned().zip(self.origins.mappings.iter().copied());
         let mut all: Vec<(Mapping, Origin)> = present.chain(added).collect();
         all.sort_by_key(|(mapping, origin)| (mapping.range.start, mapping.range.end, *origin));
         let mut merged: Vec<(Mapping, Origin)> = Vec::with_capacity(all.len());
         for (mapping, origin) in all {
-            let Some((last, last_origin)) = merged
-                .last_mut()
-                .filter(|(last, _)| mapping.range.start < last.range.end)
+            let Some((last, last_origin)) =
+                merged.last_mut().filter(|(last, _)| mapping.range.start < last.range.end)
             else {
                 merged.push((mapping, origin));
                 continue;
             };
-            let conflict = || {
-                self.origins
-                    .conflict(origin, *last_origin, "the mapping overlaps and contradicts")
-            };
+            let conflict =
+                || self.origins.conflict(origin, *last_origin, "the mapping overlaps and contradicts");
             *last = joined(last, &mapping).ok_or_else(conflict)?;
         }
         let mut build_ids: HashMap<&str, (&str, Origin)> = HashMap::new();
@@ -188,11 +155,7 @@ impl SessionMap {
     }
 
     pub(super) fn add_symbols_from(&mut self, added: Vec<(SessionSymbol, Origin)>) -> Result<(), Error> {
-        let present = self
-            .symbols
-            .iter()
-            .cloned()
-            .zip(self.origins.symbols.iter().copied());
+        let present = self.symbols.iter().cloned().zip(self.origins.symbols.iter().copied());
         let mut all: Vec<(SessionSymbol, Origin)> = present.chain(added).collect();
         // By SPEC 5's order among aliases; all are exported and global as far as the map tells.
         all.sort_by(|(a, a_origin), (b, b_origin)| {
@@ -210,11 +173,8 @@ impl SessionMap {
             };
             let sizes = last.size == 0 || symbol.size == 0 || last.size == symbol.size;
             if !sizes || !agree(last.library.as_ref(), symbol.library.as_ref()) {
-                let what = if sizes {
-                    "library: is another than that of"
-                } else {
-                    "size: is another than that of"
-                };
+                let what =
+                    if sizes { "library: is another than that of" } else { "size: is another than that of" };
                 return Err(self.origins.conflict(origin, *last_origin, what));
             }
             last.size = last.size.max(symbol.size);

@@ -22,10 +22,8 @@ pub(super) fn merge(
     let mut documents = Vec::new();
     for source in sources {
         let document = json::read(&source.name, source.text)?;
-        if let Some(other) = document
-            .machine
-            .as_deref()
-            .filter(|name| Machine::from_name(name) != Some(machine))
+        if let Some(other) =
+            document.machine.as_deref().filter(|name| Machine::from_name(name) != Some(machine))
         {
             let message = format!("machine: the map is of an {other:?} process, the object is for {machine}");
             return Err(Error::new(ErrorKind::SessionMap, &source.name, message));
@@ -211,9 +209,7 @@ impl Merger<'_> {
             let Some(address) = address else {
                 return Ok(());
             };
-            let start = address
-                .checked_sub(header)
-                .ok_or("header: is larger than the address")?;
+            let start = address.checked_sub(header).ok_or("header: is larger than the address")?;
             check_range(start, address.checked_add(size.max(1)), "the value")
         };
         check().map_err(|message: String| self.map.origins.error(here, message))?;
@@ -245,12 +241,7 @@ impl Merger<'_> {
         check_name("symbol", &symbol).map_err(|message| self.map.origins.error(here, message))?;
         let init = self.lower(init, "globals", index, Some("init"))?;
         let origin = self.map.origins.text(here);
-        let global = Global {
-            symbol,
-            offset: offset.0,
-            init,
-            origin,
-        };
+        let global = Global { symbol, offset: offset.0, init, origin };
         match self.globals.entry((global.symbol.clone(), global.offset)) {
             Entry::Vacant(vacant) => drop(vacant.insert((global, here))),
             Entry::Occupied(occupied) => {
@@ -295,20 +286,14 @@ impl Merger<'_> {
                 continue;
             };
             if one.symbol == other.symbol && other.offset - one.offset < 8 {
-                return Err(self
-                    .map
-                    .origins
-                    .conflict(*other_origin, *one_origin, "the variable overlaps"));
+                return Err(self.map.origins.conflict(*other_origin, *one_origin, "the variable overlaps"));
             }
         }
         let mut imports: Vec<(Import, Origin)> = self.imports.into_values().collect();
         imports.sort_by(|(a, _), (b, _)| a.symbol.cmp(&b.symbol));
         for (global, origin) in &globals {
             if let Ok(at) = imports.binary_search_by(|(import, _)| import.symbol.cmp(&global.symbol)) {
-                let what = format!(
-                    "{:?} cannot be a global and an import, which it is in",
-                    global.symbol
-                );
+                let what = format!("{:?} cannot be a global and an import, which it is in", global.symbol);
                 return Err(self.map.origins.conflict(*origin, imports[at].1, &what));
             }
         }
@@ -318,10 +303,7 @@ impl Merger<'_> {
 
         self.map.globals = globals.into_iter().map(|(global, _)| global).collect();
         self.map.imports = imports.into_iter().map(|(import, _)| import).collect();
-        self.map.constants = constants
-            .into_iter()
-            .map(|(number, (init, _))| (number, init))
-            .collect();
+        self.map.constants = constants.into_iter().map(|(number, (init, _))| (number, init)).collect();
         self.map.check_value_overlaps(&value_origins)?;
         self.map.rebuild_index();
         self.map.check_circularity(&value_origins, &constant_origins)?;
@@ -331,11 +313,7 @@ impl Merger<'_> {
 
 impl SessionMap {
     fn check_value_overlaps(&self, origins: &[Origin]) -> Result<(), Error> {
-        let ranges = self
-            .values
-            .iter()
-            .zip(origins)
-            .filter_map(|(v, o)| Some((lookup::value_range(v)?, *o)));
+        let ranges = self.values.iter().zip(origins).filter_map(|(v, o)| Some((lookup::value_range(v)?, *o)));
         let mut ranges: Vec<_> = ranges.collect();
         ranges.sort_unstable_by_key(|(range, origin)| (range.start, *origin));
         for pair in ranges.windows(2) {
@@ -343,9 +321,7 @@ impl SessionMap {
                 continue;
             };
             if other.start < one.end {
-                return Err(self
-                    .origins
-                    .conflict(*other_origin, *one_origin, "the value overlaps"));
+                return Err(self.origins.conflict(*other_origin, *one_origin, "the value overlaps"));
             }
         }
         Ok(())
@@ -359,10 +335,7 @@ impl SessionMap {
         let refers = |expression: &Expression| match expression {
             Expression::Value(ValueId(id)) => Some(*id as usize).filter(|id| *id < count),
             Expression::Address(address) => {
-                match self
-                    .constants
-                    .binary_search_by_key(address, |(number, _)| *number)
-                {
+                match self.constants.binary_search_by_key(address, |(number, _)| *number) {
                     Ok(index) => Some(count + index),
                     Err(_) => self.value_at(*address).map(|(id, _)| id as usize),
                 }
@@ -371,23 +344,17 @@ impl SessionMap {
         };
         let name = |root: usize| match self.values.get(root) {
             Some(value) => value.name.clone(),
-            None => self
-                .constants
-                .get(root - count)
-                .map_or(String::new(), |(number, _)| format!("{number:#x}")),
+            None => {
+                self.constants.get(root - count).map_or(String::new(), |(number, _)| format!("{number:#x}"))
+            }
         };
-        let origin = |root: usize| {
-            value_origins
-                .get(root)
-                .or_else(|| constant_origins.get(root - count))
-                .copied()
-        };
+        let origin =
+            |root: usize| value_origins.get(root).or_else(|| constant_origins.get(root - count)).copied();
         let (root, message) = match expression::check_circularity(&roots, refers) {
             Ok(()) => return Ok(()),
-            Err(Circularity::Deep(root)) => (
-                root,
-                format!("leads through more than {NESTING_LIMIT} levels of expressions and values"),
-            ),
+            Err(Circularity::Deep(root)) => {
+                (root, format!("leads through more than {NESTING_LIMIT} levels of expressions and values"))
+            }
             Err(Circularity::Cycle(roots)) => {
                 let shown: Vec<String> = roots.iter().take(10).map(|root| name(*root)).collect();
                 let more = if roots.len() > 10 { " -> …" } else { "" };

@@ -37,21 +37,10 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<ListedSymbol>, String> {
 
     // How far each format gets tells which it is: `B` may be the type of a symbol or a size of 11 bytes, but not
     // on every line. Where a whole text is both, nm's addresses have all their leading zeros.
-    let bsd = lines
-        .iter()
-        .take_while(|(_, line)| bsd_line(line).is_some())
-        .count();
-    let posix = lines
-        .iter()
-        .take_while(|(_, line)| posix_line(line).is_some())
-        .count();
-    let perf = lines
-        .iter()
-        .take_while(|(_, line)| perf_line(line).is_some())
-        .count();
-    let padded = lines
-        .iter()
-        .all(|(_, line)| matches!(line.find(' '), Some(0 | 8 | 16)));
+    let bsd = lines.iter().take_while(|(_, line)| bsd_line(line).is_some()).count();
+    let posix = lines.iter().take_while(|(_, line)| posix_line(line).is_some()).count();
+    let perf = lines.iter().take_while(|(_, line)| perf_line(line).is_some()).count();
+    let padded = lines.iter().all(|(_, line)| matches!(line.find(' '), Some(0 | 8 | 16)));
     let listed = if bsd == lines.len() && (perf < lines.len() || padded) {
         nm(&lines, bsd_line)?
     } else if perf == lines.len() {
@@ -122,10 +111,7 @@ fn posix_line(line: &str) -> NmLine<'_> {
     };
     let address = hexadecimal(address)?;
     let size = fields.next().map_or(Some(0), hexadecimal)?;
-    fields
-        .next()
-        .is_none()
-        .then_some(Some((address, size, kind, name)))
+    fields.next().is_none().then_some(Some((address, size, kind, name)))
 }
 
 fn perf_line(line: &str) -> Option<(u64, u64, &str)> {
@@ -169,17 +155,8 @@ fn nm<'a>(
         if name.is_empty() {
             continue;
         }
-        let symbol = SessionSymbol {
-            address,
-            name: name.to_owned(),
-            size,
-            library: None,
-        };
-        listed.push(ListedSymbol {
-            line,
-            symbol,
-            private,
-        });
+        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None };
+        listed.push(ListedSymbol { line, symbol, private });
     }
     Ok(listed)
 }
@@ -192,31 +169,16 @@ fn perf_map(lines: &[(usize, &str)]) -> Vec<ListedSymbol> {
         let Some((address, size, name)) = perf_line(text) else {
             continue;
         };
-        let symbol = SessionSymbol {
-            address,
-            name: name.to_owned(),
-            size,
-            library: None,
-        };
+        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None };
         let before = by_start.range(..address).next_back();
-        let mut dead: Vec<u64> = before
-            .filter(|(_, b)| end(&b.symbol) > address)
-            .map(|(&start, _)| start)
-            .into_iter()
-            .collect();
+        let mut dead: Vec<u64> =
+            before.filter(|(_, b)| end(&b.symbol) > address).map(|(&start, _)| start).into_iter().collect();
         dead.extend(by_start.range(address..end(&symbol)).map(|(&start, _)| start));
         for start in dead {
             by_start.remove(&start);
         }
         let private = None;
-        by_start.insert(
-            address,
-            ListedSymbol {
-                line,
-                symbol,
-                private,
-            },
-        );
+        by_start.insert(address, ListedSymbol { line, symbol, private });
     }
     let mut listed: Vec<ListedSymbol> = by_start.into_values().collect();
     listed.sort_by_key(|l| l.line);
@@ -231,15 +193,7 @@ mod tests {
     fn shown(text: &str) -> Vec<(usize, u64, u64, String, bool)> {
         let listed = read(text.as_bytes()).unwrap().into_iter();
         listed
-            .map(|l| {
-                (
-                    l.line,
-                    l.symbol.address,
-                    l.symbol.size,
-                    l.symbol.name,
-                    l.private.is_some(),
-                )
-            })
+            .map(|l| (l.line, l.symbol.address, l.symbol.size, l.symbol.name, l.private.is_some()))
             .collect()
     }
 
@@ -270,16 +224,10 @@ mod tests {
             0000000000401170 B B\n\
             0000000000401180 0000000000000008 T b\t/src/x.c:12\n\
             0000000000000000 N .debug\n";
-        assert_eq!(
-            names(text),
-            "counter N (helper) weak_one (chosen) puts (realpath) (secret) once B b"
-        );
+        assert_eq!(names(text), "counter N (helper) weak_one (chosen) puts (realpath) (secret) once B b");
         assert_eq!(shown(text)[1], (3, 0x404000, 0x20, "N".into(), false));
         assert_eq!(names("7f3a1007fe50 T puts\n"), "puts");
-        assert_eq!(
-            names("\na.o:\n0000000000404028 B x\n\nb.o:\n0000000000404030 B y\n"),
-            "x y"
-        );
+        assert_eq!(names("\na.o:\n0000000000404028 B x\n\nb.o:\n0000000000404030 B y\n"), "x y");
     }
 
     #[test]
@@ -301,14 +249,8 @@ mod tests {
             ]
         );
         // The only line is both; nm would have written leading zeros.
-        assert_eq!(
-            shown("7f3a10000100 b foo\n"),
-            [(1, 0x7f3a10000100, 11, "foo".into(), false)]
-        );
-        assert_eq!(
-            shown("00007f3a10000100 B foo\n"),
-            [(1, 0x7f3a10000100, 0, "foo".into(), false)]
-        );
+        assert_eq!(shown("7f3a10000100 b foo\n"), [(1, 0x7f3a10000100, 11, "foo".into(), false)]);
+        assert_eq!(shown("00007f3a10000100 B foo\n"), [(1, 0x7f3a10000100, 0, "foo".into(), false)]);
     }
 
     #[test]

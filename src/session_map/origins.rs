@@ -23,19 +23,13 @@ impl Origin {
     /// `list[index]` of a source.
     pub(super) fn entry(source: u32, list: &'static str, index: usize) -> Self {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        Origin {
-            source,
-            place: Place::Entry(list, index),
-        }
+        Origin { source, place: Place::Entry(list, index) }
     }
 
     /// A line of a source, from 1.
     pub(super) fn line(source: u32, line: usize) -> Self {
         let line = u32::try_from(line).unwrap_or(u32::MAX);
-        Origin {
-            source,
-            place: Place::Line(line),
-        }
+        Origin { source, place: Place::Line(line) }
     }
 }
 
@@ -102,9 +96,7 @@ pub(super) fn check_range(start: u64, end: Option<u64>, what: &str) -> Result<()
     }
     match end {
         Some(end) if end > start => Ok(()),
-        Some(end) => Err(format!(
-            "{what} ends at {end:#x}, which is not behind its start {start:#x}"
-        )),
+        Some(end) => Err(format!("{what} ends at {end:#x}, which is not behind its start {start:#x}")),
         None => Err(format!("{what} at {start:#x} goes beyond the end of memory")),
     }
 }

@@ -37,34 +37,10 @@ fn sections<'d>(frames: &'d [u8], table: &'d [u8]) -> ObjectFile<'d> {
     add_section(&mut object, ".text", SectionKind::Contents, &CODE);
     add_section(&mut object, ".gcc_except_table", SectionKind::ExceptTable, table);
     add_section(&mut object, ".eh_frame", SectionKind::EhFrame, frames);
-    add_symbol(
-        &mut object,
-        "__gxx_personality_v0",
-        SymbolPlace::Undefined,
-        0..0,
-        SymbolType::None,
-    );
-    add_symbol(
-        &mut object,
-        "_ZTIi",
-        SymbolPlace::Undefined,
-        0..0,
-        SymbolType::None,
-    );
-    add_symbol(
-        &mut object,
-        "",
-        SymbolPlace::Section(TEXT),
-        0..0,
-        SymbolType::Section,
-    );
-    add_symbol(
-        &mut object,
-        "",
-        SymbolPlace::Section(TABLE),
-        0..0,
-        SymbolType::Section,
-    );
+    add_symbol(&mut object, "__gxx_personality_v0", SymbolPlace::Undefined, 0..0, SymbolType::None);
+    add_symbol(&mut object, "_ZTIi", SymbolPlace::Undefined, 0..0, SymbolType::None);
+    add_symbol(&mut object, "", SymbolPlace::Section(TEXT), 0..0, SymbolType::Section);
+    add_symbol(&mut object, "", SymbolPlace::Section(TABLE), 0..0, SymbolType::Section);
     object
 }
 
@@ -99,9 +75,7 @@ fn refused(object: &ObjectFile<'_>) -> Vec<(String, String)> {
     let shown = |problem: &Problem| {
         assert_eq!(problem.file, "in.o");
         let at = problem.at.as_ref().expect("a place").to_string();
-        let message = problem
-            .message
-            .strip_suffix("; recompile as position-independent code (-fPIC)");
+        let message = problem.message.strip_suffix("; recompile as position-independent code (-fPIC)");
         (at, message.expect("a remedy").to_owned())
     };
     error.problems().iter().map(shown).collect()
@@ -118,19 +92,11 @@ fn one(at: &str, message: &str) -> Vec<(String, String)> {
 }
 
 fn bytes(lowering: &UnwindLowering) -> Vec<(u32, u64, u8, u8)> {
-    lowering
-        .bytes
-        .iter()
-        .map(|edit| (edit.section.0, edit.offset, edit.old[0], edit.new[0]))
-        .collect()
+    lowering.bytes.iter().map(|edit| (edit.section.0, edit.offset, edit.old[0], edit.new[0])).collect()
 }
 
 fn places(lowering: &UnwindLowering) -> Vec<(u32, u64, RelocKind, UnwindTarget)> {
-    lowering
-        .relocations
-        .iter()
-        .map(|r| (r.section.0, r.offset, r.kind, r.target))
-        .collect()
+    lowering.relocations.iter().map(|r| (r.section.0, r.offset, r.kind, r.target)).collect()
 }
 
 fn direct(section: SectionId, offset: u64) -> UnwindTarget {
@@ -147,12 +113,7 @@ fn four_byte_pointers() {
     let lowering = lowered(&object);
     assert_eq!(
         bytes(&lowering),
-        [
-            (2, 1, 3, 0x9b),
-            (3, 0x12, 3, 0x9b),
-            (3, 0x17, 3, 0x1b),
-            (3, 0x18, 3, 0x1b)
-        ]
+        [(2, 1, 3, 0x9b), (3, 0x12, 3, 0x9b), (3, 0x17, 3, 0x1b), (3, 0x18, 3, 0x1b)]
     );
     assert_eq!(
         places(&lowering),
@@ -166,21 +127,14 @@ fn four_byte_pointers() {
     );
     for relocation in &lowering.relocations {
         let input = &object.section(relocation.section).relocations;
-        assert!(
-            input
-                .iter()
-                .any(|r| r.entry == relocation.entry && r.offset == relocation.offset)
-        );
+        assert!(input.iter().any(|r| r.entry == relocation.entry && r.offset == relocation.offset));
     }
 }
 
 #[test]
 fn eight_byte_pointers() {
     let lowering = lowered(&large());
-    assert_eq!(
-        bytes(&lowering),
-        [(3, 0x12, 0, 0x9c), (3, 0x1b, 0, 0x1c), (3, 0x1c, 0, 0x1c)]
-    );
+    assert_eq!(bytes(&lowering), [(3, 0x12, 0, 0x9c), (3, 0x1b, 0, 0x1c), (3, 0x1c, 0, 0x1c)]);
     assert_eq!(
         places(&lowering),
         [
@@ -195,9 +149,7 @@ fn eight_byte_pointers() {
 fn nothing_absolute_nothing_to_do() {
     let mut object = small();
     for section in &mut object.sections {
-        section
-            .relocations
-            .retain(|relocation| !relocation.kind.is_absolute());
+        section.relocations.retain(|relocation| !relocation.kind.is_absolute());
     }
     assert_eq!(lowered(&object), UnwindLowering::default());
     // A table that nothing absolute is in may be anything.
@@ -215,10 +167,7 @@ fn a_type_that_no_action_refers_to_is_lowered_too() {
     let lowering = lowered(&object);
     assert_eq!(
         places(&lowering)[..2],
-        [
-            (2, SECOND, RelocKind::Pc32, slot(TYPE, 4)),
-            (2, FIRST, RelocKind::Pc32, slot(TYPE, 0))
-        ]
+        [(2, SECOND, RelocKind::Pc32, slot(TYPE, 4)), (2, FIRST, RelocKind::Pc32, slot(TYPE, 0))]
     );
 }
 
@@ -237,21 +186,9 @@ fn entries_without_a_byte_to_change_are_refused() {
 #[test]
 fn pointers_that_share_a_byte_change_together_or_not_at_all() {
     let found = refused_for(|object| object.sections[3].relocations[3].kind = RelocKind::Pc32);
-    assert_eq!(
-        found,
-        one(
-            ".eh_frame+0x40",
-            "Pc32 relocation for an absolute code address of 4 bytes"
-        )
-    );
+    assert_eq!(found, one(".eh_frame+0x40", "Pc32 relocation for an absolute code address of 4 bytes"));
     let found = refused_for(|object| object.sections[3].relocations[3].kind = RelocKind::None);
-    assert_eq!(
-        found,
-        one(
-            ".eh_frame+0x40",
-            "code address without a relocation among others that have one"
-        )
-    );
+    assert_eq!(found, one(".eh_frame+0x40", "code address without a relocation among others that have one"));
     let mut numbers = SMALL.to_vec();
     numbers[0x49] = 1;
     let mut object = small();
@@ -280,34 +217,20 @@ fn relocations_of_another_shape_are_refused() {
     let found = refused_for(|object| object.sections[3].relocations[0].kind = RelocKind::Abs16);
     assert_eq!(
         found,
-        one(
-            ".eh_frame+0x13",
-            "Abs16 relocation for an absolute personality routine of 4 bytes"
-        )
+        one(".eh_frame+0x13", "Abs16 relocation for an absolute personality routine of 4 bytes")
     );
     let found = refused_for(|object| object.sections[3].relocations[0].offset = 0x12);
-    let expected = [(
-        ".eh_frame+0x12",
-        "the encoding of the personality routine is itself relocated",
-    )];
-    assert_eq!(
-        found,
-        expected.map(|(at, message)| (at.to_owned(), message.to_owned()))
-    );
+    let expected = [(".eh_frame+0x12", "the encoding of the personality routine is itself relocated")];
+    assert_eq!(found, expected.map(|(at, message)| (at.to_owned(), message.to_owned())));
     let found = refused_for(|object| object.sections[3].relocations[0].offset = 0x15);
     assert!(
-        found
-            .iter()
-            .any(|(_, message)| message.contains("covers part of a personality routine")),
+        found.iter().any(|(_, message)| message.contains("covers part of a personality routine")),
         "{found:?}"
     );
     let found = refused_for(|object| relocate(object, TABLE, FIRST, RelocKind::Abs32, TYPE, 0));
-    assert!(found.contains(
-        &one(
-            ".gcc_except_table+0x14",
-            "several relocations apply to one type to catch"
-        )[0]
-    ));
+    assert!(
+        found.contains(&one(".gcc_except_table+0x14", "several relocations apply to one type to catch")[0])
+    );
 }
 
 #[test]
@@ -328,32 +251,17 @@ fn symbols_that_cannot_be_reached_so_are_refused() {
     let found = refused_for(|object| object.sections[3].relocations[2].symbol = TYPE);
     // Without the place of the table its types are unexplained as well.
     let expected = [
-        (
-            ".gcc_except_table+0x14",
-            "Abs32 relocation that is no known pointer of such a table",
-        ),
-        (
-            ".eh_frame+0x31",
-            "pointer to exception tables leads outside of the sections of this object",
-        ),
+        (".gcc_except_table+0x14", "Abs32 relocation that is no known pointer of such a table"),
+        (".eh_frame+0x31", "pointer to exception tables leads outside of the sections of this object"),
     ];
-    assert_eq!(
-        found,
-        expected.map(|(at, message)| (at.to_owned(), message.to_owned()))
-    );
+    assert_eq!(found, expected.map(|(at, message)| (at.to_owned(), message.to_owned())));
     let found = refused_for(|object| object.sections[1].merge = true);
     assert_eq!(found.len(), 2);
     assert_eq!(found[0].1, "code address leads into a mergeable section");
     let found = refused_for(|object| object.sections[3].relocations[0].symbol = SymbolId(0));
-    assert_eq!(
-        found,
-        one(".eh_frame+0x13", "personality routine without a symbol")
-    );
+    assert_eq!(found, one(".eh_frame+0x13", "personality routine without a symbol"));
     let found = refused_for(|object| object.symbols[TYPE.0 as usize].kind = SymbolType::ThreadLocal);
-    assert_eq!(
-        found,
-        one(".gcc_except_table+0x14", "type to catch is thread-local")
-    );
+    assert_eq!(found, one(".gcc_except_table+0x14", "type to catch is thread-local"));
 }
 
 #[test]
@@ -362,10 +270,7 @@ fn a_length_of_more_than_31_bits_is_refused() {
     frames[0x2f] = 0x80;
     let mut object = small();
     object.sections[3].data = &frames;
-    assert_eq!(
-        refused(&object),
-        one(".eh_frame+0x28", "the code's length does not fit in 31 bits")
-    );
+    assert_eq!(refused(&object), one(".eh_frame+0x28", "the code's length does not fit in 31 bits"));
 }
 
 #[test]
@@ -405,10 +310,7 @@ fn a_table_that_cannot_be_read_is_malformed() {
     let frames = FrameTable::read(&object).expect("readable");
     let error = lower(&object, &frames).expect_err("malformed");
     assert_eq!(error.kind(), ErrorKind::MalformedObject);
-    assert!(
-        error.to_string().starts_with("in.o: .gcc_except_table+0x"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("in.o: .gcc_except_table+0x"), "{error}");
 }
 
 #[test]

@@ -34,16 +34,8 @@ impl Assembly {
 
     /// A global function.
     pub(crate) fn function(&mut self, name: &str, fragment: &Fragment) {
-        let Fragment {
-            code,
-            relocations,
-            frame,
-        } = fragment;
-        writeln!(
-            self.text,
-            ".text\n.p2align 4\n.globl {name}\n.type {name},@function\n{name}:"
-        )
-        .unwrap();
+        let Fragment { code, relocations, frame } = fragment;
+        writeln!(self.text, ".text\n.p2align 4\n.globl {name}\n.type {name},@function\n{name}:").unwrap();
         self.text += ".cfi_startproc\n";
         for (offset, byte) in code.iter().enumerate() {
             for (_, change) in frame.iter().filter(|(at, _)| *at as usize == offset) {
@@ -76,9 +68,7 @@ impl Assembly {
                 RelocKind::GotPc32RelaxRex => "R_X86_64_REX_GOTPCRELX",
                 other => panic!("{other:?}"),
             };
-            let SymbolRef::Undefined(UndefinedId(id)) = relocation.symbol else {
-                panic!("{relocation:?}")
-            };
+            let SymbolRef::Undefined(UndefinedId(id)) = relocation.symbol else { panic!("{relocation:?}") };
             let symbol = &self.names[id as usize];
             let (offset, addend) = (relocation.offset, relocation.addend);
             writeln!(self.text, ".reloc {name}+{offset}, {kind}, {symbol}{addend:+}").unwrap();
@@ -92,16 +82,9 @@ impl Assembly {
         std::fs::write(&assembler, self.text.clone() + note).unwrap();
         std::fs::write(&main, program).unwrap();
         let mut compiler = Command::new("g++");
-        compiler
-            .args(["-O2", "-fno-builtin", "-Wl,-z,text", "-o"])
-            .arg(&linked)
-            .args(flags);
+        compiler.args(["-O2", "-fno-builtin", "-Wl,-z,text", "-o"]).arg(&linked).args(flags);
         let output = run(compiler.arg(assembler).arg(main))?;
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Some(linked)
     }
 }
@@ -111,10 +94,7 @@ pub(crate) fn run(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => Some(output),
         Err(error) => {
-            assert!(
-                std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(),
-                "{command:?}: {error}"
-            );
+            assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(), "{command:?}: {error}");
             eprintln!("skipped: {command:?}: {error}");
             None
         }

@@ -95,14 +95,10 @@ impl Case {
         let mut map = String::new();
         for (number, line) in source.lines().enumerate() {
             let line = line.trim_start();
-            let Some(line) = ["#:", "//:", ";:"]
-                .iter()
-                .find_map(|prefix| line.strip_prefix(prefix))
-            else {
+            let Some(line) = ["#:", "//:", ";:"].iter().find_map(|prefix| line.strip_prefix(prefix)) else {
                 continue;
             };
-            case.line(line.trim_end(), &mut map)
-                .map_err(|error| format!("line {}: {error}", number + 1))?;
+            case.line(line.trim_end(), &mut map).map_err(|error| format!("line {}: {error}", number + 1))?;
         }
         case.map = if map.is_empty() {
             json!({})
@@ -139,10 +135,7 @@ impl Case {
         match word {
             "map" => map.push_str(rest),
             "calls" | "slots" => {
-                self.counts.push((
-                    word.to_owned(),
-                    rest.parse().map_err(|_| format!("no number: {rest}"))?,
-                ));
+                self.counts.push((word.to_owned(), rest.parse().map_err(|_| format!("no number: {rest}"))?));
             }
             "landing-pads" => {
                 self.landing_pads = Some(rest.parse().map_err(|_| format!("no number: {rest}"))?);
@@ -181,11 +174,7 @@ impl Case {
 
     /// The stated lines of a list; `None` if the case says nothing of it.
     pub(crate) fn stated(&self, list: &str) -> Option<Vec<&str>> {
-        let lines = self
-            .stated
-            .iter()
-            .filter(|(name, _)| name == list)
-            .map(|(_, line)| line.as_str());
+        let lines = self.stated.iter().filter(|(name, _)| name == list).map(|(_, line)| line.as_str());
         let lines: Vec<&str> = lines.collect();
         if lines.is_empty() {
             None
@@ -202,11 +191,7 @@ impl Case {
         self.substitute(|name| {
             let address = self.address(name)?.wrapping_add(moved);
             // LLVM's assembly knows decimal integers only.
-            Ok(if self.extension == "ll" {
-                format!("{address}")
-            } else {
-                format!("{address:#x}")
-            })
+            Ok(if self.extension == "ll" { format!("{address}") } else { format!("{address:#x}") })
         })
     }
 
@@ -226,9 +211,7 @@ impl Case {
 
     /// Whether symbols say all that the map says.
     pub(crate) fn is_symbolic(&self) -> bool {
-        ["values", "constants", "globals", "imports"]
-            .iter()
-            .all(|list| self.map.get(list).is_none())
+        ["values", "constants", "globals", "imports"].iter().all(|list| self.map.get(list).is_none())
     }
 
     fn substitute(&self, replacement: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
@@ -243,10 +226,8 @@ impl Case {
     }
 
     fn address(&self, name: &str) -> Result<u64, String> {
-        let entries = ["symbols", "values"]
-            .into_iter()
-            .filter_map(|list| self.map.get(list)?.as_array())
-            .flatten();
+        let entries =
+            ["symbols", "values"].into_iter().filter_map(|list| self.map.get(list)?.as_array()).flatten();
         let entry = entries.into_iter().find(|entry| entry["name"] == name);
         entry
             .and_then(|entry| number(&entry["address"]))
@@ -255,10 +236,8 @@ impl Case {
 
     /// All addresses that the map names.
     pub(crate) fn addresses(&self) -> Vec<u64> {
-        let entries = ["symbols", "values"]
-            .into_iter()
-            .filter_map(|list| self.map.get(list)?.as_array())
-            .flatten();
+        let entries =
+            ["symbols", "values"].into_iter().filter_map(|list| self.map.get(list)?.as_array()).flatten();
         entries.filter_map(|entry| number(&entry["address"])).collect()
     }
 
@@ -279,10 +258,8 @@ fn shift(value: &Value, moved: u64) -> Value {
     match value {
         Value::Object(entries) => {
             let shifted = entries.iter().map(|(key, value)| {
-                let address = ["address", "start", "end"]
-                    .contains(&key.as_str())
-                    .then(|| number(value))
-                    .flatten();
+                let address =
+                    ["address", "start", "end"].contains(&key.as_str()).then(|| number(value)).flatten();
                 let value =
                     address.map_or_else(|| shift(value, moved), |a| json!(format!("{:#x}", a + moved)));
                 (key.clone(), value)

@@ -27,25 +27,16 @@ const MOVED: u64 = 0x0011_2233_0000;
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = Arguments::from_args();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases");
-    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     paths.sort();
     let mut trials = Vec::new();
     for path in paths {
-        let extension = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default()
-            .to_owned();
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
         if !["s", "c", "cc", "ll"].contains(&extension.as_str()) {
             continue;
         }
-        let name = path
-            .file_stem()
-            .and_then(|s| s.to_str())
-            .unwrap_or_default()
-            .to_owned();
+        let name = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
         let case = Case::parse(&fs::read_to_string(&path)?, &extension)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         if case.oracle && case.is_symbolic() && case.driver.is_some() {
@@ -84,13 +75,7 @@ fn fixed(case: &Case) -> Result<(), Failed> {
     for (status, texts) in [(1, &case.refused), (2, &case.rejected)] {
         if !texts.is_empty() {
             let mut command = relocfix::tool();
-            command
-                .arg(&input)
-                .arg("-o")
-                .arg(&output)
-                .arg("-s")
-                .arg(&map)
-                .args(&case.options);
+            command.arg(&input).arg("-o").arg(&output).arg("-s").arg(&map).args(&case.options);
             relocfix::refused(&mut command, &output, status, texts)?;
             return Ok(());
         }
@@ -132,15 +117,8 @@ fn fixed(case: &Case) -> Result<(), Failed> {
 }
 
 fn matrix(case: &Case, object: &Path, driver: &str) -> Matrix {
-    let language = if case.extension == "cc" {
-        Language::Cxx
-    } else {
-        Language::C
-    };
-    let matrix = Matrix::new(&[object])
-        .driver(driver)
-        .language(language)
-        .libraries(&case.libs);
+    let language = if case.extension == "cc" { Language::Cxx } else { Language::C };
+    let matrix = Matrix::new(&[object]).driver(driver).language(language).libraries(&case.libs);
     if case.aborts.is_empty() {
         matrix.expect_stdout(&case.stdout)
     } else {
@@ -165,11 +143,7 @@ fn compile(case: &Case, source: &str, folder: &Path, stem: &str) -> Result<Optio
     fs::write(&path, source).map_err(|error| error.to_string())?;
     let object = folder.join(format!("{stem}.o"));
     let mut command = Command::new(compiler);
-    command
-        .current_dir(&place)
-        .arg("-c")
-        .args(&case.flags)
-        .arg(format!("case.{}", case.extension));
+    command.current_dir(&place).arg("-c").args(&case.flags).arg(format!("case.{}", case.extension));
     command.arg("-o").arg(&object);
     if stem == "symbolic" && case.extension.starts_with('c') {
         command.arg("-DSYMBOLIC");
@@ -189,9 +163,8 @@ fn compare_lists(case: &Case, report: &Value) -> Result<(), String> {
             (None, "place") => Vec::new(),
             (None, _) => continue,
         };
-        let exact = stated
-            .iter()
-            .all(|line| line.split(' ').next().is_some_and(|place| place.contains("+0x")));
+        let exact =
+            stated.iter().all(|line| line.split(' ').next().is_some_and(|place| place.contains("+0x")));
         let mut stated: Vec<String> = stated.into_iter().map(str::to_owned).collect();
         let mut found = lines(report, list, exact);
         stated.sort();
@@ -202,10 +175,7 @@ fn compare_lists(case: &Case, report: &Value) -> Result<(), String> {
     }
     for (name, number) in &case.counts {
         if report["summary"][name] != *number {
-            return Err(format!(
-                "{name}: expected {number}, found {}",
-                report["summary"][name]
-            ));
+            return Err(format!("{name}: expected {number}, found {}", report["summary"][name]));
         }
     }
     Ok(())
@@ -214,48 +184,33 @@ fn compare_lists(case: &Case, report: &Value) -> Result<(), String> {
 /// A list of the report in the words of the cases.
 fn lines(report: &Value, list: &str, exact: bool) -> Vec<String> {
     let (key, line): (&str, fn(&Value, String) -> String) = match list {
-        "place" => ("places", |entry, at| {
-            format!("{at} {} {}", target(&entry["target"]), text(&entry["delivery"]))
-        }),
-        "lowered" => ("lowered", |entry, at| {
-            format!("{at} {} {}", text(&entry["symbol"]), text(&entry["delivery"]))
-        }),
-        "import" => ("imports", |entry, at| {
-            format!("{at} {} {}", text(&entry["symbol"]), text(&entry["delivery"]))
-        }),
+        "place" => {
+            ("places", |entry, at| format!("{at} {} {}", target(&entry["target"]), text(&entry["delivery"])))
+        }
+        "lowered" => {
+            ("lowered", |entry, at| format!("{at} {} {}", text(&entry["symbol"]), text(&entry["delivery"])))
+        }
+        "import" => {
+            ("imports", |entry, at| format!("{at} {} {}", text(&entry["symbol"]), text(&entry["delivery"])))
+        }
         "global" => ("globals", |entry, _| {
-            format!(
-                "{}+{} {}",
-                text(&entry["symbol"]),
-                entry["offset"],
-                text(&entry["delivery"])
-            )
+            format!("{}+{} {}", text(&entry["symbol"]), entry["offset"], text(&entry["delivery"]))
         }),
-        "section" => ("sections", |entry, _| {
-            format!("{} {}", text(&entry["name"]), text(&entry["becomes"]))
-        }),
-        _ => ("renamed", |entry, _| {
-            format!("{} {}", text(&entry["name"]), text(&entry["becomes"]))
-        }),
+        "section" => ("sections", |entry, _| format!("{} {}", text(&entry["name"]), text(&entry["becomes"]))),
+        _ => ("renamed", |entry, _| format!("{} {}", text(&entry["name"]), text(&entry["becomes"]))),
     };
     let Some(entries) = report[key].as_array() else {
         return vec![format!("the report has no {key}")];
     };
     let at = |entry: &Value| {
         let offset = entry["offset"].as_u64().unwrap_or(u64::MAX);
-        if exact {
-            format!("{}+{offset:#x}", text(&entry["section"]))
-        } else {
-            text(&entry["section"])
-        }
+        if exact { format!("{}+{offset:#x}", text(&entry["section"])) } else { text(&entry["section"]) }
     };
     entries.iter().map(|entry| line(entry, at(entry))).collect()
 }
 
 fn target(target: &Value) -> String {
-    let kind = ["symbol", "value", "constant"]
-        .into_iter()
-        .find(|kind| target.get(kind).is_some());
+    let kind = ["symbol", "value", "constant"].into_iter().find(|kind| target.get(kind).is_some());
     kind.map_or_else(
         || "none".to_owned(),
         |kind| format!("{kind} {}+{}", text(&target[kind]), target["offset"]),
@@ -275,11 +230,7 @@ fn well_formed(object: &Path) -> Result<(), String> {
         let finished = run(Command::new(program).args(["--all", "--wide"]).arg(object))?.success()?;
         // The contents of sections may well have a string with that word in it: only complaints go to stderr.
         if !finished.stderr.trim().is_empty() {
-            return Err(format!(
-                "{reader} complains about {}:\n{}",
-                object.display(),
-                finished.stderr
-            ));
+            return Err(format!("{reader} complains about {}:\n{}", object.display(), finished.stderr));
         }
     }
     Ok(())
@@ -292,17 +243,13 @@ fn landing_pads(object: &Path, number: usize) -> Result<(), String> {
         return Err(format!("the property is gone: {notes}"));
     }
     let sections = elf_view::sections(object)?;
-    let arrays = sections
-        .iter()
-        .filter(|(name, _)| name.starts_with(".init_array"));
+    let arrays = sections.iter().filter(|(name, _)| name.starts_with(".init_array"));
     let entries: Vec<_> = arrays.flat_map(|(_, array)| &array.relocations).collect();
     if entries.len() != number {
         return Err(format!("startup code calls {entries:?}"));
     }
     for (_, _, name, offset) in entries {
-        let code = sections
-            .get(name)
-            .and_then(|section| section.data.get(usize::try_from(*offset).ok()?..));
+        let code = sections.get(name).and_then(|section| section.data.get(usize::try_from(*offset).ok()?..));
         if !code.is_some_and(|code| code.starts_with(&[0xf3, 0x0f, 0x1e, 0xfa])) {
             return Err(format!("{name}+{offset:#x} does not begin with endbr64"));
         }
@@ -320,9 +267,7 @@ fn forgotten(case: &Case, object: &Path) -> Result<(), String> {
         // The two top bytes of an address are zero: what is left of it may have other bytes there.
         let pattern = &address.to_le_bytes()[..6];
         if let Some(at) = bytes.windows(pattern.len()).position(|window| window == pattern) {
-            return Err(format!(
-                "{address:#x} is left in the output, at {at:#x} of the file"
-            ));
+            return Err(format!("{address:#x} is left in the output, at {at:#x} of the file"));
         }
     }
     Ok(())
@@ -331,11 +276,7 @@ fn forgotten(case: &Case, object: &Path) -> Result<(), String> {
 /// The same code from a session at other addresses becomes the same bytes.
 fn same_from_another_session(case: &Case, folder: &Path, output: &Path) -> Result<(), Failed> {
     // What is kept is the session's own.
-    let moved = if case.options.iter().any(|option| option == "keep") {
-        None
-    } else {
-        case.moved_map(MOVED)
-    };
+    let moved = if case.options.iter().any(|option| option == "keep") { None } else { case.moved_map(MOVED) };
     let Some(map) = moved else { return Ok(()) };
     let Some(input) = compile(case, &case.session_source(MOVED)?, folder, "twin")? else {
         return Ok(());
@@ -350,9 +291,7 @@ fn same_from_another_session(case: &Case, folder: &Path, output: &Path) -> Resul
 
 /// In the static model the output is what the assembler makes of symbols.
 fn like_the_assembler(case: &Case, folder: &Path, input: &Path, map: &Path) -> Result<(), Failed> {
-    let pure = ["values", "constants", "globals", "imports"]
-        .iter()
-        .all(|list| case.map.get(list).is_none());
+    let pure = ["values", "constants", "globals", "imports"].iter().all(|list| case.map.get(list).is_none());
     if !pure {
         return Ok(());
     }

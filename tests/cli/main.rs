@@ -61,10 +61,7 @@ impl Folder {
 
     fn assemble(&self, source: &str, name: &str) {
         self.write("source.s", source);
-        let status = Command::new("as")
-            .args(["--64", "source.s", "-o", name])
-            .current_dir(&self.0)
-            .status();
+        let status = Command::new("as").args(["--64", "source.s", "-o", name]).current_dir(&self.0).status();
         assert!(status.unwrap().success());
         fs::remove_file(self.at("source.s")).unwrap();
     }
@@ -87,10 +84,7 @@ impl Folder {
 
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relocfix"));
-        command
-            .args(arguments.split_whitespace())
-            .current_dir(&self.0)
-            .stdin(Stdio::null());
+        command.args(arguments.split_whitespace()).current_dir(&self.0).stdin(Stdio::null());
         command.env_remove("NO_COLOR");
         command
     }
@@ -101,10 +95,7 @@ impl Folder {
 
     fn run_with_stdin(&self, arguments: &str, input: &[u8]) -> Run {
         let mut command = self.command(arguments);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         Run::new(arguments, child.wait_with_output().unwrap())
@@ -113,9 +104,8 @@ impl Folder {
     /// Its files, so that nothing is left behind unseen.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -133,23 +123,12 @@ impl Run {
     fn new(arguments: &str, output: Output) -> Self {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(!stderr.contains("panicked"), "relocfix {arguments}: {stderr}");
-        Run {
-            arguments: arguments.to_owned(),
-            status: output.status.code(),
-            stdout: output.stdout,
-            stderr,
-        }
+        Run { arguments: arguments.to_owned(), status: output.status.code(), stdout: output.stdout, stderr }
     }
 
     #[track_caller]
     fn exits(self, status: i32) -> Self {
-        assert_eq!(
-            self.status,
-            Some(status),
-            "relocfix {}: {}",
-            self.arguments,
-            self.stderr
-        );
+        assert_eq!(self.status, Some(status), "relocfix {}: {}", self.arguments, self.stderr);
         self
     }
 
@@ -158,12 +137,7 @@ impl Run {
     fn silently(self) -> Self {
         let run = self.exits(0);
         assert_eq!(run.stderr, "", "relocfix {}", run.arguments);
-        assert_eq!(
-            String::from_utf8_lossy(&run.stdout),
-            "",
-            "relocfix {}",
-            run.arguments
-        );
+        assert_eq!(String::from_utf8_lossy(&run.stdout), "", "relocfix {}", run.arguments);
         run
     }
 
@@ -172,11 +146,7 @@ impl Run {
     fn fails(self, status: i32, message: &str) -> Self {
         let run = self.exits(status);
         assert!(run.stderr.starts_with("relocfix: error: "), "{}", run.stderr);
-        assert!(
-            run.stderr.contains(message),
-            "`{message}` is not in: {}",
-            run.stderr
-        );
+        assert!(run.stderr.contains(message), "`{message}` is not in: {}", run.stderr);
         assert!(run.stdout.is_empty(), "{}", String::from_utf8_lossy(&run.stdout));
         run
     }
@@ -193,15 +163,11 @@ impl Run {
 fn undefined_symbols(object: &[u8]) -> Vec<String> {
     let file = object::File::parse(object).unwrap();
     let undefined = file.symbols().filter(|symbol| symbol.is_undefined());
-    let mut names: Vec<_> = undefined
-        .map(|symbol| symbol.name().unwrap().to_owned())
-        .collect();
+    let mut names: Vec<_> = undefined.map(|symbol| symbol.name().unwrap().to_owned()).collect();
     names.retain(|name| !name.is_empty());
     names
 }
 
 fn holds_the_address(object: &[u8]) -> bool {
-    object
-        .windows(8)
-        .any(|word| word == 0x7f3a_1007_fe50_u64.to_le_bytes())
+    object.windows(8).any(|word| word == 0x7f3a_1007_fe50_u64.to_le_bytes())
 }

@@ -28,11 +28,7 @@ fn a_map_beside_the_object() {
     assert_eq!(undefined_symbols(&folder.bytes("out.o")), ["puts"]);
     fs::create_dir(folder.at("below")).unwrap();
     fs::rename(folder.at("in.o"), folder.at("below/jit.1.o")).unwrap();
-    fs::rename(
-        folder.at("in.session.json"),
-        folder.at("below/jit.1.session.json"),
-    )
-    .unwrap();
+    fs::rename(folder.at("in.session.json"), folder.at("below/jit.1.session.json")).unwrap();
     folder.run("below/jit.1.o -o out2.o").silently();
     assert_eq!(folder.bytes("out2.o"), folder.bytes("out.o"));
 }
@@ -71,10 +67,8 @@ fn several_maps_add_up() {
         return;
     };
     folder.write("one.json", NAMED);
-    folder.write(
-        "two.json",
-        r#"{"relocfix": 1, "symbols": [{"address": "0x7f3a1007ff00", "name": "exit"}]}"#,
-    );
+    folder
+        .write("two.json", r#"{"relocfix": 1, "symbols": [{"address": "0x7f3a1007ff00", "name": "exit"}]}"#);
     folder.run("in.o -o out.o -s one.json -s two.json").silently();
     let mut names = undefined_symbols(&folder.bytes("out.o"));
     names.sort();
@@ -87,19 +81,11 @@ fn without_a_map_the_error_says_how_to_get_one() {
         return;
     };
     let run = folder.run("in.o -o out.o").fails(2, "in.o: no session map");
-    for hint in [
-        ".relocfix.session_map",
-        "in.session.json",
-        "-s FILE",
-        "--maps FILE",
-        "--symbols FILE",
-    ] {
+    for hint in [".relocfix.session_map", "in.session.json", "-s FILE", "--maps FILE", "--symbols FILE"] {
         assert!(run.stderr.contains(hint), "{hint}: {}", run.stderr);
     }
     let input = folder.bytes("in.o");
-    let run = folder
-        .run_with_stdin("- -o out.o", &input)
-        .fails(2, "<stdin>: no session map");
+    let run = folder.run_with_stdin("- -o out.o", &input).fails(2, "<stdin>: no session map");
     assert!(!run.stderr.contains("session.json"), "{}", run.stderr);
     assert_eq!(folder.names(), ["in.o"]);
 }
@@ -127,9 +113,7 @@ fn a_wrong_map_is_named() {
     let Some(folder) = Folder::with_object(ONE_CALL) else {
         return;
     };
-    folder
-        .run("in.o -o out.o -s map.json")
-        .fails(2, "map.json: cannot be read: No such file");
+    folder.run("in.o -o out.o -s map.json").fails(2, "map.json: cannot be read: No such file");
     folder.write("map.json", "{\"relocfix\": 1,\n \"symbols\": [}");
     folder.run("in.o -o out.o -s map.json").fails(2, "map.json: ");
     folder.run("check in.o -s map.json").fails(2, "map.json: ");

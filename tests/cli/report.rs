@@ -22,29 +22,20 @@ fn the_report() {
     assert_eq!(printed.stdout(), report);
     assert!(printed.stderr.is_empty());
     let report = printed.json();
-    assert_eq!(
-        (&report["format"], &report["machine"]),
-        (&"elf".into(), &"x86_64".into())
-    );
+    assert_eq!((&report["format"], &report["machine"]), (&"elf".into(), &"x86_64".into()));
     let place = &report["places"][0];
     assert_eq!(place["section"], ".text");
     assert_eq!(place["offset"], 2);
     assert_eq!(place["width"], 8);
     assert_eq!(place["value"], "0x7f3a1007fe50");
     assert_eq!(place["function"], "f");
-    assert_eq!(
-        place["target"],
-        serde_json::json!({"symbol": "puts", "offset": 0})
-    );
+    assert_eq!(place["target"], serde_json::json!({"symbol": "puts", "offset": 0}));
     assert_eq!(report["summary"]["resolved"], 1);
     // Like the output, it is whole or not there.
     folder
         .run("in.o -o new.o --report missing/report.json")
         .fails(2, "missing/report.json: cannot be written");
-    assert_eq!(
-        folder.names(),
-        ["in.o", "in.session.json", "out.o", "report.json"]
-    );
+    assert_eq!(folder.names(), ["in.o", "in.session.json", "out.o", "report.json"]);
 }
 
 #[test]
@@ -75,11 +66,7 @@ fn the_dependency_file_names_object_maps_and_files_read() {
     if Command::new("make").arg("--version").output().is_ok() {
         folder.write("Makefile", "out.o:\n\tfalse\ninclude out.d\n");
         let is_old = || {
-            let question = Command::new("make")
-                .arg("-q")
-                .current_dir(&folder.0)
-                .status()
-                .unwrap();
+            let question = Command::new("make").arg("-q").current_dir(&folder.0).status().unwrap();
             question.code() == Some(1)
         };
         assert!(!is_old());
@@ -94,9 +81,7 @@ fn the_dependency_file_names_object_maps_and_files_read() {
         }
     }
 
-    folder
-        .run("in.o -o - --depfile out.d -s blob.json")
-        .fails(2, "--depfile");
+    folder.run("in.o -o - --depfile out.d -s blob.json").fails(2, "--depfile");
     folder
         .run("in.o -o new.o --depfile missing/out.d -s blob.json")
         .fails(2, "missing/out.d: cannot be written");
@@ -112,19 +97,13 @@ fn images_that_were_read_are_dependencies() {
         ".text\n.globl puts\n.type puts, @function\n.zero 0xe50\nputs: ret\n.size puts, . - puts\n",
         "lib.o",
     );
-    let linked = Command::new("ld")
-        .args(["-shared", "lib.o", "-o", "lib.so"])
-        .current_dir(&folder.0)
-        .status();
+    let linked =
+        Command::new("ld").args(["-shared", "lib.o", "-o", "lib.so"]).current_dir(&folder.0).status();
     assert!(linked.unwrap().success());
     // Mapped so that `puts` has the address which the object calls.
     let library = folder.bytes("lib.so");
     let file = object::File::parse(&*library).unwrap();
-    let puts = file
-        .dynamic_symbols()
-        .find(|symbol| symbol.name() == Ok("puts"))
-        .unwrap()
-        .address();
+    let puts = file.dynamic_symbols().find(|symbol| symbol.name() == Ok("puts")).unwrap().address();
     let base = 0x7f3a_1007_fe50 - puts;
     let path = folder.at("lib.so");
     let mapping = serde_json::json!({"relocfix": 1, "mappings": [{"start": base, "end": base + 0x100_0000,
@@ -133,10 +112,7 @@ fn images_that_were_read_are_dependencies() {
     folder.run("in.o -o out.o -s map.json --depfile out.d").silently();
     assert_eq!(undefined_symbols(&folder.bytes("out.o")), ["puts"]);
     let dependencies = folder.text("out.d");
-    assert!(
-        dependencies.ends_with(&format!("\n  map.json \\\n  {}\n", path.display())),
-        "{dependencies}"
-    );
+    assert!(dependencies.ends_with(&format!("\n  map.json \\\n  {}\n", path.display())), "{dependencies}");
 }
 
 #[test]
@@ -152,31 +128,19 @@ fn check_prints_a_table_or_json() {
         assert!(lines[0].contains(title), "{}", run.stdout());
     }
     let cells: Vec<_> = lines[1].split_whitespace().collect();
-    assert_eq!(
-        cells,
-        [".text+0x2", "code", "8", "0x7f3a1007fe50", "f", "puts", "got"]
-    );
+    assert_eq!(cells, [".text+0x2", "code", "8", "0x7f3a1007fe50", "f", "puts", "got"]);
     assert!(
-        lines
-            .last()
-            .unwrap()
-            .starts_with("in.o: 1 session-specific constant (1 resolved, 0 unresolved)")
+        lines.last().unwrap().starts_with("in.o: 1 session-specific constant (1 resolved, 0 unresolved)")
     );
 
     let json = folder.run("check in.o --report -").exits(1).json();
     assert_eq!(json["places"][0]["delivery"], "got");
     let both = folder.run("check in.o --report report.json").exits(1);
     assert_eq!(both.stdout(), run.stdout());
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(&folder.text("report.json")).unwrap(),
-        json
-    );
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&folder.text("report.json")).unwrap(), json);
     let quiet = folder.run("check in.o -q").exits(1);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty());
-    let json = folder
-        .run("check in.o --report - --relocation-model static")
-        .exits(1)
-        .json();
+    let json = folder.run("check in.o --report - --relocation-model static").exits(1).json();
     assert_eq!(json["places"][0]["delivery"], "direct");
     assert_eq!(folder.names(), ["in.o", "in.session.json", "report.json"]);
 }
@@ -188,11 +152,7 @@ fn check_finds_what_is_unresolved() {
     };
     folder.write("in.session.json", MAPPED);
     let run = folder.run("check in.o").exits(1);
-    assert!(
-        run.stdout().contains("unresolved") && run.stdout().contains("[heap]"),
-        "{}",
-        run.stdout()
-    );
+    assert!(run.stdout().contains("unresolved") && run.stdout().contains("[heap]"), "{}", run.stdout());
 }
 
 #[test]
@@ -233,11 +193,7 @@ fn verbose_goes_to_standard_error() {
     folder.write("in.session.json", NAMED);
     let run = folder.run("in.o -o out.o -v").exits(0);
     assert!(run.stdout.is_empty());
-    assert!(
-        run.stderr.contains(".text+0x2") && run.stderr.contains("1 resolved"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains(".text+0x2") && run.stderr.contains("1 resolved"), "{}", run.stderr);
 }
 
 #[test]
@@ -266,10 +222,7 @@ fn a_reader_that_leaves_is_no_panic() {
     let input = folder.bytes("in.o");
     for (arguments, status) in [("check - -s map.json", 1), ("- -o - -s map.json", 2)] {
         let mut command = folder.command(arguments);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // It writes when it has read, and by then nobody listens.
         drop(child.stdout.take());

@@ -26,10 +26,7 @@ fn unresolved_places_are_listed_at_once_and_nothing_is_written() {
     folder.write("out.o", "what was there before");
     let before = fs::metadata(folder.at("out.o")).unwrap();
     let run = folder.run("in.o -o out.o -s map.json --report report.json --depfile out.d");
-    let run = run.fails(
-        1,
-        "relocfix: error: in.o: .text+0x2 (f): 0x7f3a1007fe50 is in [heap]",
-    );
+    let run = run.fails(1, "relocfix: error: in.o: .text+0x2 (f): 0x7f3a1007fe50 is in [heap]");
     let second = "\nrelocfix: error: in.o: .data+0x8: 0x7f3a10000010 is in [heap]";
     assert!(run.stderr.contains(second), "{}", run.stderr);
     assert_eq!(folder.text("out.o"), "what was there before");
@@ -52,18 +49,10 @@ fn unresolved_places_can_be_kept() {
     };
     folder.write("map.json", MAPPED);
     let run = folder.run("in.o -o out.o -s map.json --unresolved keep").exits(0);
-    assert!(
-        run.stderr.starts_with("relocfix: warning: in.o: .text+0x2 (f): "),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.starts_with("relocfix: warning: in.o: .text+0x2 (f): "), "{}", run.stderr);
     assert!(holds_the_address(&folder.bytes("out.o")));
-    folder
-        .run("in.o -o out.o -s map.json --unresolved keep -q")
-        .silently();
-    folder
-        .run("in.o -o out.o -s map.json --unresolved error")
-        .fails(1, "[heap]");
+    folder.run("in.o -o out.o -s map.json --unresolved keep -q").silently();
+    folder.run("in.o -o out.o -s map.json --unresolved error").fails(1, "[heap]");
 }
 
 #[test]
@@ -76,10 +65,7 @@ fn an_output_that_is_already_right_is_left_alone() {
     let first = fs::metadata(folder.at("out.o")).unwrap();
     folder.run("in.o -o out.o").silently();
     let second = fs::metadata(folder.at("out.o")).unwrap();
-    assert_eq!(
-        (first.ino(), first.mtime_nsec()),
-        (second.ino(), second.mtime_nsec())
-    );
+    assert_eq!((first.ino(), first.mtime_nsec()), (second.ino(), second.mtime_nsec()));
     folder.run("in.o -o out.o --relocation-model static").silently();
     assert_ne!(fs::metadata(folder.at("out.o")).unwrap().ino(), first.ino());
 }
@@ -123,11 +109,7 @@ fn what_is_fixed_needs_no_map_and_stays() {
     folder.run("fixed.o -o again.o").silently();
     assert_eq!(folder.bytes("again.o"), folder.bytes("fixed.o"));
     let run = folder.run("check fixed.o").exits(0);
-    assert!(
-        run.stdout().contains("no session-specific constants"),
-        "{}",
-        run.stdout()
-    );
+    assert!(run.stdout().contains("no session-specific constants"), "{}", run.stdout());
 }
 
 #[test]
@@ -154,16 +136,8 @@ fn standard_input_and_output() {
     assert_eq!(run.stdout, out);
     assert!(run.stderr.contains("puts"), "{}", run.stderr);
     let input = folder.bytes("in.o");
-    assert_eq!(
-        folder
-            .run_with_stdin("- -o - -s map.json", &input)
-            .exits(0)
-            .stdout,
-        out
-    );
-    folder
-        .run_with_stdin("- -o out2.o -s map.json", &input)
-        .silently();
+    assert_eq!(folder.run_with_stdin("- -o - -s map.json", &input).exits(0).stdout, out);
+    folder.run_with_stdin("- -o out2.o -s map.json", &input).silently();
     assert_eq!(folder.bytes("out2.o"), out);
     folder.run_with_stdin("check - -s map.json", &input).exits(1);
 }
@@ -179,11 +153,7 @@ fn the_relocation_model() {
         let bytes = folder.bytes("out.o");
         let file = object::File::parse(&*bytes).unwrap();
         let text = file.section_by_name(".text").unwrap();
-        match text
-            .relocations()
-            .map(|(_, relocation)| relocation.flags())
-            .collect::<Vec<_>>()[..]
-        {
+        match text.relocations().map(|(_, relocation)| relocation.flags()).collect::<Vec<_>>()[..] {
             [RelocationFlags::Elf { r_type }] => r_type,
             ref other => panic!("{other:?}"),
         }
@@ -203,9 +173,7 @@ fn threads_do_not_change_the_output() {
     folder.write("in.session.json", NAMED);
     folder.run("in.o -o out.o").silently();
     for threads in [1, 2, 7] {
-        folder
-            .run(&format!("in.o -o out{threads}.o -j {threads}"))
-            .silently();
+        folder.run(&format!("in.o -o out{threads}.o -j {threads}")).silently();
         assert_eq!(folder.bytes(&format!("out{threads}.o")), folder.bytes("out.o"));
     }
 }
@@ -220,15 +188,9 @@ fn outputs_that_cannot_be_written() {
     let run = folder.run("in.o -o missing/out.o").exits(2);
     let expected = "relocfix: error: missing/out.o: cannot be written: there is no folder missing\n";
     assert_eq!(run.stderr, expected);
-    folder
-        .run("in.o -o folder")
-        .fails(2, "folder: cannot be written: Is a directory");
-    folder
-        .run("in.o -o new/")
-        .fails(2, "new/: cannot be written: Is a directory");
-    folder
-        .run("in.o -o in.o/out.o")
-        .fails(2, "in.o/out.o: cannot be written: Not a directory");
+    folder.run("in.o -o folder").fails(2, "folder: cannot be written: Is a directory");
+    folder.run("in.o -o new/").fails(2, "new/: cannot be written: Is a directory");
+    folder.run("in.o -o in.o/out.o").fails(2, "in.o/out.o: cannot be written: Not a directory");
     // Opened here and only for the table: a path to a device is nothing to give to a test that root may run.
     if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
         let run = folder.command("check in.o").stdout(full).output().unwrap();
@@ -245,21 +207,11 @@ fn files_of_one_run_are_kept_apart() {
         return;
     };
     folder.write("in.session.json", NAMED);
-    folder
-        .run("in.o -o in.session.json")
-        .fails(2, "--output and a map are the same file");
-    folder
-        .run("in.o -o out.o --report in.o")
-        .fails(2, "--report and IN.o are the same file");
-    folder
-        .run("check in.o --report ./in.o")
-        .fails(2, "--report and IN.o are the same file");
-    folder
-        .run("in.o -o out.o --report ./out.o")
-        .fails(2, "--report and --output are the same file");
-    folder
-        .run("in.o -o out.o --depfile out.o")
-        .fails(2, "--depfile and --output are the same file");
+    folder.run("in.o -o in.session.json").fails(2, "--output and a map are the same file");
+    folder.run("in.o -o out.o --report in.o").fails(2, "--report and IN.o are the same file");
+    folder.run("check in.o --report ./in.o").fails(2, "--report and IN.o are the same file");
+    folder.run("in.o -o out.o --report ./out.o").fails(2, "--report and --output are the same file");
+    folder.run("in.o -o out.o --depfile out.o").fails(2, "--depfile and --output are the same file");
     assert_eq!(folder.text("in.session.json"), NAMED);
     assert_eq!(folder.names(), ["in.o", "in.session.json"]);
 }
@@ -274,12 +226,8 @@ fn a_named_pipe_is_written_into() {
     let made = Command::new("mkfifo").arg("pipe").current_dir(&folder.0).status();
     assert!(made.unwrap().success());
     // For reading and writing and without waiting: no defect shall leave anybody at the other end.
-    let mut pipe = fs::File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(O_NONBLOCK)
-        .open(folder.at("pipe"))
-        .unwrap();
+    let mut pipe =
+        fs::File::options().read(true).write(true).custom_flags(O_NONBLOCK).open(folder.at("pipe")).unwrap();
     folder.run("in.o -o pipe").silently();
     let expected = folder.bytes("out.o");
     let mut piped = vec![0; expected.len()];

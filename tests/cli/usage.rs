@@ -9,13 +9,7 @@ fn help_names_every_option_on_one_line() {
     assert_eq!(help.stdout, folder.run("-h").exits(0).stdout);
     assert!(help.stderr.is_empty());
     let help = help.stdout();
-    let options = help
-        .split("Options:\n")
-        .nth(1)
-        .unwrap()
-        .split("\n\n")
-        .next()
-        .unwrap();
+    let options = help.split("Options:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let options: Vec<_> = options.lines().map(str::trim_start).collect();
     let expected = [
         "-o, --output <FILE> ",
@@ -42,15 +36,7 @@ fn help_names_every_option_on_one_line() {
     for (option, expected) in options.iter().zip(expected) {
         assert!(option.starts_with(expected), "`{option}` is not `{expected}`");
     }
-    for later in [
-        "witness",
-        "capture",
-        "anchor",
-        "ignore",
-        "init-symbol",
-        "infer",
-        "print-link-args",
-    ] {
+    for later in ["witness", "capture", "anchor", "ignore", "init-symbol", "infer", "print-link-args"] {
         assert!(!help.contains(later), "{later} does not work yet:\n{help}");
     }
     assert!(help.contains("Examples:") && help.contains("Exit status:") && help.contains("check IN.o"));
@@ -75,12 +61,8 @@ fn wrong_usage_exits_2() {
     folder.run("in.o -o out.o -j 0").fails(2, "--threads");
     folder.run("in.o -o - --report -").fails(2, "standard output");
     folder.run("in.o -o out.o -q -v").fails(2, "--quiet");
-    folder
-        .run("in.o -o out.o --relocation-model dynamic")
-        .fails(2, "dynamic");
-    folder
-        .run("in.o -o out.o --no-such-option")
-        .fails(2, "--no-such-option");
+    folder.run("in.o -o out.o --relocation-model dynamic").fails(2, "dynamic");
+    folder.run("in.o -o out.o --no-such-option").fails(2, "--no-such-option");
     folder.run("check").fails(2, "IN.o");
     assert!(folder.names().is_empty());
 }
@@ -100,10 +82,7 @@ fn what_is_not_supported_yet_is_rejected_by_name() {
         ("capture --pid 1 -o map.json", "capture"),
     ] {
         let run = folder.run(arguments).exits(2);
-        assert_eq!(
-            run.stderr,
-            format!("relocfix: error: `{name}` is not yet supported by this version\n")
-        );
+        assert_eq!(run.stderr, format!("relocfix: error: `{name}` is not yet supported by this version\n"));
     }
     assert!(folder.names().is_empty());
 }
@@ -112,13 +91,8 @@ fn what_is_not_supported_yet_is_rejected_by_name() {
 fn files_that_cannot_be_read() {
     let folder = Folder::new();
     let run = folder.run("in.o -o out.o").exits(2);
-    assert_eq!(
-        run.stderr,
-        "relocfix: error: in.o: cannot be read: No such file or directory\n"
-    );
-    folder
-        .run("check .")
-        .fails(2, ".: cannot be read: Is a directory");
+    assert_eq!(run.stderr, "relocfix: error: in.o: cannot be read: No such file or directory\n");
+    folder.run("check .").fails(2, ".: cannot be read: Is a directory");
     // Such names are files anywhere but in first position.
     folder.run("./check -o out.o").fails(2, "./check: cannot be read");
     folder.run("-o out.o check").fails(2, "check: cannot be read");
@@ -133,8 +107,6 @@ fn what_is_not_an_object_is_trouble_and_not_a_finding() {
     folder.run("in.o -o out.o").fails(2, "in.o: ");
     folder.run("check in.o").fails(2, "in.o: ");
     folder.run("empty.o -o out.o").fails(2, "empty.o: ");
-    folder
-        .run_with_stdin("- -o out.o", b"int main")
-        .fails(2, "<stdin>: ");
+    folder.run_with_stdin("- -o out.o", b"int main").fails(2, "<stdin>: ");
     assert_eq!(folder.names(), ["empty.o", "in.o"]);
 }

@@ -28,13 +28,7 @@ impl Finished {
 
     /// All that is known, for a message.
     pub(crate) fn describe(&self) -> String {
-        format!(
-            "{}\n{}\nstdout: {}\nstderr: {}",
-            self.shown,
-            self.status,
-            self.text(),
-            self.stderr
-        )
+        format!("{}\n{}\nstdout: {}\nstderr: {}", self.shown, self.status, self.text(), self.stderr)
     }
 
     /// The program again if it ended well.
@@ -42,11 +36,7 @@ impl Finished {
     /// # Errors
     /// [`Finished::describe`] otherwise.
     pub(crate) fn success(self) -> Result<Self, String> {
-        if self.status.success() {
-            Ok(self)
-        } else {
-            Err(self.describe())
-        }
+        if self.status.success() { Ok(self) } else { Err(self.describe()) }
     }
 }
 
@@ -76,10 +66,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Finished, String> {
             // Its pipes may be held open by children of its own: do not wait for the threads.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!(
-                "{shown}: still running after {} seconds",
-                LIMIT.as_secs()
-            ));
+            return Err(format!("{shown}: still running after {} seconds", LIMIT.as_secs()));
         }
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
@@ -87,12 +74,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Finished, String> {
     let collected = |thread: thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
     let stdout = collected(stdout);
     let stderr = String::from_utf8_lossy(&collected(stderr)).into_owned();
-    Ok(Finished {
-        status,
-        stdout,
-        stderr,
-        shown,
-    })
+    Ok(Finished { status, stdout, stderr, shown })
 }
 
 /// Runs it to its end, which must be good.

@@ -31,10 +31,7 @@ pub(crate) fn sections(path: &Path) -> Result<BTreeMap<String, Section>, String>
     let file = ElfFile64::<LittleEndian>::parse(bytes.as_slice()).map_err(|error| error.to_string())?;
     let mut sections = BTreeMap::new();
     for section in file.sections() {
-        if matches!(
-            section.kind(),
-            SectionKind::Metadata | SectionKind::Other | SectionKind::OtherString
-        ) {
+        if matches!(section.kind(), SectionKind::Metadata | SectionKind::Other | SectionKind::OtherString) {
             continue;
         }
         let mut relocations = Vec::new();
@@ -50,9 +47,7 @@ pub(crate) fn sections(path: &Path) -> Result<BTreeMap<String, Section>, String>
             // A place in a section has many names; its section and offset is one.
             let name = if let SymbolSection::Section(home) = symbol.section() {
                 addend = addend.wrapping_add_unsigned(symbol.address());
-                file.section_by_index(home)
-                    .and_then(|home| home.name())
-                    .map_err(|error| error.to_string())?
+                file.section_by_index(home).and_then(|home| home.name()).map_err(|error| error.to_string())?
             } else {
                 symbol.name().map_err(|error| error.to_string())?
             };
@@ -64,17 +59,8 @@ pub(crate) fn sections(path: &Path) -> Result<BTreeMap<String, Section>, String>
             continue;
         }
         let name = section.name().map_err(|error| error.to_string())?;
-        let number = (0..).map(|n| {
-            if n == 0 {
-                name.to_owned()
-            } else {
-                format!("{name}#{n}")
-            }
-        });
-        let name = number
-            .into_iter()
-            .find(|name| !sections.contains_key(name))
-            .unwrap_or_default();
+        let number = (0..).map(|n| if n == 0 { name.to_owned() } else { format!("{name}#{n}") });
+        let name = number.into_iter().find(|name| !sections.contains_key(name)).unwrap_or_default();
         sections.insert(name, Section { data, relocations });
     }
     Ok(sections)

@@ -28,13 +28,7 @@ pub(crate) enum Mode {
 
 impl Mode {
     /// All of them.
-    pub(crate) const ALL: [Mode; 5] = [
-        Mode::Shared,
-        Mode::Pie,
-        Mode::StaticPie,
-        Mode::Static,
-        Mode::NoPie,
-    ];
+    pub(crate) const ALL: [Mode; 5] = [Mode::Shared, Mode::Pie, Mode::StaticPie, Mode::Static, Mode::NoPie];
 
     /// As gcc's option is called.
     pub(crate) fn name(self) -> &'static str {
@@ -152,8 +146,7 @@ impl Matrix {
 
     /// Linker options after the objects, such as `-lm`.
     pub(crate) fn libraries<S: AsRef<str>>(mut self, options: &[S]) -> Matrix {
-        self.libraries
-            .extend(options.iter().map(|option| option.as_ref().to_owned()));
+        self.libraries.extend(options.iter().map(|option| option.as_ref().to_owned()));
         self
     }
 
@@ -166,11 +159,7 @@ impl Matrix {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let driver = self.compile_driver(folder.path())?;
         let mut work: Vec<(Linker, Mode)> = Vec::new();
-        for &linker in linkers
-            .found
-            .iter()
-            .filter(|linker| self.linkers.contains(linker))
-        {
+        for &linker in linkers.found.iter().filter(|linker| self.linkers.contains(linker)) {
             work.extend(self.modes.iter().map(|&mode| (linker, mode)));
         }
         if work.is_empty() {
@@ -195,11 +184,7 @@ impl Matrix {
         });
         let mut failures = failures.into_inner().map_err(|error| error.to_string())?;
         failures.sort();
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failures.join("\n\n"))
-        }
+        if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
     }
 
     fn compiler(&self) -> Command {
@@ -217,11 +202,7 @@ impl Matrix {
         fs::write(&source, &self.driver).map_err(|error| error.to_string())?;
         let object = folder.join("driver.o");
         succeed(
-            self.compiler()
-                .args(["-O1", "-fPIC", "-c", "-o"])
-                .arg(&object)
-                .args(&self.options)
-                .arg(&source),
+            self.compiler().args(["-O1", "-fPIC", "-c", "-o"]).arg(&object).args(&self.options).arg(&source),
         )?;
         Ok(object)
     }
@@ -278,11 +259,7 @@ impl Matrix {
                     && texts.iter().all(|text| finished.stderr.contains(text.as_str()))
             }
         };
-        if good {
-            Ok(())
-        } else {
-            Err(format!("expected {:?}:\n{}", self.end, finished.describe()))
-        }
+        if good { Ok(()) } else { Err(format!("expected {:?}:\n{}", self.end, finished.describe())) }
     }
 }
 
@@ -293,11 +270,7 @@ const SIGABRT: i32 = 6;
 fn no_text_relocation(output: &Path) -> Result<(), String> {
     let finished = succeed(Command::new("readelf").arg("-dW").arg(output))?;
     if finished.text().contains("TEXTREL") {
-        return Err(format!(
-            "{} has text relocations:\n{}",
-            output.display(),
-            finished.text()
-        ));
+        return Err(format!("{} has text relocations:\n{}", output.display(), finished.text()));
     }
     Ok(())
 }

@@ -34,13 +34,7 @@ pub(crate) fn fix<S: AsRef<OsStr>>(
 ) -> Result<Fixed, String> {
     let report = output.with_extension("report.json");
     let mut command = tool();
-    command
-        .arg(input)
-        .arg("-o")
-        .arg(output)
-        .arg("--report")
-        .arg(&report)
-        .args(extra);
+    command.arg(input).arg("-o").arg(output).arg("--report").arg(&report).args(extra);
     if let Some(map) = map {
         command.arg("--session-map").arg(map);
     }
@@ -50,10 +44,7 @@ pub(crate) fn fix<S: AsRef<OsStr>>(
     }
     let text = fs::read_to_string(&report).map_err(|error| format!("{}: {error}", report.display()))?;
     let report = parse(&text)?;
-    Ok(Fixed {
-        object: output.to_owned(),
-        report,
-    })
+    Ok(Fixed { object: output.to_owned(), report })
 }
 
 /// `relocfix check INPUT --session-map MAP --report -`: its report, and what it ended with.
@@ -68,10 +59,9 @@ pub(crate) fn check(input: &Path, map: Option<&Path>) -> Result<(Value, i32), St
     }
     let finished = run(&mut command)?;
     match finished.status.code() {
-        Some(code @ (0 | 1)) => Ok((
-            parse(&finished.text()).map_err(|e| format!("{e}\n{}", finished.describe()))?,
-            code,
-        )),
+        Some(code @ (0 | 1)) => {
+            Ok((parse(&finished.text()).map_err(|e| format!("{e}\n{}", finished.describe()))?, code))
+        }
         _ => Err(finished.describe()),
     }
 }
@@ -91,17 +81,11 @@ pub(crate) fn refused(
         return Err(format!("expected exit status {status}:\n{}", finished.describe()));
     }
     if output.exists() {
-        return Err(format!(
-            "{} was written although the object was refused",
-            output.display()
-        ));
+        return Err(format!("{} was written although the object was refused", output.display()));
     }
     for text in texts {
         if !finished.stderr.contains(text.as_str()) {
-            return Err(format!(
-                "the message does not say {text:?}:\n{}",
-                finished.describe()
-            ));
+            return Err(format!("the message does not say {text:?}:\n{}", finished.describe()));
         }
     }
     Ok(finished)

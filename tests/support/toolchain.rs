@@ -39,15 +39,9 @@ impl Linker {
 /// If `RELOCFIX_REQUIRE_TOOLS=1`.
 pub(crate) fn missing(what: &str) {
     let required = env::var_os("RELOCFIX_REQUIRE_TOOLS").is_some_and(|value| value == "1");
-    assert!(
-        !required,
-        "{what} is missing, and RELOCFIX_REQUIRE_TOOLS=1 is set: see tests/run.sh"
-    );
+    assert!(!required, "{what} is missing, and RELOCFIX_REQUIRE_TOOLS=1 is set: see tests/run.sh");
     // Not `eprintln`, which the test harness swallows.
-    let _ = writeln!(
-        io::stderr(),
-        "SKIPPED: {what} is missing (tests/run.sh installs it)"
-    );
+    let _ = writeln!(io::stderr(), "SKIPPED: {what} is missing (tests/run.sh installs it)");
 }
 
 /// The program of that name: on `PATH`, else in the newest `/usr/lib/llvm-*/bin`.
@@ -70,9 +64,7 @@ pub(crate) fn require(name: &str) -> Option<PathBuf> {
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(name))
-        .find(|path| is_program(path))
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| is_program(path))
 }
 
 fn newest_llvm(name: &str) -> Option<PathBuf> {
@@ -108,10 +100,7 @@ impl Linkers {
     /// The folder cannot be written.
     pub(crate) fn get() -> Result<&'static Linkers, String> {
         static LINKERS: OnceLock<Result<Linkers, String>> = OnceLock::new();
-        LINKERS
-            .get_or_init(Linkers::find_all)
-            .as_ref()
-            .map_err(Clone::clone)
+        LINKERS.get_or_init(Linkers::find_all).as_ref().map_err(Clone::clone)
     }
 
     fn find_all() -> Result<Linkers, String> {
@@ -137,9 +126,6 @@ impl Linkers {
 
     /// What tells gcc to use that linker.
     pub(crate) fn flags(&self, linker: Linker) -> [String; 2] {
-        [
-            format!("-B{}", self.folder.display()),
-            format!("-fuse-ld={}", linker.name()),
-        ]
+        [format!("-B{}", self.folder.display()), format!("-fuse-ld={}", linker.name())]
     }
 }

@@ -112,10 +112,7 @@ impl<'d> Object<'d> {
                 section,
             });
         }
-        let globals = symbols
-            .iter()
-            .position(|s| s.info >> 4 != 0)
-            .unwrap_or(symbols.len());
+        let globals = symbols.iter().position(|s| s.info >> 4 != 0).unwrap_or(symbols.len());
         Ok(Object {
             header: (
                 header.e_type(LE).0,
@@ -153,19 +150,11 @@ impl Named {
         let list = |key: &str| report[key].as_array().cloned().unwrap_or_default();
         let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
         let offset = |entry: &Value| entry["offset"].as_u64().unwrap_or(u64::MAX);
-        let pairs = |key| {
-            list(key)
-                .iter()
-                .map(|e| (text(e, "name"), text(e, "becomes")))
-                .collect()
-        };
+        let pairs = |key| list(key).iter().map(|e| (text(e, "name"), text(e, "becomes"))).collect();
         let mut fields: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         for entry in ["places", "lowered", "imports"].into_iter().flat_map(list) {
             if entry["delivery"] != "kept" {
-                fields
-                    .entry(text(&entry, "section"))
-                    .or_default()
-                    .insert(offset(&entry));
+                fields.entry(text(&entry, "section")).or_default().insert(offset(&entry));
             }
         }
         Named {
@@ -173,15 +162,8 @@ impl Named {
             lowered: list("lowered").iter().map(|e| text(e, "section")).collect(),
             sections: pairs("sections"),
             renamed: pairs("renamed"),
-            globals: list("globals")
-                .iter()
-                .map(|e| (text(e, "symbol"), offset(e)))
-                .collect(),
-            symbols: ["globals", "imports"]
-                .into_iter()
-                .flat_map(list)
-                .map(|e| text(&e, "symbol"))
-                .collect(),
+            globals: list("globals").iter().map(|e| (text(e, "symbol"), offset(e))).collect(),
+            symbols: ["globals", "imports"].into_iter().flat_map(list).map(|e| text(&e, "symbol")).collect(),
         }
     }
 
@@ -204,11 +186,7 @@ pub(crate) fn assert_untouched(input: &Path, output: &Path, report: &Value) -> R
     if found.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{} changed more than it says:\n{}",
-        output.display(),
-        found.join("\n")
-    ))
+    Err(format!("{} changed more than it says:\n{}", output.display(), found.join("\n")))
 }
 
 /// Whether a report names anything that changed.
@@ -241,10 +219,7 @@ impl Comparison<'_> {
     fn run(&self) -> Vec<String> {
         let mut found = Vec::new();
         if self.old.header != self.new.header {
-            found.push(format!(
-                "file header: {:x?} {:x?}",
-                self.old.header, self.new.header
-            ));
+            found.push(format!("file header: {:x?} {:x?}", self.old.header, self.new.header));
         }
         if self.new.sections.len() < self.old.sections.len() {
             found.push("sections are missing".to_owned());
@@ -334,23 +309,10 @@ impl Comparison<'_> {
             elf::SHT_GROUP => expected.info = self.moved(old.info),
             _ => {}
         }
-        let header = |s: &Section<'_>| {
-            (
-                s.name.to_owned(),
-                s.kind,
-                s.flags,
-                s.link,
-                s.info,
-                s.align,
-                s.entry_size,
-            )
-        };
+        let header =
+            |s: &Section<'_>| (s.name.to_owned(), s.kind, s.flags, s.link, s.info, s.align, s.entry_size);
         if header(&expected) != header(new) {
-            found.push(format!(
-                "section {index}: expected {:x?}, is {:x?}",
-                header(&expected),
-                header(new)
-            ));
+            found.push(format!("section {index}: expected {:x?}, is {:x?}", header(&expected), header(new)));
         }
         let same = match elf::SectionType(old.kind) {
             // Compared by what they say.
@@ -361,10 +323,8 @@ impl Comparison<'_> {
             }
             elf::SHT_GROUP => new.data.starts_with(old.data),
             SHT_LLVM_ADDRSIG => {
-                let moved: Vec<u64> = numbers(old.data)
-                    .into_iter()
-                    .map(|s| self.moved(s as u32).into())
-                    .collect();
+                let moved: Vec<u64> =
+                    numbers(old.data).into_iter().map(|s| self.moved(s as u32).into()).collect();
                 moved == numbers(new.data)
             }
             elf::SHT_NOBITS => old.size == new.size,
@@ -384,9 +344,8 @@ impl Comparison<'_> {
         let name = self.old.sections[index].name;
         let fields = self.named.fields.get(name).into_iter().flatten();
         // An instruction has a prefix and an opcode before its constant, and ends with it.
-        let mut windows: Vec<(u64, u64)> = fields
-            .map(|o| (o.saturating_sub(4), o.saturating_add(8)))
-            .collect();
+        let mut windows: Vec<(u64, u64)> =
+            fields.map(|o| (o.saturating_sub(4), o.saturating_add(8))).collect();
         for (symbol, offset) in &self.named.globals {
             let homes = self.old.symbols.iter().filter(|s| s.name == symbol);
             windows.extend(
@@ -420,17 +379,12 @@ impl Comparison<'_> {
             return;
         }
         let windows = self.windows(index);
-        let changed = (0..)
-            .zip(old.data.iter().zip(new.data))
-            .filter(|(_, (a, b))| a != b);
+        let changed = (0..).zip(old.data.iter().zip(new.data)).filter(|(_, (a, b))| a != b);
         let outside = changed
             .map(|(at, _): (u64, _)| at)
             .find(|at| !windows.iter().any(|(start, end)| (start..end).contains(&at)));
         if let Some(at) = outside {
-            found.push(format!(
-                "{}+{at:#x}: another byte, which the report does not name",
-                old.name
-            ));
+            found.push(format!("{}+{at:#x}: another byte, which the report does not name", old.name));
         }
     }
 
@@ -441,15 +395,8 @@ impl Comparison<'_> {
             return;
         }
         let windows = self.windows(home);
-        let named = |r: &Relocation| {
-            windows
-                .iter()
-                .any(|(start, end)| (start..end).contains(&&r.offset))
-        };
-        let moved = |r: &Relocation| Relocation {
-            symbol: self.moved(r.symbol),
-            ..*r
-        };
+        let named = |r: &Relocation| windows.iter().any(|(start, end)| (start..end).contains(&&r.offset));
+        let moved = |r: &Relocation| Relocation { symbol: self.moved(r.symbol), ..*r };
         // References to a variable that became ours keep all but their symbol.
         let shown = |r: Relocation, symbols: &[Symbol<'_>], old: bool| {
             let name = symbols.get(r.symbol as usize).map_or("", |s| s.name);
@@ -458,11 +405,7 @@ impl Comparison<'_> {
         };
         let kept: Vec<_> = old.relocations.iter().filter(|r| !named(r)).collect();
         let added = |r: &Relocation| self.grows(home) && r.offset >= self.old.sections[home].size;
-        let there: Vec<_> = new
-            .relocations
-            .iter()
-            .filter(|r| !named(r) && !added(r))
-            .collect();
+        let there: Vec<_> = new.relocations.iter().filter(|r| !named(r) && !added(r)).collect();
         if kept.len() != there.len() {
             found.push(format!(
                 "{}: {} relocations that the report does not name became {}",

@@ -123,16 +123,8 @@ fn describe(
             field: instruction.offset + displacement.offset,
             width: displacement.size,
             target: relative(instruction, distance),
-            size: if is_lea(code) {
-                0
-            } else {
-                decoded.memory_size().size() as u64
-            },
-            usage: if is_lea(code) {
-                PcUse::Address
-            } else {
-                PcUse::Memory
-            },
+            size: if is_lea(code) { 0 } else { decoded.memory_size().size() as u64 },
+            usage: if is_lea(code) { PcUse::Address } else { PcUse::Memory },
         });
         return;
     }
@@ -152,17 +144,8 @@ fn immediate_operand(
         _ => OperandForm::Immediate32,
     };
     let sign_extended = decoded.op_kinds().any(|kind| kind == OpKind::Immediate32to64);
-    let value = if sign_extended {
-        field.signed(bytes)? as u64
-    } else {
-        field.unsigned(bytes)?
-    };
-    Some(Operand {
-        field: offset + field.offset,
-        width: field.size,
-        value,
-        form,
-    })
+    let value = if sign_extended { field.signed(bytes)? as u64 } else { field.unsigned(bytes)? };
+    Some(Operand { field: offset + field.offset, width: field.size, value, form })
 }
 
 fn displacement_operand(
@@ -186,17 +169,8 @@ fn displacement_operand(
     };
     // The address size prefix makes an address of 32 bits; without it a displacement is sign-extended.
     let truncated = form == OperandForm::Absolute32 && has_address_size_prefix(bytes);
-    let value = if truncated {
-        field.unsigned(bytes)?
-    } else {
-        field.signed(bytes)? as u64
-    };
-    Some(Operand {
-        field: offset + field.offset,
-        width: field.size,
-        value,
-        form,
-    })
+    let value = if truncated { field.unsigned(bytes)? } else { field.signed(bytes)? as u64 };
+    Some(Operand { field: offset + field.offset, width: field.size, value, form })
 }
 
 /// Whether 67 is among the legacy prefixes (Intel SDM volume 2, 2.1.1) that `bytes` begin with.
@@ -211,17 +185,11 @@ fn has_address_size_prefix(bytes: &[u8]) -> bool {
 
 /// Where a distance from the end of `instruction` leads.
 fn relative(instruction: &Instruction, distance: i64) -> u64 {
-    instruction
-        .offset
-        .wrapping_add(u64::from(instruction.length))
-        .wrapping_add_signed(distance)
+    instruction.offset.wrapping_add(u64::from(instruction.length)).wrapping_add_signed(distance)
 }
 
 fn is_branch(decoded: &iced_x86::Instruction) -> bool {
-    matches!(
-        decoded.op0_kind(),
-        OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
-    )
+    matches!(decoded.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
 }
 
 fn is_lea(code: Code) -> bool {
@@ -238,10 +206,7 @@ struct Field {
 impl Field {
     fn new(offset: usize, size: usize) -> Self {
         // Both fit: an instruction has at most 15 bytes.
-        Field {
-            offset: offset as u64,
-            size: size as u8,
-        }
+        Field { offset: offset as u64, size: size as u8 }
     }
 
     /// Its value, zero-extended.

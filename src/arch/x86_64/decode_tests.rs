@@ -5,9 +5,7 @@ use super::*;
 
 fn decoded(bytes: &[u8]) -> Vec<Instruction> {
     let mut all = Vec::new();
-    decode(bytes, 0..bytes.len() as u64, &mut |instruction| {
-        all.push(*instruction)
-    });
+    decode(bytes, 0..bytes.len() as u64, &mut |instruction| all.push(*instruction));
     all
 }
 
@@ -17,9 +15,7 @@ fn one(bytes: &[u8]) -> Instruction {
 
 fn operand(bytes: &[u8]) -> Operand {
     let mut operands = one(bytes).operands.into_iter().flatten();
-    let operand = operands
-        .next()
-        .unwrap_or_else(|| panic!("{bytes:02x?} has no operand"));
+    let operand = operands.next().unwrap_or_else(|| panic!("{bytes:02x?} has no operand"));
     assert_eq!(operands.next(), None, "{bytes:02x?}");
     operand
 }
@@ -90,31 +86,15 @@ fn constants_of_32_bits() {
         (&[0x8b, 0x04, 0x25], &[], (Absolute32, 3, SIGN_EXTENDED)), // mov disp32,%eax
         (&[0xff, 0x14, 0x25], &[], (Absolute32, 3, SIGN_EXTENDED)), // call *disp32
         (&[0x48, 0x8d, 0x04, 0x25], &[], (Absolute32, 4, SIGN_EXTENDED)), // lea disp32,%rax
-        (
-            &[0x64, 0x48, 0x8d, 0x04, 0x25],
-            &[],
-            (Absolute32, 5, SIGN_EXTENDED),
-        ), // lea %fs:disp32,%rax
+        (&[0x64, 0x48, 0x8d, 0x04, 0x25], &[], (Absolute32, 5, SIGN_EXTENDED)), // lea %fs:disp32,%rax
         (&[0x67, 0x8b, 0x04, 0x25], &[], (Absolute32, 4, ZERO_EXTENDED)), // addr32 mov disp32,%eax
         (&[0x67, 0xa1], &[], (Absolute32, 2, ZERO_EXTENDED)),    // addr32 mov moffs32,%eax
         (&[0x83, 0x3c, 0x25], &[7], (Absolute32, 3, SIGN_EXTENDED)), // cmpl $7,disp32
         (&[0x8b, 0x80], &[], (Based32, 2, SIGN_EXTENDED)),       // mov disp32(%rax),%eax
         (&[0x8b, 0x04, 0xc5], &[], (Absolute32, 3, SIGN_EXTENDED)), // mov disp32(,%rax,8),%eax
-        (
-            &[0xc5, 0xf8, 0x28, 0x04, 0x25],
-            &[],
-            (Absolute32, 5, SIGN_EXTENDED),
-        ), // vmovaps disp32,%xmm0
-        (
-            &[0x62, 0xf1, 0x7c, 0x48, 0x28, 0x04, 0x25],
-            &[],
-            (Absolute32, 7, SIGN_EXTENDED),
-        ), // …,%zmm0
-        (
-            &[0xc4, 0xe2, 0x71, 0x92, 0x04, 0x15],
-            &[],
-            (Absolute32, 6, SIGN_EXTENDED),
-        ), // vgatherdps
+        (&[0xc5, 0xf8, 0x28, 0x04, 0x25], &[], (Absolute32, 5, SIGN_EXTENDED)), // vmovaps disp32,%xmm0
+        (&[0x62, 0xf1, 0x7c, 0x48, 0x28, 0x04, 0x25], &[], (Absolute32, 7, SIGN_EXTENDED)), // …,%zmm0
+        (&[0xc4, 0xe2, 0x71, 0x92, 0x04, 0x15], &[], (Absolute32, 6, SIGN_EXTENDED)), // vgatherdps
     ] {
         let bytes = [before, &LOW, after].concat();
         let (f, field, width, value) = form(&bytes);
@@ -124,17 +104,9 @@ fn constants_of_32_bits() {
 
     // movq $imm32,disp32
     let both = one(&[&[0x48, 0xc7, 0x04, 0x25][..], &LOW, &[1, 2, 3, 4]].concat());
-    let [Some(immediate), Some(displacement)] = both.operands else {
-        panic!("{both:?}")
-    };
-    assert_eq!(
-        (immediate.form, immediate.field, immediate.value),
-        (Immediate32, 8, 0x0403_0201)
-    );
-    assert_eq!(
-        (displacement.form, displacement.field, displacement.value),
-        (Absolute32, 4, SIGN_EXTENDED)
-    );
+    let [Some(immediate), Some(displacement)] = both.operands else { panic!("{both:?}") };
+    assert_eq!((immediate.form, immediate.field, immediate.value), (Immediate32, 8, 0x0403_0201));
+    assert_eq!((displacement.form, displacement.field, displacement.value), (Absolute32, 4, SIGN_EXTENDED));
 
     for without in [
         &[0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0][..], // mov %fs:0x28,%rax
@@ -176,29 +148,15 @@ fn pc_relative_operands() {
             size,
             usage,
         };
-        assert_eq!(
-            one(&bytes).reference,
-            Some(reference),
-            "{}",
-            disassemble(&bytes, 0)
-        );
+        assert_eq!(one(&bytes).reference, Some(reference), "{}", disassemble(&bytes, 0));
     }
     for short in [[0xeb, 0xfe], [0x74, 0xfe], [0xe3, 0xfe], [0xe2, 0xfe]] {
-        let reference = PcReference {
-            field: 1,
-            width: 1,
-            target: 0,
-            size: 0,
-            usage: Branch,
-        };
+        let reference = PcReference { field: 1, width: 1, target: 0, size: 0, usage: Branch };
         assert_eq!(one(&short).reference, Some(reference));
     }
     // movl $imm32,disp32(%rip): both
     let both = one(&[0xc7, 0x05, 0, 0, 0, 0, 1, 2, 3, 4]);
-    assert_eq!(
-        both.operands[0].map(|o| (o.field, o.value)),
-        Some((6, 0x0403_0201))
-    );
+    assert_eq!(both.operands[0].map(|o| (o.field, o.value)), Some((6, 0x0403_0201)));
     assert_eq!(both.reference.map(|r| (r.field, r.target)), Some((2, 10)));
     assert_eq!(one(&[0xff, 0xd0]).reference, None);
 }
@@ -238,51 +196,25 @@ fn padding() {
 fn invalid_bytes_are_shown_one_by_one_and_decoding_goes_on() {
     // 06 and 0e are no instructions in 64-bit mode
     let bytes = [0x06, 0x0e, 0xc3, 0x06, 0x90];
-    let shown: Vec<_> = decoded(&bytes)
-        .iter()
-        .map(|i| (i.offset, i.length, i.valid))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            (0, 1, false),
-            (1, 1, false),
-            (2, 1, true),
-            (3, 1, false),
-            (4, 1, true)
-        ]
-    );
+    let shown: Vec<_> = decoded(&bytes).iter().map(|i| (i.offset, i.length, i.valid)).collect();
+    assert_eq!(shown, [(0, 1, false), (1, 1, false), (2, 1, true), (3, 1, false), (4, 1, true)]);
 }
 
 #[test]
 fn what_processors_reject_or_disagree_on() {
     assert!(single(&[0xf0, 0x89, 0x00]).is_none(), "lock mov %eax,(%rax)");
     // With an operand size prefix Intel's processors take 32 bits for the distance, AMD's 16.
-    assert_eq!(
-        one(&[0x66, 0xe8, 1, 0, 0, 0])
-            .reference
-            .map(|r| (r.width, r.target)),
-        Some((4, 7))
-    );
+    assert_eq!(one(&[0x66, 0xe8, 1, 0, 0, 0]).reference.map(|r| (r.width, r.target)), Some((4, 7)));
 }
 
 #[test]
 fn nothing_leaves_the_range() {
-    let code = [
-        0x90, 0x48, 0xb8, 0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xc3,
-    ];
+    let code = [0x90, 0x48, 0xb8, 0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xc3];
     let mut shown = Vec::new();
     decode(&code, 1..5, &mut |i| shown.push((i.offset, i.length, i.valid)));
     // 48 is a REX prefix of nothing complete, b8 wants four bytes
     assert_eq!(shown, [(1, 1, false), (2, 1, false), (3, 1, true), (4, 1, true)]);
-    for range in [
-        0..0,
-        5..99,
-        13..20,
-        4..u64::MAX,
-        u64::MAX..u64::MAX,
-        Range { start: 7, end: 3 },
-    ] {
+    for range in [0..0, 5..99, 13..20, 4..u64::MAX, u64::MAX..u64::MAX, Range { start: 7, end: 3 }] {
         let mut next = range.start;
         decode(&code, range.clone(), &mut |i| {
             assert_eq!(i.offset, next);
@@ -297,9 +229,7 @@ fn offsets_count_from_the_section() {
     // (bad); lea 0(%rip),%rax; jmp to itself
     let code = [0x90, 0x90, 0x06, 0x48, 0x8d, 0x05, 0, 0, 0, 0, 0xeb, 0xfe];
     let mut shown = Vec::new();
-    decode(&code, 2..12, &mut |i| {
-        shown.push((i.offset, i.reference.map(|r| (r.field, r.target))))
-    });
+    decode(&code, 2..12, &mut |i| shown.push((i.offset, i.reference.map(|r| (r.field, r.target)))));
     assert_eq!(shown, [(2, None), (3, Some((6, 10))), (10, Some((11, 10)))]);
 }
 
@@ -321,9 +251,7 @@ fn text_is_the_assemblers() {
 fn random_bytes(seed: u64, count: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     (0..count).map(|_| next()).collect()
@@ -352,18 +280,11 @@ fn any_bytes_decode_without_gaps_and_with_fields_inside() {
 fn tool(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => {
-            assert!(
-                output.status.success(),
-                "{command:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
             Some(output)
         }
         Err(error) => {
-            assert!(
-                std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(),
-                "{command:?}: {error}"
-            );
+            assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(), "{command:?}: {error}");
             eprintln!("skipped: {command:?}: {error}");
             None
         }
@@ -374,14 +295,7 @@ fn tool(command: &mut Command) -> Option<Output> {
 fn objdump(object: &Path) -> Option<(Vec<u64>, Vec<u8>)> {
     let raw = object.with_extension("raw");
     let mut objcopy = Command::new("objcopy");
-    objcopy.args([
-        "-O",
-        "binary",
-        "-j",
-        ".text",
-        "--set-section-flags",
-        ".text=alloc",
-    ]);
+    objcopy.args(["-O", "binary", "-j", ".text", "--set-section-flags", ".text=alloc"]);
     tool(objcopy.arg(object).arg(&raw))?;
     let mut objdump = Command::new("objdump");
     objdump.args(["-dw", "-z", "--no-show-raw-insn", "-j", ".text"]);
@@ -427,9 +341,8 @@ fn boundaries_of_real_objects_are_objdumps() {
         };
         let ours: Vec<u64> = decoded(&bytes).iter().map(|i| i.offset).collect();
         // objdump takes `fwait` and the x87 instruction after it for one
-        let expected = ours
-            .iter()
-            .filter(|&&o| o == 0 || bytes[o as usize - 1] != 0x9b || starts.contains(&o));
+        let expected =
+            ours.iter().filter(|&&o| o == 0 || bytes[o as usize - 1] != 0x9b || starts.contains(&o));
         assert!(expected.eq(&starts), "{member}");
         assert!(decoded(&bytes).iter().all(|i| i.valid), "{member}");
         compared += starts.len();

@@ -41,11 +41,7 @@ pub(super) fn stub(slot: Referent, landing_pad: bool) -> Fragment {
 
 fn begin(landing_pad: bool) -> Fragment {
     Fragment {
-        code: if landing_pad {
-            LANDING_PAD.to_vec()
-        } else {
-            Vec::new()
-        },
+        code: if landing_pad { LANDING_PAD.to_vec() } else { Vec::new() },
         relocations: Vec::new(),
         frame: Vec::new(),
     }
@@ -72,28 +68,18 @@ mod tests {
     const B: SymbolRef = SymbolRef::Undefined(UndefinedId(2));
 
     fn fields(fragment: &Fragment) -> Vec<(u64, RelocKind, SymbolRef, i64)> {
-        fragment
-            .relocations
-            .iter()
-            .map(|r| (r.offset, r.kind, r.symbol, r.addend))
-            .collect()
+        fragment.relocations.iter().map(|r| (r.offset, r.kind, r.symbol, r.addend)).collect()
     }
 
     #[test]
     fn initializer_hands_the_program_over() {
         let plain = initializer((A, 0), (B, 16), false);
         assert_eq!(plain.code, [0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0]);
-        assert_eq!(
-            fields(&plain),
-            [(3, RelocKind::Pc32, A, -4), (8, RelocKind::Pc32, B, 12)]
-        );
+        assert_eq!(fields(&plain), [(3, RelocKind::Pc32, A, -4), (8, RelocKind::Pc32, B, 12)]);
         let padded = initializer((A, 0), (B, 16), true);
         assert_eq!(padded.code[..4], LANDING_PAD);
         assert_eq!(padded.code[4..], plain.code);
-        assert_eq!(
-            fields(&padded),
-            [(7, RelocKind::Pc32, A, -4), (12, RelocKind::Pc32, B, 12)]
-        );
+        assert_eq!(fields(&padded), [(7, RelocKind::Pc32, A, -4), (12, RelocKind::Pc32, B, 12)]);
     }
 
     #[test]
@@ -103,10 +89,7 @@ mod tests {
         assert_eq!(fields(&plain), [(2, RelocKind::Pc32, A, 20)]);
         let padded = stub((A, 24), true);
         assert_eq!(padded.code.len(), 16);
-        assert_eq!(
-            padded.code[..10],
-            [0xf3, 0x0f, 0x1e, 0xfa, 0xff, 0x25, 0, 0, 0, 0]
-        );
+        assert_eq!(padded.code[..10], [0xf3, 0x0f, 0x1e, 0xfa, 0xff, 0x25, 0, 0, 0, 0]);
         assert_eq!(fields(&padded), [(6, RelocKind::Pc32, A, 20)]);
     }
 }

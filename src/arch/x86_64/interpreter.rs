@@ -42,12 +42,7 @@ fn build(failure: Option<(SymbolRef, SymbolRef)>) -> Result<Fragment, IcedError>
     prologue(&mut a, &mut rows)?;
     let mut next = a.create_label();
     let mut end = a.create_label();
-    operations(
-        &mut a,
-        &mut next,
-        end,
-        failure.map(|symbols| (symbols, &mut calls)),
-    )?;
+    operations(&mut a, &mut next, end, failure.map(|symbols| (symbols, &mut calls)))?;
     epilogue(&mut a, &mut end, &mut rows)?;
 
     let assembled = a.assemble_options(0, BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS)?;
@@ -67,11 +62,7 @@ fn build(failure: Option<(SymbolRef, SymbolRef)>) -> Result<Fragment, IcedError>
             })
         })
         .collect::<Result<_, IcedError>>()?;
-    Ok(Fragment {
-        code: assembled.inner.code_buffer,
-        relocations,
-        frame,
-    })
+    Ok(Fragment { code: assembled.inner.code_buffer, relocations, frame })
 }
 
 /// `%rbx` points to the next word of the program; `%r12` and `%r13` outlive the functions that are called.
@@ -81,11 +72,8 @@ fn prologue(a: &mut CodeAssembler, rows: &mut Rows) -> Result<(), IcedError> {
     row(a, rows, [CfaOffset(16), Offset(X86_64::RBP, -16)])?;
     a.mov(rbp, rsp)?;
     row(a, rows, [CfaRegister(X86_64::RBP)])?;
-    for (saved, number, offset) in [
-        (rbx, X86_64::RBX, -24),
-        (r12, X86_64::R12, -32),
-        (r13, X86_64::R13, -40),
-    ] {
+    for (saved, number, offset) in [(rbx, X86_64::RBX, -24), (r12, X86_64::R12, -32), (r13, X86_64::R13, -40)]
+    {
         a.push(saved)?;
         row(a, rows, [Offset(number, offset)])?;
     }
@@ -304,10 +292,7 @@ fn call(a: &mut CodeAssembler, next: CodeLabel) -> Result<(), IcedError> {
     // Most calls have none.
     a.test(eax, eax)?;
     a.je(integers_only)?;
-    for (i, register) in [xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7]
-        .into_iter()
-        .enumerate()
-    {
+    for (i, register) in [xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7].into_iter().enumerate() {
         a.movsd_2(register, qword_ptr(rbp + FLOATS + i as i32 * 8))?;
     }
     a.set_label(&mut integers_only)?;
@@ -339,11 +324,7 @@ const _: () = assert!(call_number::POINTER < call_number::INT32 && call_number::
 
 /// The CFA is `%rsp` + 8 at a function's first instruction, the return address below it.
 pub(super) fn common_information() -> gimli::write::CommonInformationEntry {
-    let encoding = gimli::Encoding {
-        format: gimli::Format::Dwarf32,
-        version: 1,
-        address_size: 8,
-    };
+    let encoding = gimli::Encoding { format: gimli::Format::Dwarf32, version: 1, address_size: 8 };
     let return_address: Register = X86_64::RA;
     let mut common = gimli::write::CommonInformationEntry::new(encoding, 1, -8, return_address);
     common.fde_address_encoding = gimli::DwEhPe(gimli::DW_EH_PE_pcrel.0 | gimli::DW_EH_PE_sdata4.0);

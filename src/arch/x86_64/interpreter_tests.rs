@@ -28,18 +28,11 @@ fn failures_are_reported_by_two_calls() {
     for relocation in &fragment.relocations {
         assert_eq!((relocation.kind, relocation.addend), (RelocKind::Plt32, -4));
         let call = lines.iter().find(|(offset, _)| *offset == relocation.offset - 1);
-        assert!(
-            call.is_some_and(|(_, text)| text.starts_with("call ")),
-            "{call:?}"
-        );
+        assert!(call.is_some_and(|(_, text)| text.starts_with("call ")), "{call:?}");
     }
     let without = interpreter(None);
     assert_eq!(without.relocations, []);
-    assert!(
-        !listing(&without.code)
-            .iter()
-            .any(|(_, text)| text.starts_with("call 0x"))
-    );
+    assert!(!listing(&without.code).iter().any(|(_, text)| text.starts_with("call 0x")));
 }
 
 /// Where the interpreter stops in its fixed size, so that growth is noticed: objects carry it.
@@ -76,14 +69,8 @@ fn table(fragment: &Fragment) -> impl Fn(u64) -> State {
                 section.cie_from_offset(bases, offset)
             })
             .unwrap();
-        let row = entry
-            .unwind_info_for_address(&section, &bases, &mut context, START + offset)
-            .unwrap();
-        let &gimli::CfaRule::RegisterAndOffset {
-            register,
-            offset: cfa,
-        } = row.cfa()
-        else {
+        let row = entry.unwind_info_for_address(&section, &bases, &mut context, START + offset).unwrap();
+        let &gimli::CfaRule::RegisterAndOffset { register, offset: cfa } = row.cfa() else {
             panic!("{row:?}")
         };
         let mut saved: Vec<_> = row
@@ -104,20 +91,9 @@ fn every_instruction_can_be_unwound() {
     let fragment = interpreter(Some((WRITE, ABORT)));
     let state = table(&fragment);
     let lines = listing(&fragment.code);
-    let saved = [
-        (X86_64::RA, -8),
-        (X86_64::RBP, -16),
-        (X86_64::RBX, -24),
-        (X86_64::R12, -32),
-        (X86_64::R13, -40),
-    ];
-    let prologue = [
-        "push %rbp",
-        "mov %rsp,%rbp",
-        "push %rbx",
-        "push %r12",
-        "push %r13",
-    ];
+    let saved =
+        [(X86_64::RA, -8), (X86_64::RBP, -16), (X86_64::RBX, -24), (X86_64::R12, -32), (X86_64::R13, -40)];
+    let prologue = ["push %rbp", "mov %rsp,%rbp", "push %rbx", "push %r12", "push %r13"];
     // Before each of these: the CFA, and how many of the above are saved.
     let expected = [
         (X86_64::RSP, 8, 1),
@@ -132,30 +108,11 @@ fn every_instruction_can_be_unwound() {
     }
     let (last, body) = lines[prologue.len()..].split_last().unwrap();
     for (offset, text) in body {
-        assert_eq!(
-            state(*offset),
-            (X86_64::RBP, 16, saved.to_vec()),
-            "{offset:#x}: {text}"
-        );
+        assert_eq!(state(*offset), (X86_64::RBP, 16, saved.to_vec()), "{offset:#x}: {text}");
     }
     // What was popped still lies in the red zone, so only the CFA moves.
     assert_eq!(last.1, "ret");
     assert_eq!(state(last.0), (X86_64::RSP, 8, saved.to_vec()));
-    let end: Vec<_> = body
-        .iter()
-        .rev()
-        .take(5)
-        .rev()
-        .map(|(_, text)| text.as_str())
-        .collect();
-    assert_eq!(
-        end,
-        [
-            "lea -0x18(%rbp),%rsp",
-            "pop %r13",
-            "pop %r12",
-            "pop %rbx",
-            "pop %rbp"
-        ]
-    );
+    let end: Vec<_> = body.iter().rev().take(5).rev().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(end, ["lea -0x18(%rbp),%rsp", "pop %r13", "pop %r12", "pop %rbx", "pop %rbp"]);
 }

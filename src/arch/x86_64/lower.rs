@@ -27,10 +27,9 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
         }
         (OperandForm::Load64, [0x48, 0xa1, ..]) => Ok(load(instruction, true, delivery)),
         (OperandForm::Load64, [0xa1, ..]) => Ok(load(instruction, false, delivery)),
-        (OperandForm::Other64, _) => Err(refusal(
-            instruction,
-            "uses a 64-bit address in a way that there is no replacement for",
-        )),
+        (OperandForm::Other64, _) => {
+            Err(refusal(instruction, "uses a 64-bit address in a way that there is no replacement for"))
+        }
         (OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32, _) => Err(refusal(
             instruction,
             "holds an address in 32 bits, which has no replacement of the same length",
@@ -65,12 +64,7 @@ fn address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
     };
     let mut bytes = rip_relative(true, opcode, register);
     bytes.extend(NOP3);
-    Lowered {
-        bytes,
-        field: 3,
-        kind,
-        addend: TO_FIELD_END,
-    }
+    Lowered { bytes, field: 3, kind, addend: TO_FIELD_END }
 }
 
 /// `movabs moffs64, %rax`, and the same to `%eax`. Before:
@@ -94,12 +88,7 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
             let mut bytes = rip_relative(wide, MOV, 0);
             let field = bytes.len() as u64 - 4;
             bytes.extend(NOP3);
-            return Lowered {
-                bytes,
-                field,
-                kind: RelocKind::Pc32,
-                addend: TO_FIELD_END,
-            };
+            return Lowered { bytes, field, kind: RelocKind::Pc32, addend: TO_FIELD_END };
         }
         // 48 a1 00 00 00 00 00 00 00 00    movabs sym,%rax
         //    a1 00 00 00 00 00 00 00 00    movabs sym,%eax
@@ -113,17 +102,8 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
     //
     // A linker that turns the first into lea sym(%rip),%rax leaves the second right.
     let mut bytes = rip_relative(true, MOV, 0);
-    bytes.extend(if wide {
-        &[0x48, MOV, 0x00][..]
-    } else {
-        &[MOV, 0x00]
-    });
-    Lowered {
-        bytes,
-        field: 3,
-        kind,
-        addend: TO_FIELD_END,
-    }
+    bytes.extend(if wide { &[0x48, MOV, 0x00][..] } else { &[MOV, 0x00] });
+    Lowered { bytes, field: 3, kind, addend: TO_FIELD_END }
 }
 
 /// See [`super::super::Arch::lower_address_to_load`].
@@ -136,9 +116,8 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
 /// after    4c 8b 0d 00 00 00 00    mov slot(%rip),%r9
 /// ```
 pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<Lowered, String> {
-    let reference = single(instruction)
-        .ok_or_else(|| refusal(instruction, "is not one whole instruction"))?
-        .reference;
+    let reference =
+        single(instruction).ok_or_else(|| refusal(instruction, "is not one whole instruction"))?.reference;
     let here = reference.is_some_and(|reference| reference.field == field as u64);
     match instruction {
         [rex @ (0x48 | 0x4c), LEA, modrm, _, _, _, _] if here && modrm & 0xc7 == 0x05 => Ok(Lowered {
@@ -175,12 +154,7 @@ fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
 fn in_place(old: &[u8], field: usize) -> Lowered {
     let mut bytes = old.to_vec();
     bytes.iter_mut().skip(field).for_each(|byte| *byte = 0);
-    Lowered {
-        bytes,
-        field: field as u64,
-        kind: RelocKind::Abs64,
-        addend: 0,
-    }
+    Lowered { bytes, field: field as u64, kind: RelocKind::Abs64, addend: 0 }
 }
 
 fn refusal(instruction: &[u8], why: &str) -> String {

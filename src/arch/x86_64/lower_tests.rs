@@ -2,12 +2,7 @@ use std::process::Command;
 
 use super::*;
 
-const DELIVERIES: [Delivery; 4] = [
-    Delivery::Got,
-    Delivery::Slot,
-    Delivery::Direct,
-    Delivery::Absolute,
-];
+const DELIVERIES: [Delivery; 4] = [Delivery::Got, Delivery::Slot, Delivery::Direct, Delivery::Absolute];
 const REGISTERS: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
     "r15",
@@ -25,40 +20,20 @@ fn moffs(before: &[u8]) -> Vec<u8> {
 }
 
 fn lowered(bytes: &[u8], field: u64, kind: RelocKind, addend: i64) -> Result<Lowered, String> {
-    Ok(Lowered {
-        bytes: bytes.to_vec(),
-        field,
-        kind,
-        addend,
-    })
+    Ok(Lowered { bytes: bytes.to_vec(), field, kind, addend })
 }
 
 #[test]
 fn movabs_of_an_address() {
     let load = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x0f, 0x1f, 0x00];
-    assert_eq!(
-        lower(&movabs(0), 2, Delivery::Got),
-        lowered(&load, 3, RelocKind::GotPc32RelaxRex, -4)
-    );
-    assert_eq!(
-        lower(&movabs(0), 2, Delivery::Slot),
-        lowered(&load, 3, RelocKind::Pc32, -4)
-    );
+    assert_eq!(lower(&movabs(0), 2, Delivery::Got), lowered(&load, 3, RelocKind::GotPc32RelaxRex, -4));
+    assert_eq!(lower(&movabs(0), 2, Delivery::Slot), lowered(&load, 3, RelocKind::Pc32, -4));
     let load = [0x4c, 0x8b, 0x0d, 0, 0, 0, 0, 0x0f, 0x1f, 0x00];
-    assert_eq!(
-        lower(&movabs(9), 2, Delivery::Got),
-        lowered(&load, 3, RelocKind::GotPc32RelaxRex, -4)
-    );
+    assert_eq!(lower(&movabs(9), 2, Delivery::Got), lowered(&load, 3, RelocKind::GotPc32RelaxRex, -4));
     let lea = [0x4c, 0x8d, 0x3d, 0, 0, 0, 0, 0x0f, 0x1f, 0x00];
-    assert_eq!(
-        lower(&movabs(15), 2, Delivery::Direct),
-        lowered(&lea, 3, RelocKind::Pc32, -4)
-    );
+    assert_eq!(lower(&movabs(15), 2, Delivery::Direct), lowered(&lea, 3, RelocKind::Pc32, -4));
     let same = [0x49, 0xbf, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(
-        lower(&movabs(15), 2, Delivery::Absolute),
-        lowered(&same, 2, RelocKind::Abs64, 0)
-    );
+    assert_eq!(lower(&movabs(15), 2, Delivery::Absolute), lowered(&same, 2, RelocKind::Abs64, 0));
 }
 
 #[test]
@@ -66,43 +41,19 @@ fn movabs_from_an_address() {
     let rax = moffs(&[0x48, 0xa1]);
     let eax = moffs(&[0xa1]);
     let twice = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x48, 0x8b, 0x00];
-    assert_eq!(
-        lower(&rax, 2, Delivery::Got),
-        lowered(&twice, 3, RelocKind::GotPc32RelaxRex, -4)
-    );
-    assert_eq!(
-        lower(&rax, 2, Delivery::Slot),
-        lowered(&twice, 3, RelocKind::Pc32, -4)
-    );
+    assert_eq!(lower(&rax, 2, Delivery::Got), lowered(&twice, 3, RelocKind::GotPc32RelaxRex, -4));
+    assert_eq!(lower(&rax, 2, Delivery::Slot), lowered(&twice, 3, RelocKind::Pc32, -4));
     let twice = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x8b, 0x00];
-    assert_eq!(
-        lower(&eax, 1, Delivery::Got),
-        lowered(&twice, 3, RelocKind::GotPc32RelaxRex, -4)
-    );
-    assert_eq!(
-        lower(&eax, 1, Delivery::Slot),
-        lowered(&twice, 3, RelocKind::Pc32, -4)
-    );
+    assert_eq!(lower(&eax, 1, Delivery::Got), lowered(&twice, 3, RelocKind::GotPc32RelaxRex, -4));
+    assert_eq!(lower(&eax, 1, Delivery::Slot), lowered(&twice, 3, RelocKind::Pc32, -4));
     let once = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x0f, 0x1f, 0x00];
-    assert_eq!(
-        lower(&rax, 2, Delivery::Direct),
-        lowered(&once, 3, RelocKind::Pc32, -4)
-    );
+    assert_eq!(lower(&rax, 2, Delivery::Direct), lowered(&once, 3, RelocKind::Pc32, -4));
     let once = [0x8b, 0x05, 0, 0, 0, 0, 0x0f, 0x1f, 0x00];
-    assert_eq!(
-        lower(&eax, 1, Delivery::Direct),
-        lowered(&once, 2, RelocKind::Pc32, -4)
-    );
+    assert_eq!(lower(&eax, 1, Delivery::Direct), lowered(&once, 2, RelocKind::Pc32, -4));
     let same = [0x48, 0xa1, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(
-        lower(&rax, 2, Delivery::Absolute),
-        lowered(&same, 2, RelocKind::Abs64, 0)
-    );
+    assert_eq!(lower(&rax, 2, Delivery::Absolute), lowered(&same, 2, RelocKind::Abs64, 0));
     let same = [0xa1, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(
-        lower(&eax, 1, Delivery::Absolute),
-        lowered(&same, 1, RelocKind::Abs64, 0)
-    );
+    assert_eq!(lower(&eax, 1, Delivery::Absolute), lowered(&same, 1, RelocKind::Abs64, 0));
 }
 
 #[test]
@@ -110,10 +61,7 @@ fn lea_becomes_a_load() {
     for (modrm, rex) in (0..16u8).map(|r| ((r & 7) << 3 | 5, 0x48 | (r & 8) >> 1)) {
         let lea = [rex, 0x8d, modrm, 1, 2, 3, 4];
         let mov = [rex, 0x8b, modrm, 0, 0, 0, 0];
-        assert_eq!(
-            lower_address_to_load(&lea, 3),
-            lowered(&mov, 3, RelocKind::Pc32, -4)
-        );
+        assert_eq!(lower_address_to_load(&lea, 3), lowered(&mov, 3, RelocKind::Pc32, -4));
     }
     for (other, field) in [
         (&[0x8d, 0x05, 1, 2, 3, 4][..], 2),         // lea 0x4030201(%rip),%eax
@@ -135,11 +83,7 @@ fn what_is_not_known_is_refused_with_its_text() {
     for (bytes, field, text) in [
         (moffs(&[0x48, 0xa3]), 2, "movabs %rax,0x80007f3a1007fe50"),
         (moffs(&[0xa0]), 1, "movabs 0x80007f3a1007fe50,%al"),
-        (
-            moffs(&[0x64, 0x48, 0xa1]),
-            3,
-            "movabs %fs:0x80007f3a1007fe50,%rax",
-        ),
+        (moffs(&[0x64, 0x48, 0xa1]), 3, "movabs %fs:0x80007f3a1007fe50,%rax"),
         (moffs(&[0x66, 0x48, 0xb8]), 3, "movabs $0x80007f3a1007fe50,%rax"),
         (vec![0xb8, 1, 2, 3, 4], 1, "mov $0x4030201,%eax"),
         (vec![0x8b, 0x04, 0x25, 1, 2, 3, 4], 3, "mov 0x4030201,%eax"),
@@ -149,11 +93,7 @@ fn what_is_not_known_is_refused_with_its_text() {
         (vec![], 0, "(bad)"),
         (movabs(0), 3, "movabs $0x80007f3a1007fe50,%rax"),
         (movabs(0)[..9].to_vec(), 2, "(bad)"),
-        (
-            [&movabs(0)[..], &[0x90]].concat(),
-            2,
-            "movabs $0x80007f3a1007fe50,%rax",
-        ),
+        ([&movabs(0)[..], &[0x90]].concat(), 2, "movabs $0x80007f3a1007fe50,%rax"),
     ] {
         for delivery in DELIVERIES {
             let error = lower(&bytes, field, delivery).unwrap_err();
@@ -168,30 +108,16 @@ fn random_bytes_are_replaced_by_as_many_or_refused() {
     let mut accepted = 0;
     for _ in 0..200_000 {
         let mut next = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize
         };
-        let starts = [
-            &[0x48, 0xb8][..],
-            &[0x49, 0xbf],
-            &[0x48, 0xa1],
-            &[0xa1],
-            &[0x48, 0x8d, 5],
-            &[],
-            &[],
-            &[],
-        ];
+        let starts =
+            [&[0x48, 0xb8][..], &[0x49, 0xbf], &[0x48, 0xa1], &[0xa1], &[0x48, 0x8d, 5], &[], &[], &[]];
         let mut bytes = starts[next() % starts.len()].to_vec();
         bytes.extend((0..next() % 11).map(|_| next() as u8));
         let field = next() % 12;
         let results = DELIVERIES.map(|delivery| lower(&bytes, field, delivery));
-        for lowered in results
-            .into_iter()
-            .chain([lower_address_to_load(&bytes, field)])
-            .flatten()
-        {
+        for lowered in results.into_iter().chain([lower_address_to_load(&bytes, field)]).flatten() {
             accepted += 1;
             assert_eq!(lowered.bytes.len(), bytes.len());
             assert!(lowered.field as usize + 4 <= bytes.len());
@@ -233,18 +159,12 @@ fn the_assembler_agrees() {
     std::fs::write(&source, text).unwrap();
     for command in [
         Command::new("as").arg(&source).arg("-o").arg(&object),
-        Command::new("objcopy")
-            .args(["-O", "binary", "-j", ".text"])
-            .arg(&object)
-            .arg(&raw),
+        Command::new("objcopy").args(["-O", "binary", "-j", ".text"]).arg(&object).arg(&raw),
     ] {
         match command.status() {
             Ok(status) => assert!(status.success()),
             Err(error) => {
-                assert!(
-                    std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(),
-                    "{command:?}: {error}"
-                );
+                assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(), "{command:?}: {error}");
                 eprintln!("skipped: {command:?}: {error}");
                 return;
             }

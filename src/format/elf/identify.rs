@@ -27,11 +27,7 @@ pub(in crate::format) fn identify(name: &str, bytes: &[u8]) -> Result<()> {
     let (class, data) = (header[4], header[5]);
     let fields = FileHeader::parse(header);
     let big_endian = data == elf::ELFDATA2MSB.0;
-    let machine = if big_endian {
-        fields.e_machine.swap_bytes()
-    } else {
-        fields.e_machine
-    };
+    let machine = if big_endian { fields.e_machine.swap_bytes() } else { fields.e_machine };
     let machine_text = machine_name(machine);
     if class == elf::ELFCLASS32.0 && machine == elf::EM_X86_64.0 {
         return unsupported("an x32 object (32-bit pointers): compile without -mx32".to_owned());
@@ -64,9 +60,7 @@ pub(in crate::format) fn identify(name: &str, bytes: &[u8]) -> Result<()> {
             return unsupported("a core dump: give the object that the process wrote".to_owned());
         }
         other => {
-            return unsupported(format!(
-                "an ELF file of type {other}: give a relocatable object (type 1)"
-            ));
+            return unsupported(format!("an ELF file of type {other}: give a relocatable object (type 1)"));
         }
     }
     let version = header[6];
@@ -85,63 +79,21 @@ pub(in crate::format) fn identify(name: &str, bytes: &[u8]) -> Result<()> {
 /// What a file is that is not ELF.
 fn foreign(bytes: &[u8]) -> &'static str {
     const BY_MAGIC: &[(&[u8], &str)] = &[
-        (
-            b"!<arch>\n",
-            "an archive: extract its members (ar x) and give the objects one by one",
-        ),
-        (
-            b"!<thin>\n",
-            "a thin archive, which only names its members: give those objects one by one",
-        ),
-        (
-            b"BC\xC0\xDE",
-            "LLVM bitcode: compile it with llc -filetype=obj first",
-        ),
-        (
-            b"\xDE\xC0\x17\x0B",
-            "LLVM bitcode in a wrapper: compile it with llc -filetype=obj first",
-        ),
-        (
-            b"\xFE\xED\xFA\xCE",
-            "a Mach-O file: only ELF objects are supported",
-        ),
-        (
-            b"\xFE\xED\xFA\xCF",
-            "a Mach-O file: only ELF objects are supported",
-        ),
-        (
-            b"\xCE\xFA\xED\xFE",
-            "a Mach-O file: only ELF objects are supported",
-        ),
-        (
-            b"\xCF\xFA\xED\xFE",
-            "a Mach-O file: only ELF objects are supported",
-        ),
-        (
-            b"\xCA\xFE\xBA\xBE",
-            "a Mach-O universal binary or a Java class: only ELF objects are supported",
-        ),
+        (b"!<arch>\n", "an archive: extract its members (ar x) and give the objects one by one"),
+        (b"!<thin>\n", "a thin archive, which only names its members: give those objects one by one"),
+        (b"BC\xC0\xDE", "LLVM bitcode: compile it with llc -filetype=obj first"),
+        (b"\xDE\xC0\x17\x0B", "LLVM bitcode in a wrapper: compile it with llc -filetype=obj first"),
+        (b"\xFE\xED\xFA\xCE", "a Mach-O file: only ELF objects are supported"),
+        (b"\xFE\xED\xFA\xCF", "a Mach-O file: only ELF objects are supported"),
+        (b"\xCE\xFA\xED\xFE", "a Mach-O file: only ELF objects are supported"),
+        (b"\xCF\xFA\xED\xFE", "a Mach-O file: only ELF objects are supported"),
+        (b"\xCA\xFE\xBA\xBE", "a Mach-O universal binary or a Java class: only ELF objects are supported"),
         (b"\0asm", "a WebAssembly module: only ELF objects are supported"),
-        (
-            b"MZ",
-            "a Windows executable or library: only ELF objects are supported",
-        ),
-        (
-            b"\x00\x00\xFF\xFF",
-            "a COFF object (extended or import): only ELF objects are supported",
-        ),
-        (
-            b"\x64\x86",
-            "a COFF object for x86-64: only ELF objects are supported",
-        ),
-        (
-            b"\x4C\x01",
-            "a COFF object for i386: only ELF objects are supported",
-        ),
-        (
-            b"\x64\xAA",
-            "a COFF object for ARM64: only ELF objects are supported",
-        ),
+        (b"MZ", "a Windows executable or library: only ELF objects are supported"),
+        (b"\x00\x00\xFF\xFF", "a COFF object (extended or import): only ELF objects are supported"),
+        (b"\x64\x86", "a COFF object for x86-64: only ELF objects are supported"),
+        (b"\x4C\x01", "a COFF object for i386: only ELF objects are supported"),
+        (b"\x64\xAA", "a COFF object for ARM64: only ELF objects are supported"),
         (b"\x1F\x8B", "a gzip file: decompress it first"),
         (b"\x28\xB5\x2F\xFD", "a zstd file: decompress it first"),
     ];
@@ -174,10 +126,7 @@ fn looks_like_text(start: &[u8]) -> bool {
         Ok(_) => true,
         Err(e) => e.error_len().is_none(),
     };
-    valid
-        && !start
-            .iter()
-            .any(|&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x0c))
+    valid && !start.iter().any(|&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x0c))
 }
 
 /// A machine's name for people.
@@ -219,11 +168,7 @@ mod tests {
         let mut bytes = vec![0; 64];
         bytes[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, data, 1]);
         let put = |v: u16| {
-            if data == 2 {
-                v.to_be_bytes()
-            } else {
-                v.to_le_bytes()
-            }
+            if data == 2 { v.to_be_bytes() } else { v.to_le_bytes() }
         };
         bytes[16..18].copy_from_slice(&put(kind));
         bytes[18..20].copy_from_slice(&put(machine));
@@ -263,11 +208,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::UnsupportedObject, "{error}");
             assert!(error.to_string().contains(expected), "{error}");
         }
-        for bytes in [
-            &header(2, 1, 1, 62)[..63],
-            &header(7, 1, 1, 62),
-            &header(2, 9, 1, 62),
-        ] {
+        for bytes in [&header(2, 1, 1, 62)[..63], &header(7, 1, 1, 62), &header(2, 9, 1, 62)] {
             let error = identify("a.o", bytes).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::MalformedObject, "{error}");
         }

@@ -149,10 +149,7 @@ fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbo
             continue;
         }
         let name = table.name(entry.st_name).ok_or_else(|| {
-            wrong(format!(
-                "its name's offset {:#x} is outside of the string table",
-                entry.st_name
-            ))
+            wrong(format!("its name's offset {:#x} is outside of the string table", entry.st_name))
         })?;
         let place = match shndx {
             SymbolSection::Ordinary(0) => SymbolPlace::Undefined,
@@ -160,10 +157,7 @@ fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbo
                 SymbolPlace::Section(SectionId(section))
             }
             SymbolSection::Ordinary(section) => {
-                return Err(wrong(format!(
-                    "is defined in section {section} of {}",
-                    tables.sections.len()
-                )));
+                return Err(wrong(format!("is defined in section {section} of {}", tables.sections.len())));
             }
             SymbolSection::Reserved(reserved) if reserved == elf::SHN_ABS.0 => SymbolPlace::Absolute,
             SymbolSection::Reserved(reserved)
@@ -172,9 +166,7 @@ fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbo
                 SymbolPlace::Common
             }
             SymbolSection::Reserved(reserved) => {
-                return Err(wrong(format!(
-                    "its section index {reserved:#x} has no meaning known here"
-                )));
+                return Err(wrong(format!("its section index {reserved:#x} has no meaning known here")));
             }
         };
         let binding = match elf::SymbolBind(entry.bind()) {
@@ -294,10 +286,7 @@ fn relocations(tables: &Tables<'_>, sections: &mut [Section<'_>], symbol_count: 
             return Err(tables.error(
                 index,
                 0,
-                format!(
-                    "applies to section {target} of {} (sh_info)",
-                    tables.sections.len()
-                ),
+                format!("applies to section {target} of {} (sh_info)", tables.sections.len()),
             ));
         };
         if section.kind == SectionKind::Format {
@@ -393,11 +382,7 @@ fn check_symbol(
     if (symbol as usize) < symbol_count {
         return Ok(());
     }
-    Err(tables.error(
-        index,
-        offset as u64,
-        format!("refers to symbol {symbol} of {symbol_count}"),
-    ))
+    Err(tables.error(index, offset as u64, format!("refers to symbol {symbol} of {symbol_count}")))
 }
 
 fn landing_pads(tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<bool> {

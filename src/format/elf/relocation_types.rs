@@ -61,9 +61,7 @@ const TYPES: [(RelocKind, u64); 52] = [
 
 /// What the relocation type of that number computes.
 pub(super) fn kind(number: u32) -> RelocKind {
-    TYPES
-        .get(number as usize)
-        .map_or(Unknown(number), |&(kind, _)| kind)
+    TYPES.get(number as usize).map_or(Unknown(number), |&(kind, _)| kind)
 }
 
 /// The number of the relocation type that computes that; `None` if this machine has none.

@@ -28,12 +28,7 @@ impl<'d> StringTable<'d> {
         if u32::try_from(data.len()).is_err() {
             return Err((1 << 32, "a string table is smaller than 4 GiB"));
         }
-        let ends = data
-            .iter()
-            .enumerate()
-            .filter(|&(_, &b)| b == 0)
-            .map(|(i, _)| i as u32)
-            .collect();
+        let ends = data.iter().enumerate().filter(|&(_, &b)| b == 0).map(|(i, _)| i as u32).collect();
         Ok(StringTable { text, ends })
     }
 
@@ -93,10 +88,7 @@ impl<'a> StringTableBuilder<'a> {
         if u32::try_from(data.len()).is_err() {
             return Err("the names need 4 GiB or more".to_owned());
         }
-        Ok(BuiltStringTable {
-            data,
-            offsets: self.offsets,
-        })
+        Ok(BuiltStringTable { data, offsets: self.offsets })
     }
 }
 
@@ -149,10 +141,7 @@ mod tests {
         for name in names {
             assert_eq!(read.get(built.offset(name)), Some(name));
         }
-        assert_eq!(
-            built.data.len(),
-            1 + ".rela.text".len() + 1 + "fputs".len() + 1 + 2
-        );
+        assert_eq!(built.data.len(), 1 + ".rela.text".len() + 1 + "fputs".len() + 1 + 2);
         let mut reversed = names;
         reversed.reverse();
         assert_eq!(build(&reversed).data, built.data);

@@ -110,24 +110,13 @@ impl<'d> Tables<'d> {
         } else {
             usize::from(header.e_shstrndx)
         };
-        if sections
-            .get(shstrndx)
-            .is_none_or(|h| h.sh_type != elf::SHT_STRTAB.0)
-        {
+        if sections.get(shstrndx).is_none_or(|h| h.sh_type != elf::SHT_STRTAB.0) {
             return Err(malformed(format!(
                 "section {shstrndx}, which e_shstrndx (file offset 0x3e) names, is no string table"
             )));
         }
         let section_names = string_table(name, bytes, &sections, shstrndx, None)?;
-        let mut tables = Tables {
-            name,
-            bytes,
-            header,
-            sections,
-            shstrndx,
-            section_names,
-            symbols: None,
-        };
+        let mut tables = Tables { name, bytes, header, sections, shstrndx, section_names, symbols: None };
         for index in 0..tables.sections.len() {
             tables.check_section(index)?;
         }
@@ -153,10 +142,7 @@ impl<'d> Tables<'d> {
 
     /// A section's bytes in the file; empty if it has none.
     pub(super) fn data(&self, index: usize) -> &'d [u8] {
-        self.sections
-            .get(index)
-            .and_then(|h| file_bytes(self.bytes, h))
-            .unwrap_or_default()
+        self.sections.get(index).and_then(|h| file_bytes(self.bytes, h)).unwrap_or_default()
     }
 
     /// The entries of a table, whose size has been checked to be a multiple of an entry's.
@@ -197,10 +183,7 @@ impl<'d> Tables<'d> {
             return Err(self.error(
                 index,
                 0,
-                format!(
-                    "has the address {:#x}; sections of a relocatable object have none",
-                    section.sh_addr
-                ),
+                format!("has the address {:#x}; sections of a relocatable object have none", section.sh_addr),
             ));
         }
         let entry_size = match elf::SectionType(section.sh_type) {
@@ -228,20 +211,14 @@ impl<'d> Tables<'d> {
             return Err(self.error(
                 index,
                 0,
-                format!(
-                    "has entries of {} bytes, expected {entry_size}",
-                    section.sh_entsize
-                ),
+                format!("has entries of {} bytes, expected {entry_size}", section.sh_entsize),
             ));
         }
         if !section.sh_size.is_multiple_of(entry_size) {
             return Err(self.error(
                 index,
                 section.sh_size - section.sh_size % entry_size,
-                format!(
-                    "its size {:#x} is not a multiple of its entries' {entry_size}",
-                    section.sh_size
-                ),
+                format!("its size {:#x} is not a multiple of its entries' {entry_size}", section.sh_size),
             ));
         }
         Ok(())
@@ -249,11 +226,7 @@ impl<'d> Tables<'d> {
 
     fn symbol_table(&self) -> Result<Option<SymbolTable<'d>>> {
         let of_type = |wanted: elf::SectionType, what: &str| -> Result<Option<usize>> {
-            let mut found = self
-                .sections
-                .iter()
-                .enumerate()
-                .filter(|(_, h)| h.sh_type == wanted.0);
+            let mut found = self.sections.iter().enumerate().filter(|(_, h)| h.sh_type == wanted.0);
             let first = found.next().map(|(i, _)| i);
             match found.next() {
                 Some((second, _)) => Err(self.unsupported(second, format!("a second {what}"))),
@@ -271,24 +244,14 @@ impl<'d> Tables<'d> {
         let header = &self.sections[section];
         let entries = self.entries::<SYM_SIZE>(section);
         let strtab = header.sh_link as usize;
-        if self
-            .sections
-            .get(strtab)
-            .is_none_or(|h| h.sh_type != elf::SHT_STRTAB.0)
-        {
+        if self.sections.get(strtab).is_none_or(|h| h.sh_type != elf::SHT_STRTAB.0) {
             return Err(self.error(
                 section,
                 0,
                 format!("section {strtab}, which sh_link names, is no string table"),
             ));
         }
-        let names = string_table(
-            self.name,
-            self.bytes,
-            &self.sections,
-            strtab,
-            Some(&self.section_names),
-        )?;
+        let names = string_table(self.name, self.bytes, &self.sections, strtab, Some(&self.section_names))?;
         let first_global = header.sh_info as usize;
         if first_global > entries.len() || first_global == 0 && !entries.is_empty() {
             return Err(self.error(
@@ -316,15 +279,7 @@ impl<'d> Tables<'d> {
                 ));
             }
         }
-        Ok(Some(SymbolTable {
-            section,
-            strtab,
-            shndx,
-            first_global,
-            names,
-            entries,
-            extended,
-        }))
+        Ok(Some(SymbolTable { section, strtab, shndx, first_global, names, entries, extended }))
     }
 }
 
@@ -360,9 +315,7 @@ impl fmt::Display for Claim {
 fn section_headers(name: &str, bytes: &[u8], header: &FileHeader) -> Result<Vec<SectionHeader>> {
     let malformed = |message: String| Error::malformed(name, message);
     if header.e_shoff == 0 {
-        return Err(malformed(
-            "there is no section header table (file offset 0x28)".to_owned(),
-        ));
+        return Err(malformed("there is no section header table (file offset 0x28)".to_owned()));
     }
     if usize::from(header.e_shentsize) != SHDR_SIZE {
         return Err(malformed(format!(
@@ -379,10 +332,7 @@ fn section_headers(name: &str, bytes: &[u8], header: &FileHeader) -> Result<Vec<
     };
     let start = usize::try_from(header.e_shoff).map_err(|_| cut_off())?;
     let table = bytes.get(start..).ok_or_else(cut_off)?;
-    let first = table
-        .first_chunk::<SHDR_SIZE>()
-        .map(SectionHeader::parse)
-        .ok_or_else(cut_off)?;
+    let first = table.first_chunk::<SHDR_SIZE>().map(SectionHeader::parse).ok_or_else(cut_off)?;
     // More than 65,279 sections: the number is in the null section's header (gABI, "ELF Header").
     let count = match header.e_shnum {
         0 => usize::try_from(first.sh_size).map_err(|_| cut_off())?,
@@ -390,12 +340,7 @@ fn section_headers(name: &str, bytes: &[u8], header: &FileHeader) -> Result<Vec<
     };
     let size = count.checked_mul(SHDR_SIZE).ok_or_else(cut_off)?;
     let table = table.get(..size).ok_or_else(cut_off)?;
-    let sections: Vec<_> = table
-        .as_chunks::<SHDR_SIZE>()
-        .0
-        .iter()
-        .map(SectionHeader::parse)
-        .collect();
+    let sections: Vec<_> = table.as_chunks::<SHDR_SIZE>().0.iter().map(SectionHeader::parse).collect();
     if sections.first().is_none_or(|h| h.sh_type != elf::SHT_NULL.0) {
         return Err(malformed(format!(
             "section 0 (file offset {:#x}) is not the null section",
@@ -405,10 +350,7 @@ fn section_headers(name: &str, bytes: &[u8], header: &FileHeader) -> Result<Vec<
 
     // Overlapping sections could not be edited apart, and a thousand tables in the same bytes would take a
     // thousand times the memory.
-    let mut claims = vec![
-        (0, EHDR_SIZE, Claim::FileHeader),
-        (start, start + size, Claim::SectionHeaders),
-    ];
+    let mut claims = vec![(0, EHDR_SIZE, Claim::FileHeader), (start, start + size, Claim::SectionHeaders)];
     for (index, section) in sections.iter().enumerate() {
         if !section.has_file_bytes() {
             continue;
@@ -445,14 +387,9 @@ fn string_table<'d>(
     index: usize,
     section_names: Option<&StringTable<'d>>,
 ) -> Result<StringTable<'d>> {
-    let data = sections
-        .get(index)
-        .and_then(|h| file_bytes(bytes, h))
-        .unwrap_or_default();
+    let data = sections.get(index).and_then(|h| file_bytes(bytes, h)).unwrap_or_default();
     StringTable::parse(data).map_err(|(offset, message)| {
-        let own_name = section_names
-            .zip(sections.get(index))
-            .and_then(|(names, h)| names.get(h.sh_name));
+        let own_name = section_names.zip(sections.get(index)).and_then(|(names, h)| names.get(h.sh_name));
         match own_name {
             Some(section) => Error::malformed(name, message).at(section, offset),
             None => Error::malformed(

@@ -38,21 +38,14 @@ fn section<'o, 'd>(object: &'o ObjectFile<'d>, name: &str) -> &'o crate::object_
 
 fn symbol(object: &ObjectFile<'_>, name: &str) -> SymbolId {
     let found = object.symbols.iter().find(|s| s.name == name);
-    found
-        .unwrap_or_else(|| panic!("{}: no symbol {name}", object.name))
-        .id
+    found.unwrap_or_else(|| panic!("{}: no symbol {name}", object.name)).id
 }
 
 /// Where a symbol of the input went.
 fn moved(before: &Tables<'_>, after: &Tables<'_>, symbol: u32) -> u32 {
     let (before, after) = (before.symbols.as_ref().unwrap(), after.symbols.as_ref().unwrap());
     let shift = after.first_global - before.first_global;
-    symbol
-        + if (symbol as usize) < before.first_global {
-            0
-        } else {
-            shift as u32
-        }
+    symbol + if (symbol as usize) < before.first_global { 0 } else { shift as u32 }
 }
 
 /// Everything that `edits` does not name is as it was. For edits that only add.
@@ -86,11 +79,8 @@ fn assert_rest_untouched(before_bytes: &[u8], after_bytes: &[u8], edits: &Edits)
             .iter()
             .map(|r| (r.offset, r.kind, moved(&old, &new, r.symbol.0), r.addend))
             .collect();
-        let mut found: Vec<_> = b
-            .relocations
-            .iter()
-            .map(|r| (r.offset, r.kind, r.symbol.0, r.addend))
-            .collect();
+        let mut found: Vec<_> =
+            b.relocations.iter().map(|r| (r.offset, r.kind, r.symbol.0, r.addend)).collect();
         let added =
             edits.relocations.get(&a.id).map_or(0, Vec::len) + grown.map_or(0, |e| e.relocations.len());
         assert_eq!(expected.len() + added, found.len(), "{}", a.name);
@@ -103,15 +93,7 @@ fn assert_rest_untouched(before_bytes: &[u8], after_bytes: &[u8], edits: &Edits)
         let table = t.symbols.as_ref().unwrap();
         let entry = |(e, s): (SymbolEntry, SymbolSection)| {
             let name = table.name(e.st_name).unwrap().to_owned();
-            (
-                SymbolEntry {
-                    st_name: 0,
-                    st_shndx: 0,
-                    ..e
-                },
-                s,
-                name,
-            )
+            (SymbolEntry { st_name: 0, st_shndx: 0, ..e }, s, name)
         };
         table.iter().map(entry).collect()
     };
@@ -175,11 +157,7 @@ fn address_significant(path: &std::path::Path) -> Vec<String> {
         return Vec::new();
     };
     let (text, _) = run(&readobj, &["--addrsig".as_ref(), path.as_ref()]);
-    let name = |l: &str| {
-        l.trim()
-            .strip_prefix("Sym: ")
-            .map(|s| s.split(" (").next().unwrap().to_owned())
-    };
+    let name = |l: &str| l.trim().strip_prefix("Sym: ").map(|s| s.split(" (").next().unwrap().to_owned());
     text.lines().filter_map(name).collect()
 }
 
@@ -203,15 +181,8 @@ fn what_is_not_named_stays() {
 
         let after = parse("after", &output);
         assert!(after.sections.len() >= object.sections.len() + edits.sections.len());
-        for (new, found) in edits
-            .sections
-            .iter()
-            .zip(&after.sections[object.sections.len()..])
-        {
-            assert_eq!(
-                (new.name.as_str(), new.size, new.align),
-                (found.name, found.size, found.align)
-            );
+        for (new, found) in edits.sections.iter().zip(&after.sections[object.sections.len()..]) {
+            assert_eq!((new.name.as_str(), new.size, new.align), (found.name, found.size, found.align));
             assert_eq!((new.data.as_slice(), new.group), (found.data, found.group));
             assert_eq!(new.relocations.len(), found.relocations.len());
             for (wanted, found) in new.relocations.iter().zip(&found.relocations) {
@@ -223,10 +194,7 @@ fn what_is_not_named_stays() {
             }
         }
         for extension in &edits.extensions {
-            let (start, grown) = (
-                object.section(extension.section).size,
-                after.section(extension.section),
-            );
+            let (start, grown) = (object.section(extension.section).size, after.section(extension.section));
             let found = grown.relocations_in(start..u64::MAX);
             assert_eq!(extension.relocations.len(), found.len());
             for (wanted, found) in extension.relocations.iter().zip(found) {
@@ -244,12 +212,7 @@ fn what_is_not_named_stays() {
         // A second edit finds the tables at the end and replaces them: the file does not grow by old ones.
         let again = write(&after, &small_edit());
         assert_rest_untouched(&output, &again, &small_edit());
-        assert!(
-            again.len() < output.len() + 256,
-            "{name}: {} then {}",
-            output.len(),
-            again.len()
-        );
+        assert!(again.len() < output.len() + 256, "{name}: {} then {}", output.len(), again.len());
     }
 }
 
@@ -272,11 +235,7 @@ fn other_readers_agree_and_do_not_warn() {
                 assert!(rest.any(|r| r == relocation), "{name}: {table}: {relocation}");
             }
         }
-        assert_eq!(
-            address_significant(&before),
-            address_significant(&after),
-            "{name}"
-        );
+        assert_eq!(address_significant(&before), address_significant(&after), "{name}");
     }
 }
 

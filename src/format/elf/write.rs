@@ -128,11 +128,7 @@ fn edit_sections(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits, ou
             elf::SHT_REL => Some(".rel"),
             _ => None,
         };
-        let subject = if is_table.is_some() {
-            header.sh_info
-        } else {
-            section.index as u32
-        };
+        let subject = if is_table.is_some() { header.sh_info } else { section.index as u32 };
         let Some(edit) = edits.section_edits.get(&crate::object_file::SectionId(subject)) else {
             continue;
         };
@@ -166,11 +162,7 @@ fn new_section<'a>(object: &ObjectFile<'_>, tables: &Tables<'_>, section: &NewSe
         ReadOnly => (elf::SHT_PROGBITS.0, alloc, 0),
         // mold 1.10 crashes in `-r` when a member of a group is mergeable.
         Strings if section.group.is_some() => (elf::SHT_PROGBITS.0, alloc, 0),
-        Strings => (
-            elf::SHT_PROGBITS.0,
-            alloc | elf::SHF_MERGE.0 | elf::SHF_STRINGS.0,
-            1,
-        ),
+        Strings => (elf::SHT_PROGBITS.0, alloc | elf::SHF_MERGE.0 | elf::SHF_STRINGS.0, 1),
         Writable => (elf::SHT_PROGBITS.0, alloc | write, 0),
         ZeroFill => (elf::SHT_NOBITS.0, alloc | write, 0),
         // gas writes the size of a pointer, LLVM's assembler 0.
@@ -200,8 +192,7 @@ fn new_section<'a>(object: &ObjectFile<'_>, tables: &Tables<'_>, section: &NewSe
 /// one output, so a new one is like the object's own.
 fn eh_frame_type(object: &ObjectFile<'_>, tables: &Tables<'_>) -> u32 {
     let own = object.sections.iter().find(|s| s.kind == SectionKind::EhFrame);
-    own.and_then(|s| tables.sections.get(s.id.0 as usize))
-        .map_or(elf::SHT_PROGBITS.0, |h| h.sh_type)
+    own.and_then(|s| tables.sections.get(s.id.0 as usize)).map_or(elf::SHT_PROGBITS.0, |h| h.sh_type)
 }
 
 /// Groups: new members at the end, and the signature's new index.
@@ -238,9 +229,8 @@ fn move_address_significance(tables: &Tables<'_>, plan: &SymbolPlan, output: &mu
         let mut moved = Vec::with_capacity(data.len());
         while !data.is_empty() {
             let offset = tables.data(index).len() - data.len();
-            let (symbol, rest) = read_uleb128(data)
-                .filter(|&(symbol, _)| (symbol as usize) < count)
-                .ok_or_else(|| {
+            let (symbol, rest) =
+                read_uleb128(data).filter(|&(symbol, _)| (symbol as usize) < count).ok_or_else(|| {
                     tables.error(index, offset as u64, "is not the index of a symbol (ULEB128)")
                 })?;
             write_uleb128(plan.moved(symbol), &mut moved);
@@ -289,24 +279,14 @@ fn write_symbols_and_names(
             sh_entsize: 4,
             ..SectionHeader::default()
         };
-        output.sections.push(OutputSection::new(
-            header,
-            ".symtab_shndx".to_owned(),
-            Some(Vec::new()),
-        ));
+        output.sections.push(OutputSection::new(header, ".symtab_shndx".to_owned(), Some(Vec::new())));
     }
 
     // Many names in the same bytes: looking at each would take a time that the file's size does not bound.
     let names = output.sections.iter().map(|s| &s.name);
-    let length: usize = names
-        .chain(symbols.iter().map(|s| &s.name))
-        .map(|n| n.len())
-        .sum();
+    let length: usize = names.chain(symbols.iter().map(|s| &s.name)).map(|n| n.len()).sum();
     if length / 64 > object.bytes.len() + (1 << 20) {
-        return Err(Error::malformed(
-            object.name,
-            "the names in the string tables overlap too much",
-        ));
+        return Err(Error::malformed(object.name, "the names in the string tables overlap too much"));
     }
 
     let refuse = |message: String| Error::refused(object.name, message);

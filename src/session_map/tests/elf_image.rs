@@ -109,22 +109,13 @@ impl Builder {
         // One bucket whose chain has all symbols: only the count matters here.
         let hash: Vec<u32> = if self.gnu_hash {
             let chain = (1..count).map(|i| u32::from(i == count - 1));
-            [1, 1, 1, 0, 0, 0, u32::from(count > 1)]
-                .into_iter()
-                .chain(chain)
-                .collect()
+            [1, 1, 1, 0, 0, 0, u32::from(count > 1)].into_iter().chain(chain).collect()
         } else {
-            [1, count]
-                .into_iter()
-                .chain(std::iter::repeat_n(0, count as usize + 1))
-                .collect()
+            [1, count].into_iter().chain(std::iter::repeat_n(0, count as usize + 1)).collect()
         };
         let hash: Vec<u8> = hash.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let versym: Vec<u8> = [0u16]
-            .into_iter()
-            .chain(self.exported.iter().map(|s| s.6))
-            .flat_map(u16::to_le_bytes)
-            .collect();
+        let versym: Vec<u8> =
+            [0u16].into_iter().chain(self.exported.iter().map(|s| s.6)).flat_map(u16::to_le_bytes).collect();
         let mut verdef = Vec::new();
         for (index, name, next) in [(1u16, offsets[0], 28u32), (2, offsets[1], 28), (3, offsets[2], 0)] {
             verdef.extend([1u16, 0, index, 1].iter().flat_map(|v| v.to_le_bytes()));
@@ -146,14 +137,9 @@ impl Builder {
         let verdef_at = place(&verdef);
         let mut note = Vec::new();
         // Another note first, whose name needs padding.
-        for (name, kind, contents) in [
-            (&b"Xy\0"[..], 9u32, &[1, 2, 3][..]),
-            (b"GNU\0", 3, &self.build_id),
-        ] {
+        for (name, kind, contents) in [(&b"Xy\0"[..], 9u32, &[1, 2, 3][..]), (b"GNU\0", 3, &self.build_id)] {
             note.extend(
-                [name.len() as u32, contents.len() as u32, kind]
-                    .iter()
-                    .flat_map(|v| v.to_le_bytes()),
+                [name.len() as u32, contents.len() as u32, kind].iter().flat_map(|v| v.to_le_bytes()),
             );
             note.extend_from_slice(name);
             note.resize(note.len().next_multiple_of(4), 0);
@@ -165,10 +151,7 @@ impl Builder {
             (DT_STRTAB, dynstr_at + self.base),
             (DT_STRSZ, dynstr.len() as u64),
             (DT_SYMTAB, dynsym_at + self.base),
-            (
-                if self.gnu_hash { DT_GNU_HASH } else { DT_HASH },
-                hash_at + self.base,
-            ),
+            (if self.gnu_hash { DT_GNU_HASH } else { DT_HASH }, hash_at + self.base),
         ];
         if self.versions {
             dynamic.push((DT_VERSYM, versym_at + self.base));
@@ -181,10 +164,7 @@ impl Builder {
             dynamic.push((DT_FLAGS_1, DF_1_PIE));
         }
         dynamic.push((0, 0));
-        let dynamic: Vec<u8> = dynamic
-            .iter()
-            .flat_map(|(tag, value)| words(&[*tag, *value]))
-            .collect();
+        let dynamic: Vec<u8> = dynamic.iter().flat_map(|(tag, value)| words(&[*tag, *value])).collect();
         let dynamic_at = place(&dynamic);
         assert!(at < TEXT as usize, "the tables are too large for their page");
 
@@ -192,29 +172,13 @@ impl Builder {
         let base = self.base;
         let segment =
             |kind: u64, flags: u64, offset: u64, address: u64, file: u64, memory: u64, align: u64| {
-                words(&[
-                    kind | flags << 32,
-                    offset,
-                    address + base,
-                    address + base,
-                    file,
-                    memory,
-                    align,
-                ])
+                words(&[kind | flags << 32, offset, address + base, address + base, file, memory, align])
             };
         let mut headers = vec![
             segment(1, 4, 0, 0, at as u64, at as u64, 0x1000),
             segment(1, 5, TEXT, TEXT, 0x1100, 0x1100, 0x1000),
             segment(1, 6, DATA_OFFSET, DATA, BSS - DATA, END - DATA, 0x1000),
-            segment(
-                2,
-                4,
-                dynamic_at,
-                dynamic_at,
-                dynamic.len() as u64,
-                dynamic.len() as u64,
-                8,
-            ),
+            segment(2, 4, dynamic_at, dynamic_at, dynamic.len() as u64, dynamic.len() as u64, 8),
             segment(4, 4, note_at, note_at, note.len() as u64, note.len() as u64, 4),
         ];
         if self.interpreter {
@@ -239,11 +203,7 @@ impl Builder {
                 section(3, strtab_at, strtab.len(), 0, 0),
             ];
         }
-        let sections_at = if sections.is_empty() {
-            0
-        } else {
-            out.len().next_multiple_of(8)
-        };
+        let sections_at = if sections.is_empty() { 0 } else { out.len().next_multiple_of(8) };
         if !sections.is_empty() {
             put(&mut out, sections_at, &sections.concat());
         }

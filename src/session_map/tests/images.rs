@@ -47,15 +47,7 @@ fn library() -> Builder {
             Symbol("VERSION", 1, 0, GLOBAL, OBJECT, 0, 1),
             Symbol("per_thread", DATA, 8, GLOBAL, TLS, 0, 1),
             variable("table", DATA + 0x10, 0x40),
-            Symbol(
-                "table_alias_that_is_larger",
-                DATA + 0x10,
-                0x48,
-                WEAK,
-                OBJECT,
-                0,
-                1,
-            ),
+            Symbol("table_alias_that_is_larger", DATA + 0x10, 0x48, WEAK, OBJECT, 0, 1),
             variable("field", DATA + 0x20, 8),
             Symbol("__bss_start", BSS, 0, GLOBAL, NOTYPE, 0, 1),
             variable("zeroed", BSS + 0x800, 0x1000),
@@ -80,11 +72,7 @@ fn mappings(path: &str, base: u64) -> String {
         (0x4000, 0x6000, 0, "rw-p", ""),
     ]
     .map(|(start, end, offset, perms, path)| {
-        format!(
-            "{:012x}-{:012x} {perms} {offset:08x} 08:01 5 {path}\n",
-            base + start,
-            base + end
-        )
+        format!("{:012x}-{:012x} {perms} {offset:08x} 08:01 5 {path}\n", base + start, base + end)
     })
     .concat()
 }
@@ -123,53 +111,26 @@ fn names_of_a_library() {
         assert_eq!(whole(address), expected, "{address:#x}");
     }
     for (address, expected) in [
-        (
-            TEXT + 0x14,
-            "is 0x4 bytes into the function `f` of /lib/x.so, and only its start has a name; give",
-        ),
-        (
-            TEXT + 0x40,
-            "is `old` of /lib/x.so, in a version that no unversioned reference binds to; give",
-        ),
+        (TEXT + 0x14, "is 0x4 bytes into the function `f` of /lib/x.so, and only its start has a name; give"),
+        (TEXT + 0x40, "is `old` of /lib/x.so, in a version that no unversioned reference binds to; give"),
         (TEXT + 0x50, "is `secret` of /lib/x.so, in a version that no"),
-        (
-            TEXT + 0x60,
-            "is the resolver of the indirect function `chosen` of /lib/x.so; give",
-        ),
+        (TEXT + 0x60, "is the resolver of the indirect function `chosen` of /lib/x.so; give"),
         (TEXT + 0x70, "is `hidden`, which /lib/x.so does not export; give"),
-        (
-            TEXT + 0xa0,
-            "is `unversioned_local`, which /lib/x.so does not export; give",
-        ),
+        (TEXT + 0xa0, "is `unversioned_local`, which /lib/x.so does not export; give"),
         (TEXT + 0xb4, "is 0x4 bytes into the function `assembler`"),
         (TEXT + 0x100, "is `local`, which /lib/x.so does not export; give"),
-        (
-            TEXT + 0x13f,
-            "is 0x1f bytes into `global_but_not_exported`, which",
-        ),
+        (TEXT + 0x13f, "is 0x1f bytes into `global_but_not_exported`, which"),
         (
             TEXT + 0x140,
             "is private to /lib/x.so: the nearest name before it is `assembler`, 0x90 bytes away; give",
         ),
         (TEXT, "is private to /lib/x.so, before its first name; give"),
-        (
-            DATA,
-            "is private to /lib/x.so: the nearest name before it is `assembler`",
-        ),
-        (
-            DATA + 0x58,
-            "is private to /lib/x.so: the nearest name before it is `field`, 0x38 bytes away",
-        ),
+        (DATA, "is private to /lib/x.so: the nearest name before it is `assembler`"),
+        (DATA + 0x58, "is private to /lib/x.so: the nearest name before it is `field`, 0x38 bytes away"),
         (DATA + 0x80, "is `local_variable`, which"),
         (DATA + 0x90, "is private to /lib/x.so"),
-        (
-            BSS,
-            "is `__bss_start` of /lib/x.so, which every program and library has of its own; give",
-        ),
-        (
-            BSS + 0x1800,
-            "is private to /lib/x.so: the nearest name before it is `zeroed`, 0x1000",
-        ),
+        (BSS, "is `__bss_start` of /lib/x.so, which every program and library has of its own; give"),
+        (BSS + 0x1800, "is private to /lib/x.so: the nearest name before it is `zeroed`, 0x1000"),
     ] {
         let found = whole(address);
         assert!(found.starts_with(expected), "{address:#x}: {found}\n{expected}");
@@ -202,21 +163,12 @@ fn names_of_a_library() {
 /// Old linkers write the other hash table, no versions, no soname; a stripped file has no sections.
 #[test]
 fn other_tables() {
-    let image = Builder {
-        soname: None,
-        gnu_hash: false,
-        versions: false,
-        all: Vec::new(),
-        ..library()
-    };
+    let image = Builder { soname: None, gnu_hash: false, versions: false, all: Vec::new(), ..library() };
     let files = Memory::with(&[("/lib/x.so", &image.build())]);
     let map = map_of(&mappings("/lib/x.so", BASE));
     assert_eq!(meaning(&map, BASE + TEXT + 0x10, &files), "f+0 (x.so)");
     assert_eq!(meaning(&map, BASE + TEXT + 0x40, &files), "old+0 (x.so)");
-    assert_eq!(
-        map.address_of("old", Some("x.so"), &files),
-        Some(BASE + TEXT + 0x40)
-    );
+    assert_eq!(map.address_of("old", Some("x.so"), &files), Some(BASE + TEXT + 0x40));
 }
 
 #[test]
@@ -233,37 +185,22 @@ fn names_of_a_program() {
         Symbol("f", TEXT + 0x300, 16, GLOBAL, FUNC, 0, 0),
         variable("counter", DATA + 0x70, 8),
     ];
-    let pie = Builder {
-        soname: None,
-        pie: true,
-        all,
-        ..library()
-    };
+    let pie = Builder { soname: None, pie: true, all, ..library() };
     let fixed = Builder {
         kind: 2,
         pie: false,
         interpreter: true,
         base: 0x400000,
         all: pie.all.clone(),
-        ..Builder {
-            soname: None,
-            ..library()
-        }
+        ..Builder { soname: None, ..library() }
     };
     let interpreted = Builder {
         pie: false,
         interpreter: true,
         all: pie.all.clone(),
-        ..Builder {
-            soname: None,
-            ..library()
-        }
+        ..Builder { soname: None, ..library() }
     };
-    for (image, base) in [
-        (pie.build(), BASE),
-        (fixed.build(), 0x400000),
-        (interpreted.build(), BASE),
-    ] {
+    for (image, base) in [(pie.build(), BASE), (fixed.build(), 0x400000), (interpreted.build(), BASE)] {
         let files = Memory::with(&[("/bin/p", &image)]);
         let map = map_of(&mappings("/bin/p", base));
         for (address, expected) in [
@@ -296,10 +233,7 @@ fn names_of_a_program() {
         "{found}"
     );
     // A library with an interpreter, as libc.so.6 is, is still a library.
-    let libc = Builder {
-        interpreter: true,
-        ..library()
-    };
+    let libc = Builder { interpreter: true, ..library() };
     let files = Memory::with(&[("/lib/x.so", &libc.build())]);
     let map = map_of(&mappings("/lib/x.so", BASE));
     assert_eq!(meaning(&map, BASE + TEXT + 0x10, &files), "f+0 (libx.so.1)");
@@ -322,34 +256,14 @@ fn programs_come_before_libraries_and_ambiguity_is_none() {
     };
     let two = Builder {
         soname: Some("two.so"),
-        ..Builder {
-            exported: one.exported.clone(),
-            ..Builder::default()
-        }
+        ..Builder { exported: one.exported.clone(), ..Builder::default() }
     };
-    let files = Memory::with(&[
-        ("/p", &program.build()),
-        ("/one.so", &one.build()),
-        ("/2", &two.build()),
-    ]);
+    let files = Memory::with(&[("/p", &program.build()), ("/one.so", &one.build()), ("/2", &two.build())]);
     let (base, other, third) = (BASE, BASE + 0x10_0000, BASE + 0x20_0000);
-    let map = map_of(
-        &[
-            mappings("/one.so", base),
-            mappings("/2", other),
-            mappings("/p", third),
-        ]
-        .concat(),
-    );
+    let map = map_of(&[mappings("/one.so", base), mappings("/2", other), mappings("/p", third)].concat());
     assert_eq!(map.address_of("shared", None, &files), Some(third + TEXT + 0x40));
-    assert_eq!(
-        map.address_of("shared", Some("one.so"), &files),
-        Some(base + TEXT + 0x10)
-    );
-    assert_eq!(
-        map.address_of("shared", Some("two.so"), &files),
-        Some(other + TEXT + 0x10)
-    );
+    assert_eq!(map.address_of("shared", Some("one.so"), &files), Some(base + TEXT + 0x10));
+    assert_eq!(map.address_of("shared", Some("two.so"), &files), Some(other + TEXT + 0x10));
     assert_eq!(map.address_of("both", None, &files), None);
 }
 
@@ -405,10 +319,7 @@ fn pages_of_two_segments() {
     assert!(named(&[(0, 0x1000, read), (0x1000, 0x2000, run)], TEXT + 0x900).starts_with(expected));
     assert!(named(&[(0x1000, 0x2000, run)], TEXT + 0x900).starts_with(expected));
     let found = named(&[(0x1000, 0x2000, "")], TEXT + 0x900);
-    assert!(
-        found.starts_with("is in /lib/x.so, which may be loaded in two ways"),
-        "{found}"
-    );
+    assert!(found.starts_with("is in /lib/x.so, which may be loaded in two ways"), "{found}");
 }
 
 /// A symbol of the map inside code of a library, where an offset is private.
@@ -440,10 +351,7 @@ fn offsets_into_functions_of_the_map() {
     // Without the file, what the map says is still enough to refuse.
     let map = parse(&keys(r#", "perms": "r-xp""#)).unwrap();
     let found = meaning(&map, BASE + TEXT + 0x2, &Memory::default());
-    assert!(
-        found.starts_with("is 0x1 bytes into the function `mine`"),
-        "{found}"
-    );
+    assert!(found.starts_with("is 0x1 bytes into the function `mine`"), "{found}");
 }
 
 #[test]
@@ -474,10 +382,7 @@ fn another_or_no_file_is_an_error_only_where_it_is_needed() {
         text.starts_with("/lib/x.so: is another file than the session had mapped: its build-id is abab"),
         "{text}"
     );
-    assert!(
-        text.contains("the session's was 0123; use the session's file"),
-        "{text}"
-    );
+    assert!(text.contains("the session's was 0123; use the session's file"), "{text}");
     // Memory that may be the library's .bss is explained without it.
     assert!(meaning(&map, BASE + 0x3000, &good).starts_with("is in anonymous memory"));
 
@@ -487,26 +392,15 @@ fn another_or_no_file_is_an_error_only_where_it_is_needed() {
     assert_eq!(none.reads.load(Ordering::Relaxed), 0);
     let error = map.meaning(BASE + TEXT + 0x10, &none).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Image);
-    assert!(
-        error
-            .to_string()
-            .starts_with("/lib/x.so: cannot be read: no such file"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("/lib/x.so: cannot be read: no such file"), "{error}");
     assert_eq!(map.address_of("f", None, &none), None);
 
     for (bytes, expected) in [
         (&b"\x7fELF"[..], "error: /lib/x.so: the file header is cut off"),
         (&image[..0x100], "error: /lib/x.so: "),
         (b"", "is in /lib/x.so, which is no program or library; give"),
-        (
-            b"#!/bin/sh",
-            "is in /lib/x.so, which is no program or library; give",
-        ),
-        (
-            b"!<arch>\n",
-            "is in /lib/x.so, which is no program or library; give",
-        ),
+        (b"#!/bin/sh", "is in /lib/x.so, which is no program or library; give"),
+        (b"!<arch>\n", "is in /lib/x.so, which is no program or library; give"),
     ] {
         let files = Memory::with(&[("/lib/x.so", bytes)]);
         let map = parse_with(&keys("0123"), &files).unwrap();
@@ -532,10 +426,7 @@ fn files_without_use_are_no_images() {
     let files = Memory::with(&[("/lib/x.so", &stripped)]);
     let map = map_of(&mappings("/lib/x.so", BASE));
     let found = meaning(&map, BASE + TEXT, &files);
-    assert!(
-        found.starts_with("is in /lib/x.so, an image without symbols; give"),
-        "{found}"
-    );
+    assert!(found.starts_with("is in /lib/x.so, an image without symbols; give"), "{found}");
 }
 
 /// Whatever is left of an image or changed in it: an error or some answer, soon, and no panic.
@@ -586,27 +477,18 @@ fn damaged_images() {
 #[test]
 fn overlapping_names_are_refused() {
     let long: &'static str = "x".repeat(3000).leak();
-    let mut builder = Builder {
-        all: vec![Symbol("", TEXT, 1, GLOBAL, FUNC, 0, 0); 100],
-        ..library()
-    };
+    let mut builder = Builder { all: vec![Symbol("", TEXT, 1, GLOBAL, FUNC, 0, 0); 100], ..library() };
     builder.all[0].0 = long;
     let mut image = builder.build();
     assert!(Image::parse(&image).is_ok());
-    let names = image
-        .windows(long.len())
-        .position(|w| w == long.as_bytes())
-        .unwrap();
+    let names = image.windows(long.len()).position(|w| w == long.as_bytes()).unwrap();
     // All symbols are given the first one's name.
     let table = names - 1 - 101 * 24;
     for symbol in 2..101 {
         image[table + symbol * 24..][..4].copy_from_slice(&1u32.to_le_bytes());
     }
     let error = Image::parse(&image).unwrap_err();
-    assert!(
-        error.contains("more than 16 times the bytes of their table"),
-        "{error}"
-    );
+    assert!(error.contains("more than 16 times the bytes of their table"), "{error}");
 }
 
 #[test]

@@ -47,10 +47,7 @@ fn ranges_are_merged_and_canonical() {
 #[test]
 fn ranges_stop_at_the_hole_of_non_canonical_addresses() {
     let map = parse(r#""mappings": [{"start": "0x1000", "end": "0xffffffffffffffff"}]"#).unwrap();
-    assert_eq!(
-        map.ranges(),
-        [0x1000..0x8000_0000_0000, 0xffff_8000_0000_0000..u64::MAX]
-    );
+    assert_eq!(map.ranges(), [0x1000..0x8000_0000_0000, 0xffff_8000_0000_0000..u64::MAX]);
     let none = Memory::default();
     assert_eq!(meaning(&map, 0x8000_0000_0000, &none), "is no address");
     assert_eq!(meaning(&map, 0xffff_7fff_ffff_ffff, &none), "is no address");
@@ -125,43 +122,19 @@ fn meanings() {
         (0x500000, "bare+0"),
         (0x500001, "is in no mapping"),
         (0x7f0000010100, "f+0 (lib.so)"),
-        (
-            0x7f0000010101,
-            "is 0x1 bytes into the function `f`: only a function's start has a name; give",
-        ),
-        (
-            0x7f0000010120,
-            "error: /none/lib.so: cannot be read: no such file",
-        ),
+        (0x7f0000010101, "is 0x1 bytes into the function `f`: only a function's start has a name; give"),
+        (0x7f0000010120, "error: /none/lib.so: cannot be read: no such file"),
         (0x7f0000020100, "jitted+0"),
         (0x7f0000020110, "jitted+16"),
         (0x7f0000050100, "of_deleted+0"),
-        (
-            0x7f0000050101,
-            "is 0x1 bytes into the function `of_deleted`: only",
-        ),
+        (0x7f0000050101, "is 0x1 bytes into the function `of_deleted`: only"),
         (0x7f0000090101, "shared_jitted+1"),
         (0x7f0000020000, "is in anonymous executable memory; give"),
-        (
-            0x7f0000030000,
-            "is in [stack], which lasts no longer than a call; give",
-        ),
-        (
-            0x7f0000050000,
-            "is in /tmp/x.so (deleted): what was mapped is not at its path any more; give",
-        ),
-        (
-            0x7f0000060000,
-            "is in /dev/zero, which is no program or library; give",
-        ),
-        (
-            0x7f0000070000,
-            "is in [vdso], which the kernel puts into each process; give",
-        ),
-        (
-            0x7f0000080000,
-            "is in anonymous memory (heap, thread-local storage or a thread's stack); give",
-        ),
+        (0x7f0000030000, "is in [stack], which lasts no longer than a call; give"),
+        (0x7f0000050000, "is in /tmp/x.so (deleted): what was mapped is not at its path any more; give"),
+        (0x7f0000060000, "is in /dev/zero, which is no program or library; give"),
+        (0x7f0000070000, "is in [vdso], which the kernel puts into each process; give"),
+        (0x7f0000080000, "is in anonymous memory (heap, thread-local storage or a thread's stack); give"),
         (0xffffffffff600000, "is in [vsyscall], which the kernel puts"),
         (0x800000000000, "is no address"),
     ] {

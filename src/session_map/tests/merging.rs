@@ -16,10 +16,7 @@ fn entries_add_up_and_repeat() {
     let more = r#""values": [{"name": "w", "init": {"value": "v"}}, {"name": "w", "init": {"value": "v"}}],
         "globals": [{"symbol": "a", "init": {"value": "w"}}], "ready": [{"call": "r"}, {"call": "r"}]"#;
     let map = parse_all(&[shared, more, shared]).unwrap();
-    assert_eq!(
-        (map.mappings.len(), map.symbols.len(), map.values.len()),
-        (1, 1, 2)
-    );
+    assert_eq!((map.mappings.len(), map.symbols.len(), map.values.len()), (1, 1, 2));
     assert_eq!(
         map.globals.iter().map(|g| g.origin.as_str()).collect::<Vec<_>>(),
         ["b.json: globals[0]", "a.json: globals[0]"]
@@ -69,14 +66,8 @@ fn what_one_entry_leaves_out_another_may_say() {
     .unwrap();
     let mapping = &map.mappings[0];
     assert_eq!((mapping.path.as_deref(), mapping.offset), (Some("/a"), 4096));
-    assert_eq!(
-        (mapping.perms.as_deref(), mapping.build_id.as_deref()),
-        (Some("r-x"), Some("ab"))
-    );
-    assert_eq!(
-        (map.symbols[0].size, map.symbols[0].library.as_deref()),
-        (8, Some("l"))
-    );
+    assert_eq!((mapping.perms.as_deref(), mapping.build_id.as_deref()), (Some("r-x"), Some("ab")));
+    assert_eq!((map.symbols[0].size, map.symbols[0].library.as_deref()), (8, Some("l")));
 }
 
 #[test]
@@ -187,29 +178,14 @@ fn contradictions_name_both() {
                 && parse_all(&[&first, &first]).is_ok()
         );
     }
-    assert!(
-        parse_all(&[
-            &value("v", "0x10000", r#", "size": 8"#),
-            &value("w", "0x10008", "")
-        ])
-        .is_ok()
-    );
-    assert!(
-        parse_all(&[
-            &value("v", "0x10000", ""),
-            &value("w", "0x10010", r#", "header": 15"#)
-        ])
-        .is_ok()
-    );
+    assert!(parse_all(&[&value("v", "0x10000", r#", "size": 8"#), &value("w", "0x10008", "")]).is_ok());
+    assert!(parse_all(&[&value("v", "0x10000", ""), &value("w", "0x10010", r#", "header": 15"#)]).is_ok());
 }
 
 #[test]
 fn cycles_are_named() {
     for (keys, expected) in [
-        (
-            r#""values": [{"name": "a", "init": {"value": "a"}}]"#,
-            "values[0]: init: a needs itself: a -> a",
-        ),
+        (r#""values": [{"name": "a", "init": {"value": "a"}}]"#, "values[0]: init: a needs itself: a -> a"),
         (
             r#""values": [{"name": "z", "init": {"int": 1}}, {"name": "a", "init": {"neg": {"value": "b"}}},
                           {"name": "b", "init": {"call": "f", "args": [{"value": "z"}, {"value": "a"}]}}]"#,
@@ -262,34 +238,19 @@ fn proc_maps_add_mappings() {
     .unwrap();
     assert_eq!(map.ranges(), [0x10000..0x20000, 0x30000..0x31000]);
     assert_eq!(
-        (
-            map.mappings[0].perms.as_deref(),
-            map.mappings[0].build_id.as_deref()
-        ),
+        (map.mappings[0].perms.as_deref(), map.mappings[0].build_id.as_deref()),
         (Some("r--p"), Some("aa"))
     );
 
-    let error = map
-        .add_proc_maps("other", b"\n00010000-00020000 r--p 00000000 08:01 5  /b\n")
-        .unwrap_err();
+    let error = map.add_proc_maps("other", b"\n00010000-00020000 r--p 00000000 08:01 5  /b\n").unwrap_err();
     assert_eq!(
         error.to_string(),
         "other: line 2: the mapping overlaps and contradicts mappings[0] of m.json"
     );
-    let error = map
-        .add_proc_maps("other", b"00000000-00001000 r--p 00000000 00:00 0\n")
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("other: line 1: the mapping begins at 0x0"),
-        "{error}"
-    );
+    let error = map.add_proc_maps("other", b"00000000-00001000 r--p 00000000 00:00 0\n").unwrap_err();
+    assert!(error.to_string().starts_with("other: line 1: the mapping begins at 0x0"), "{error}");
     let error = map.add_proc_maps("other", b"hello\n").unwrap_err();
-    assert!(
-        error.to_string().starts_with("other: line 1: expected"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("other: line 1: expected"), "{error}");
     assert_eq!(error.kind(), ErrorKind::SessionMap);
     // What failed has added nothing.
     assert_eq!(map.ranges(), [0x10000..0x20000, 0x30000..0x31000]);
@@ -303,10 +264,7 @@ fn listed_symbols_are_added() {
         b"0000000000404028 0000000000000008 B counter\n0000000000401100 t helper\n0000000000401136 T main\n";
     map.add_symbols("nm.txt", text).unwrap();
     map.add_symbols("nm.txt", text).unwrap();
-    assert_eq!(
-        map.ranges(),
-        [0x401100..0x401101, 0x401136..0x401137, 0x404028..0x404030]
-    );
+    assert_eq!(map.ranges(), [0x401100..0x401101, 0x401136..0x401137, 0x404028..0x404030]);
     let none = Memory::default();
     assert_eq!(meaning(&map, 0x40402c, &none), "counter+4 (l)");
     assert_eq!(meaning(&map, 0x401136, &none), "main+0");
@@ -315,27 +273,12 @@ fn listed_symbols_are_added() {
     assert_eq!(map.address_of("main", None, &none), Some(0x401136));
     assert_eq!(map.address_of("helper", None, &none), None);
 
-    let error = map
-        .add_symbols("perf", b"404028 10 counter\n")
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "perf: line 1: size: is another than that of symbols[0] of m.json"
-    );
-    let error = map
-        .add_symbols("perf", b"ffffffffffffff00 1000 f\n")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("perf: line 1: the symbol at 0xffffffffffffff00 goes beyond"),
-        "{error}"
-    );
+    let error = map.add_symbols("perf", b"404028 10 counter\n").unwrap_err().to_string();
+    assert_eq!(error, "perf: line 1: size: is another than that of symbols[0] of m.json");
+    let error = map.add_symbols("perf", b"ffffffffffffff00 1000 f\n").unwrap_err().to_string();
+    assert!(error.starts_with("perf: line 1: the symbol at 0xffffffffffffff00 goes beyond"), "{error}");
     let error = map.add_symbols("perf", b"10 10 f\n").unwrap_err().to_string();
-    assert!(
-        error.starts_with("perf: line 1: the symbol begins at 0x10"),
-        "{error}"
-    );
+    assert!(error.starts_with("perf: line 1: the symbol begins at 0x10"), "{error}");
     map.add_symbols("perf", b"7f0000001000 10 a function\n").unwrap();
     assert_eq!(meaning(&map, 0x7f0000001004, &none), "a function+4");
 }

@@ -27,13 +27,8 @@ pub(crate) struct Memory {
 
 impl Memory {
     fn with(files: &[(&str, &[u8])]) -> Self {
-        let files = files
-            .iter()
-            .map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()));
-        Memory {
-            files: files.collect(),
-            reads: AtomicUsize::new(0),
-        }
+        let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()));
+        Memory { files: files.collect(), reads: AtomicUsize::new(0) }
     }
 }
 
@@ -41,9 +36,7 @@ impl Files for Memory {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let found = self.files.get(&path.to_string_lossy().into_owned());
-        found
-            .cloned()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+        found.cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
     }
 }
 
@@ -57,11 +50,7 @@ impl Files for Disk {
 }
 
 fn source<'a>(name: &str, text: &'a str) -> MapSource<'a> {
-    MapSource {
-        name: name.into(),
-        folder: "/maps".into(),
-        text: text.as_bytes(),
-    }
+    MapSource { name: name.into(), folder: "/maps".into(), text: text.as_bytes() }
 }
 
 /// The map whose keys, beside the version, are those.
@@ -80,15 +69,9 @@ fn parse(keys: &str) -> Result<SessionMap, String> {
 
 fn parse_all(texts: &[&str]) -> Result<SessionMap, String> {
     let names = ["a.json", "b.json", "c.json"];
-    let texts: Vec<String> = texts
-        .iter()
-        .map(|keys| format!("{{\"relocfix\": 1, {keys}}}"))
-        .collect();
-    let sources: Vec<MapSource<'_>> = names
-        .iter()
-        .zip(&texts)
-        .map(|(name, text)| source(name, text))
-        .collect();
+    let texts: Vec<String> = texts.iter().map(|keys| format!("{{\"relocfix\": 1, {keys}}}")).collect();
+    let sources: Vec<MapSource<'_>> =
+        names.iter().zip(&texts).map(|(name, text)| source(name, text)).collect();
     SessionMap::parse(&sources, Machine::X86_64, &Memory::default()).map_err(|error| error.to_string())
 }
 
@@ -97,23 +80,14 @@ fn short(meaning: Meaning) -> String {
     match meaning {
         Meaning::Constant(index) => format!("constant {index}"),
         Meaning::Value(id, offset) => format!("value {}{offset:+}", id.0),
-        Meaning::Symbol {
-            name,
-            offset,
-            library: None,
-        } => format!("{name}{offset:+}"),
-        Meaning::Symbol {
-            name,
-            offset,
-            library: Some(library),
-        } => format!("{name}{offset:+} ({library})"),
+        Meaning::Symbol { name, offset, library: None } => format!("{name}{offset:+}"),
+        Meaning::Symbol { name, offset, library: Some(library) } => format!("{name}{offset:+} ({library})"),
         Meaning::Unresolved(reason) => reason,
     }
 }
 
 fn meaning(map: &SessionMap, address: u64, files: &dyn Files) -> String {
-    map.meaning(address, files)
-        .map_or_else(|error| format!("error: {error}"), short)
+    map.meaning(address, files).map_or_else(|error| format!("error: {error}"), short)
 }
 
 /// What an expression is read as, with a value `v` and a file `table.bin` at hand.

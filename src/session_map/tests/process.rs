@@ -13,10 +13,7 @@ fn this_process() {
     }
     assert_eq!(marker(1), 0x1234_5678);
     let Ok(text) = std::fs::read("/proc/self/maps") else {
-        assert!(
-            std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(),
-            "there is no /proc/self/maps"
-        );
+        assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(), "there is no /proc/self/maps");
         eprintln!("skipped: there is no /proc/self/maps");
         return;
     };
@@ -32,25 +29,16 @@ fn this_process() {
     ] {
         assert!(in_ranges(address));
         let found = meaning(&map, address, &Disk);
-        assert!(
-            found.starts_with("is `") && found.contains(name),
-            "{name}: {found}"
-        );
+        assert!(found.starts_with("is `") && found.contains(name), "{name}: {found}");
     }
     let heap = Box::new(5u64);
     let found = meaning(&map, std::ptr::from_ref(heap.as_ref()) as u64, &Disk);
-    assert!(
-        found.starts_with("is in [heap]") || found.starts_with("is in anonymous memory"),
-        "{found}"
-    );
+    assert!(found.starts_with("is in [heap]") || found.starts_with("is in anonymous memory"), "{found}");
 
     // libc, loaded where its first mapping says, with the addresses that another reader finds in it.
     let libc = |m: &Mapping| m.path.as_deref().is_some_and(|p| p.contains("/libc.so.6"));
     let Some(first) = map.mappings.iter().find(|m| libc(m)) else {
-        assert!(
-            std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(),
-            "no libc.so.6 is loaded"
-        );
+        assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(), "no libc.so.6 is loaded");
         eprintln!("skipped: no libc.so.6 is loaded");
         return;
     };
@@ -74,11 +62,7 @@ fn this_process() {
         let actual = meaning(&map, address, &Disk);
         assert!(actual.starts_with(&expected), "{name}: {actual}");
         if !expected.starts_with("is ") {
-            assert_eq!(
-                map.address_of(name, Some("libc.so.6"), &Disk),
-                Some(address),
-                "{name}"
-            );
+            assert_eq!(map.address_of(name, Some("libc.so.6"), &Disk), Some(address), "{name}");
         }
         found += 1;
     }

@@ -4,26 +4,18 @@ use super::*;
 
 #[test]
 fn a_reference_that_was_turned_elsewhere_runs() {
-    let Some(bytes) = compile(
-        "gcc",
-        &["-O1", "-fPIE"],
-        "c",
-        "extern int elsewhere; int main(void) { return elsewhere; }",
-    ) else {
+    let Some(bytes) =
+        compile("gcc", &["-O1", "-fPIE"], "c", "extern int elsewhere; int main(void) { return elsewhere; }")
+    else {
         return;
     };
     let object = parse("main.o", &bytes);
-    let text = object.sections.iter().find(|s| {
-        s.relocations
-            .iter()
-            .any(|r| r.symbol == symbol(&object, "elsewhere"))
-    });
-    let text = text.unwrap();
-    let old = text
-        .relocations
+    let text = object
+        .sections
         .iter()
-        .find(|r| r.symbol == symbol(&object, "elsewhere"))
-        .unwrap();
+        .find(|s| s.relocations.iter().any(|r| r.symbol == symbol(&object, "elsewhere")));
+    let text = text.unwrap();
+    let old = text.relocations.iter().find(|r| r.symbol == symbol(&object, "elsewhere")).unwrap();
     let mut edits = Edits::default();
     edits.sections.push(NewSection {
         name: ".data.relocfix".to_owned(),
@@ -48,10 +40,7 @@ fn a_reference_that_was_turned_elsewhere_runs() {
         addend: old.addend,
     };
     edits.relocate(text.id, RelocationEdit::Replace(old.entry, new));
-    let weak = SymbolEdit {
-        weak: true,
-        ..SymbolEdit::default()
-    };
+    let weak = SymbolEdit { weak: true, ..SymbolEdit::default() };
     edits.symbol_edits.insert(symbol(&object, "elsewhere"), weak);
     let folder = tempfile::tempdir().unwrap();
     let (input, program) = (folder.path().join("a.o"), folder.path().join("a"));
@@ -62,10 +51,7 @@ fn a_reference_that_was_turned_elsewhere_runs() {
         if linker != "bfd" && tool(&format!("ld.{linker}")).is_none() && tool(linker).is_none() {
             continue;
         }
-        run(
-            &gcc,
-            &[choice.as_ref(), "-o".as_ref(), program.as_ref(), input.as_ref()],
-        );
+        run(&gcc, &[choice.as_ref(), "-o".as_ref(), program.as_ref(), input.as_ref()]);
         let status = std::process::Command::new(&program).status().unwrap();
         assert_eq!(status.code(), Some(42), "{linker}");
     }
@@ -90,11 +76,8 @@ fn headers_symbols_and_bytes_change_as_asked() {
         return;
     };
     let object = parse("in.o", &bytes);
-    let (constants, map, data) = (
-        section(&object, ".rodata.cst8").id,
-        section(&object, ".map").id,
-        section(&object, ".data").id,
-    );
+    let (constants, map, data) =
+        (section(&object, ".rodata.cst8").id, section(&object, ".map").id, section(&object, ".data").id);
     let mut edits = Edits::default();
     edits.bytes.push(BytesEdit {
         section: constants,
@@ -109,31 +92,16 @@ fn headers_symbols_and_bytes_change_as_asked() {
         null: false,
     };
     edits.section_edits.insert(constants, relro);
-    edits.section_edits.insert(
-        map,
-        SectionEdit {
-            null: true,
-            ..SectionEdit::default()
-        },
-    );
+    edits.section_edits.insert(map, SectionEdit { null: true, ..SectionEdit::default() });
     for s in &object.symbols {
         if s.place == SymbolPlace::Section(map) {
-            let dropped = SymbolEdit {
-                drop_definition: true,
-                ..SymbolEdit::default()
-            };
+            let dropped = SymbolEdit { drop_definition: true, ..SymbolEdit::default() };
             edits.symbol_edits.insert(s.id, dropped);
         }
     }
-    let renamed = SymbolEdit {
-        name: Some("f0".to_owned()),
-        hidden: true,
-        weak: true,
-        drop_definition: false,
-    };
-    edits
-        .symbol_edits
-        .insert(symbol(&object, "session_1234_f"), renamed);
+    let renamed =
+        SymbolEdit { name: Some("f0".to_owned()), hidden: true, weak: true, drop_definition: false };
+    edits.symbol_edits.insert(symbol(&object, "session_1234_f"), renamed);
     let none = |offset| NewRelocation {
         offset,
         kind: RelocKind::None,
@@ -156,10 +124,7 @@ fn headers_symbols_and_bytes_change_as_asked() {
     assert!(after.sections.iter().any(|s| s.name == ".rela.data.rel.ro.cst8"));
     assert_eq!(tables.sections[map.0 as usize], SectionHeader::default());
     for gone in ["secret map", ".map", "session_1234_f", ".rodata.cst8"] {
-        assert!(
-            !output.windows(gone.len()).any(|w| w == gone.as_bytes()),
-            "{gone} is still there"
-        );
+        assert!(!output.windows(gone.len()).any(|w| w == gone.as_bytes()), "{gone} is still there");
     }
     let f0 = after.symbol(symbol(&after, "f0"));
     assert_eq!(f0.binding, crate::object_file::Binding::Weak);
@@ -167,14 +132,7 @@ fn headers_symbols_and_bytes_change_as_asked() {
     let relocations = &after.section(data).relocations;
     let entries: Vec<_> = relocations.iter().map(|r| (r.offset, r.entry, r.kind)).collect();
     let (abs, none) = (RelocKind::Abs64, RelocKind::None);
-    let expected = [
-        (0, 0, abs),
-        (3, 1, none),
-        (3, 2, none),
-        (16, 3, abs),
-        (16, 4, none),
-        (20, 5, none),
-    ];
+    let expected = [(0, 0, abs), (3, 1, none), (3, 2, none), (16, 3, abs), (16, 4, none), (20, 5, none)];
     assert_eq!(entries, expected);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.o");
@@ -182,10 +140,8 @@ fn headers_symbols_and_bytes_change_as_asked() {
     read_without_warning("edited", &path);
     for linker in linkers() {
         let result = folder.path().join("out");
-        let (_, messages) = run(
-            &linker,
-            &["-shared".as_ref(), "-o".as_ref(), result.as_ref(), path.as_ref()],
-        );
+        let (_, messages) =
+            run(&linker, &["-shared".as_ref(), "-o".as_ref(), result.as_ref(), path.as_ref()]);
         assert_eq!(messages, "", "{}", linker.display());
     }
 }
@@ -196,18 +152,13 @@ fn edits_that_cannot_be_right_are_refused() {
         return;
     };
     let object = parse("in.o", &bytes);
-    let (constants, map, data) = (
-        section(&object, ".rodata.cst8").id,
-        section(&object, ".map").id,
-        section(&object, ".data").id,
-    );
+    let (constants, map, data) =
+        (section(&object, ".rodata.cst8").id, section(&object, ".map").id, section(&object, ".data").id);
     let symtab = section(&object, ".symtab").id;
     let refused = |expected: &str, make: &dyn Fn(&mut Edits)| {
         let mut edits = Edits::default();
         make(&mut edits);
-        let error = super::super::write(&object, &edits)
-            .expect_err(expected)
-            .to_string();
+        let error = super::super::write(&object, &edits).expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");
     };
     let change = |section, offset, old: &[u8], new: &[u8]| BytesEdit {
@@ -220,57 +171,35 @@ fn edits_that_cannot_be_right_are_refused() {
         e.bytes.push(change(constants, 1, &[0x78], &[0]));
     });
     refused("outside", &|e| e.bytes.push(change(constants, 16, &[0], &[0])));
-    refused("outside", &|e| {
-        e.bytes.push(change(constants, u64::MAX, &[0], &[0]))
-    });
-    refused("cannot become", &|e| {
-        e.bytes.push(change(constants, 0, &[0x88], &[]))
-    });
+    refused("outside", &|e| e.bytes.push(change(constants, u64::MAX, &[0], &[0])));
+    refused("cannot become", &|e| e.bytes.push(change(constants, 0, &[0x88], &[])));
     refused("format itself", &|e| e.bytes.push(change(symtab, 0, &[0], &[1])));
-    refused("does not exist", &|e| {
-        e.bytes.push(change(SectionId(999), 0, &[0], &[1]))
-    });
+    refused("does not exist", &|e| e.bytes.push(change(SectionId(999), 0, &[0], &[1])));
     refused("two changes", &|e| {
         e.bytes.push(change(constants, 0, &[0x88, 0x77], &[0, 0]));
         e.bytes.push(change(constants, 1, &[0x77], &[0]));
     });
-    let null = SectionEdit {
-        null: true,
-        ..SectionEdit::default()
-    };
+    let null = SectionEdit { null: true, ..SectionEdit::default() };
     refused("is defined in a section that is taken away", &|e| {
         e.section_edits.insert(data, null.clone());
     });
-    let at = |offset, symbol| NewRelocation {
-        offset,
-        kind: RelocKind::Abs64,
-        symbol,
-        addend: 0,
-    };
+    let at = |offset, symbol| NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend: 0 };
     refused(".data+0x11: a relocation outside", &|e| {
         e.relocate(data, RelocationEdit::Add(at(17, SymbolRef::Section(map))));
     });
     refused("does not exist", &|e| {
-        e.relocate(
-            data,
-            RelocationEdit::Add(at(0, SymbolRef::Existing(SymbolId(999)))),
-        );
+        e.relocate(data, RelocationEdit::Add(at(0, SymbolRef::Existing(SymbolId(999)))));
     });
     refused("does not exist", &|e| {
         e.relocate(data, RelocationEdit::Add(at(0, SymbolRef::Local(NewLocalId(0)))));
     });
-    refused("relocation 3 of 3 does not exist", &|e| {
-        e.relocate(data, RelocationEdit::Remove(3))
-    });
+    refused("relocation 3 of 3 does not exist", &|e| e.relocate(data, RelocationEdit::Remove(3)));
     refused("two changes of the same relocation", &|e| {
         e.relocate(data, RelocationEdit::Remove(1));
         e.relocate(data, RelocationEdit::Remove(1));
     });
     refused("not global", &|e| {
-        let weak = SymbolEdit {
-            weak: true,
-            ..SymbolEdit::default()
-        };
+        let weak = SymbolEdit { weak: true, ..SymbolEdit::default() };
         e.symbol_edits.insert(symbol(&object, "table"), weak);
     });
     refused("NUL", &|e| e.undefined.push("a\0b".to_owned()));
@@ -289,9 +218,7 @@ fn edits_that_cannot_be_right_are_refused() {
 /// section, and symbols in the last sections need a table that the input does not have.
 #[test]
 fn section_numbers_outgrow_their_fields() {
-    let many: String = (0..65_271)
-        .map(|i| format!("\t.section .rodata.s{i},\"a\"\n\t.byte 1\n"))
-        .collect();
+    let many: String = (0..65_271).map(|i| format!("\t.section .rodata.s{i},\"a\"\n\t.byte 1\n")).collect();
     let Some(bytes) = compile("gcc", &[], "s", &format!("f: .globl g\ng: ret\n{many}")) else {
         return;
     };
@@ -305,22 +232,14 @@ fn section_numbers_outgrow_their_fields() {
     assert!(tables.header.e_shnum == 0 && tables.symbols.as_ref().unwrap().shndx.is_some());
     let after = parse("out.o", &output);
     let found = after.symbol(SymbolId(tables.symbols.as_ref().unwrap().first_global as u32 - 1));
-    assert!(
-        matches!(found.place, SymbolPlace::Section(id) if id.0 >= 0xff00),
-        "{found:?}"
-    );
+    assert!(matches!(found.place, SymbolPlace::Section(id) if id.0 >= 0xff00), "{found:?}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.o");
     std::fs::write(&path, &output).unwrap();
     read_without_warning("edge.o", &path);
     for linker in linkers() {
         let result = folder.path().join("out");
-        let options = [
-            "-shared".as_ref(),
-            "-o".as_ref(),
-            result.as_os_str(),
-            path.as_os_str(),
-        ];
+        let options = ["-shared".as_ref(), "-o".as_ref(), result.as_os_str(), path.as_os_str()];
         let (_, messages) = run(&linker, &options);
         assert_eq!(messages, "", "{}", linker.display());
     }
@@ -343,8 +262,5 @@ fn what_may_hold_symbol_indices_is_refused() {
     edits.undefined.push("u".to_owned());
     assert!(super::super::write(&object, &edits).is_ok(), "no index changes");
     let error = super::super::write(&object, &small_edit()).unwrap_err();
-    assert!(
-        error.to_string().contains(".map+0x0: a section of type 0x1"),
-        "{error}"
-    );
+    assert!(error.to_string().contains(".map+0x0: a section of type 0x1"), "{error}");
 }

@@ -71,10 +71,7 @@ fn damaged_objects_do_no_harm() {
             reached[try_all(&bytes)] += 1;
         }
     }
-    assert!(
-        reached.iter().all(|&n| n > 100),
-        "the damage is one-sided: {reached:?}"
-    );
+    assert!(reached.iter().all(|&n| n > 100), "the damage is one-sided: {reached:?}");
 }
 
 const SMALL: &str = r#"
@@ -120,55 +117,38 @@ fn contradictions_are_named() {
 
     refused("do not fit", &|b, h, i| h[i(".data")].sh_size = b.len() as u64);
     refused("do not fit", &|_, h, i| h[i(".data")].sh_offset = u64::MAX - 3);
-    refused("both claim", &|_, h, i| {
-        h[i(".note.plain")].sh_offset = h[i(".data")].sh_offset + 15
-    });
+    refused("both claim", &|_, h, i| h[i(".note.plain")].sh_offset = h[i(".data")].sh_offset + 15);
     refused("both claim", &|_, h, i| h[i(".data")].sh_offset = 48);
     refused("power of two", &|_, h, i| h[i(".data")].sh_addralign = 24);
     refused("has the address", &|_, h, i| h[i(".data")].sh_addr = 1);
     refused("its name's offset", &|_, h, i| h[i(".data")].sh_name = 4096);
-    refused("compact relocations", &|_, h, i| {
-        h[i(".rela.data")].sh_type = 0x4000_0014
-    });
+    refused("compact relocations", &|_, h, i| h[i(".rela.data")].sh_type = 0x4000_0014);
     refused("packed relocations", &|_, h, i| h[i(".rela.data")].sh_type = 19);
-    refused("entries of 16 bytes", &|_, h, i| {
-        h[i(".rela.data")].sh_entsize = 16
-    });
+    refused("entries of 16 bytes", &|_, h, i| h[i(".rela.data")].sh_entsize = 16);
     refused("not a multiple", &|_, h, i| h[i(".rela.data")].sh_size = 23);
     refused("(SHT_REL)", &|_, h, i| {
         let table = &mut h[i(".rela.data")];
         (table.sh_type, table.sh_entsize, table.sh_size) = (9, 16, 16);
     });
-    refused("applies to section 99", &|_, h, i| {
-        h[i(".rela.data")].sh_info = 99
-    });
+    refused("applies to section 99", &|_, h, i| h[i(".rela.data")].sh_info = 99);
     refused("a table of the format itself", &|_, h, i| {
         h[i(".rela.data")].sh_info = i(".symtab") as u32;
     });
-    refused("is not the symbol table", &|_, h, i| {
-        h[i(".rela.data")].sh_link = i(".data") as u32
-    });
+    refused("is not the symbol table", &|_, h, i| h[i(".rela.data")].sh_link = i(".data") as u32);
     refused(".rela.data+0x0: refers to symbol 999", &|b, h, i| {
         put(b, h[i(".rela.data")].sh_offset + 12, &999_u32.to_le_bytes());
     });
-    refused(
-        ".rela.data+0x0: relocation 0 (type 1) at .data+0x9",
-        &|b, h, i| {
-            put(b, h[i(".rela.data")].sh_offset, &[9]);
-        },
-    );
+    refused(".rela.data+0x0: relocation 0 (type 1) at .data+0x9", &|b, h, i| {
+        put(b, h[i(".rela.data")].sh_offset, &[9]);
+    });
     refused("outside of the section", &|b, h, i| {
         put(b, h[i(".rela.data")].sh_offset, &[0xff; 8]);
     });
     refused("outside of the section", &|_, h, i| h[i(".data")].sh_type = 8);
     refused("the first global one", &|_, h, i| h[i(".symtab")].sh_info = 999);
     refused("the first global one", &|_, h, i| h[i(".symtab")].sh_info = 0);
-    refused("local symbols come first", &|_, h, i| {
-        h[i(".symtab")].sh_info += 1
-    });
-    refused("no string table", &|_, h, i| {
-        h[i(".symtab")].sh_link = i(".data") as u32
-    });
+    refused("local symbols come first", &|_, h, i| h[i(".symtab")].sh_info += 1);
+    refused("no string table", &|_, h, i| h[i(".symtab")].sh_link = i(".data") as u32);
     refused("a second symbol table", &|_, h, i| {
         let data = &mut h[i(".note.plain")];
         (data.sh_type, data.sh_entsize, data.sh_size) = (2, 24, 0);
@@ -180,20 +160,14 @@ fn contradictions_are_named() {
     refused("section index 0xff03", &|b, h, i| {
         put(b, h[i(".symtab")].sh_offset + 24 + 6, &[3, 0xff]);
     });
-    refused("its type 13", &|b, h, i| {
-        put(b, h[i(".symtab")].sh_offset + 24 + 4, &[0x1d])
-    });
-    refused("its binding 3", &|b, h, i| {
-        put(b, h[i(".symtab")].sh_offset + 24 + 4, &[0x30])
-    });
+    refused("its type 13", &|b, h, i| put(b, h[i(".symtab")].sh_offset + 24 + 4, &[0x1d]));
+    refused("its binding 3", &|b, h, i| put(b, h[i(".symtab")].sh_offset + 24 + 4, &[0x30]));
     refused(".strtab+0x1: names are not UTF-8", &|b, h, i| {
         put(b, h[i(".strtab")].sh_offset + 1, &[0xff]);
     });
     refused("no NUL at its end", &|_, h, i| h[i(".strtab")].sh_size -= 1);
     refused("flags 0x3", &|b, h, i| put(b, h[i(".group")].sh_offset, &[3]));
-    refused(".group+0x4: member section 77", &|b, h, i| {
-        put(b, h[i(".group")].sh_offset + 4, &[77])
-    });
+    refused(".group+0x4: member section 77", &|b, h, i| put(b, h[i(".group")].sh_offset + 4, &[77]));
     refused("begins with a word", &|_, h, i| h[i(".group")].sh_size = 0);
     refused("its signature", &|_, h, i| h[i(".group")].sh_info = 0);
     refused("no group has it", &|_, h, i| h[i(".data")].sh_flags |= 0x200);

@@ -32,10 +32,7 @@ fn folders() -> Vec<PathBuf> {
     let mut llvm: Vec<(u32, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir("/usr/lib").into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let version = name
-            .to_str()
-            .and_then(|n| n.strip_prefix("llvm-"))
-            .and_then(|v| v.parse().ok());
+        let version = name.to_str().and_then(|n| n.strip_prefix("llvm-")).and_then(|v| v.parse().ok());
         if let Some(version) = version {
             llvm.push((version, entry.path().join("bin")));
         }
@@ -48,11 +45,7 @@ fn folders() -> Vec<PathBuf> {
 /// Every copy of a program, those in `PATH` first, then LLVM's by version, newest first.
 fn all_of(name: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
-    for path in folders()
-        .into_iter()
-        .map(|f| f.join(name))
-        .filter(|p| p.is_file())
-    {
+    for path in folders().into_iter().map(|f| f.join(name)).filter(|p| p.is_file()) {
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
         // lld tells by its name what it shall be: the path stays as found.
         if !found.iter().any(|f| f.canonicalize().is_ok_and(|f| f == real)) {
@@ -68,28 +61,16 @@ pub(super) fn tool(name: &str) -> Option<PathBuf> {
 }
 
 fn missing(what: &str) {
-    assert!(
-        std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none_or(|v| v != "1"),
-        "{what} is missing"
-    );
+    assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none_or(|v| v != "1"), "{what} is missing");
     eprintln!("SKIPPED: {what} is missing");
 }
 
 /// Runs a program that must succeed; what it wrote to its standard output and error.
 pub(super) fn run(program: &Path, arguments: &[&OsStr]) -> (String, String) {
-    let output = Command::new(program)
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .output()
-        .unwrap();
+    let output = Command::new(program).args(arguments).env("LC_ALL", "C").output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(
-        output.status.success(),
-        "{} {arguments:?}: {}\n{stderr}",
-        program.display(),
-        output.status
-    );
+    assert!(output.status.success(), "{} {arguments:?}: {}\n{stderr}", program.display(), output.status);
     (stdout, stderr)
 }
 
@@ -100,18 +81,10 @@ pub(super) fn compile(compiler: &str, options: &[&str], language: &str, source: 
         return None;
     };
     let folder = tempfile::tempdir().unwrap();
-    let (input, output) = (
-        folder.path().join(format!("in.{language}")),
-        folder.path().join("out.o"),
-    );
+    let (input, output) = (folder.path().join(format!("in.{language}")), folder.path().join("out.o"));
     std::fs::write(&input, source).unwrap();
     let mut arguments: Vec<&OsStr> = options.iter().map(|o| o.as_ref()).collect();
-    arguments.extend([
-        "-c".as_ref(),
-        input.as_os_str(),
-        "-o".as_ref(),
-        output.as_os_str(),
-    ]);
+    arguments.extend(["-c".as_ref(), input.as_os_str(), "-o".as_ref(), output.as_os_str()]);
     run(&program, &arguments);
     Some(std::fs::read(output).unwrap())
 }
@@ -176,69 +149,30 @@ int (*pointer)(int) = both;
 "#;
 
 fn make() -> Option<Fixtures> {
-    let clang = if tool("clang-19").is_some() {
-        "clang-19"
-    } else {
-        "clang"
-    };
+    let clang = if tool("clang-19").is_some() { "clang-19" } else { "clang" };
     let clangxx: &[&str] = &["-x", "c++"];
     let mut many = String::from("\t.globl first\nfirst:\n");
     for i in 0..70_000 {
-        many.push_str(&format!(
-            "\t.section .data.s{i},\"aw\",@progbits\n\t.quad first\n"
-        ));
+        many.push_str(&format!("\t.section .data.s{i},\"aw\",@progbits\n\t.quad first\n"));
         // Symbols beyond the 16-bit section indices, local and global.
         if i % 1000 == 999 {
-            many.push_str(&format!(
-                "local{i}: .quad local{i}\n\t.globl global{i}\nglobal{i}: .byte 1\n"
-            ));
+            many.push_str(&format!("local{i}: .quad local{i}\n\t.globl global{i}\nglobal{i}: .byte 1\n"));
         }
     }
     let fixtures = [
         (
             "c.o",
-            compile(
-                "gcc",
-                &["-O2"],
-                "c",
-                "int puts(const char *); int main(void) { return puts(\"x\"); }",
-            )?,
+            compile("gcc", &["-O2"], "c", "int puts(const char *); int main(void) { return puts(\"x\"); }")?,
         ),
-        (
-            "data.o",
-            compile("gcc", &[], "s", ".data\n.quad 1\n.local l\n.comm c,8")?,
-        ),
-        (
-            "gcc-c++.o",
-            compile("g++", &["-O1", "-g", "-fPIC", "-fcf-protection"], "cc", CXX)?,
-        ),
-        (
-            "gcc-sections.o",
-            compile(
-                "g++",
-                &["-O1", "-fPIC", "-ffunction-sections", "-gz", "-g"],
-                "cc",
-                CXX,
-            )?,
-        ),
-        (
-            "clang-addrsig.o",
-            compile(
-                clang,
-                &[clangxx, &["-O1", "-fPIC", "-faddrsig"]].concat(),
-                "cc",
-                CXX,
-            )?,
-        ),
+        ("data.o", compile("gcc", &[], "s", ".data\n.quad 1\n.local l\n.comm c,8")?),
+        ("gcc-c++.o", compile("g++", &["-O1", "-g", "-fPIC", "-fcf-protection"], "cc", CXX)?),
+        ("gcc-sections.o", compile("g++", &["-O1", "-fPIC", "-ffunction-sections", "-gz", "-g"], "cc", CXX)?),
+        ("clang-addrsig.o", compile(clang, &[clangxx, &["-O1", "-fPIC", "-faddrsig"]].concat(), "cc", CXX)?),
         (
             "clang-sections.o",
             compile(
                 clang,
-                &[
-                    clangxx,
-                    &["-O1", "-g", "-fPIC", "-ffunction-sections", "-fdata-sections"],
-                ]
-                .concat(),
+                &[clangxx, &["-O1", "-g", "-fPIC", "-ffunction-sections", "-fdata-sections"]].concat(),
                 "cc",
                 CXX,
             )?,
@@ -254,12 +188,7 @@ fn make() -> Option<Fixtures> {
         ),
         ("many.o", compile("gcc", &[], "s", &many)?),
     ];
-    Some(Fixtures(
-        fixtures
-            .into_iter()
-            .map(|(name, bytes)| Fixture { name, bytes })
-            .collect(),
-    ))
+    Some(Fixtures(fixtures.into_iter().map(|(name, bytes)| Fixture { name, bytes }).collect()))
 }
 
 /// The objects, made once; `None` if a compiler is missing.

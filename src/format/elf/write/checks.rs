@@ -25,26 +25,13 @@ pub(super) fn check(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits)
 fn editable(object: &ObjectFile<'_>, edits: &Edits, id: SectionId, what: &str) -> Result<()> {
     let section = object.sections.get(id.0 as usize);
     let Some(section) = section else {
-        return Err(Error::refused(
-            object.name,
-            format!("{what} in section {}, which does not exist", id.0),
-        ));
+        return Err(Error::refused(object.name, format!("{what} in section {}, which does not exist", id.0)));
     };
     if section.kind == SectionKind::Format {
-        return Err(refused_at(
-            object,
-            id,
-            0,
-            format!("{what} in a table of the format itself"),
-        ));
+        return Err(refused_at(object, id, 0, format!("{what} in a table of the format itself")));
     }
     if edits.section_edits.get(&id).is_some_and(|e| e.null) {
-        return Err(refused_at(
-            object,
-            id,
-            0,
-            format!("{what} in a section that is taken away"),
-        ));
+        return Err(refused_at(object, id, 0, format!("{what} in a section that is taken away")));
     }
     Ok(())
 }
@@ -61,11 +48,7 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
         editable(object, edits, edit.section, "a change of bytes")?;
         let refused = |message: String| refused_at(object, edit.section, edit.offset, message);
         if edit.old.len() != edit.new.len() {
-            return Err(refused(format!(
-                "{} bytes cannot become {}",
-                edit.old.len(),
-                edit.new.len()
-            )));
+            return Err(refused(format!("{} bytes cannot become {}", edit.old.len(), edit.new.len())));
         }
         let data = object.section(edit.section).data;
         let start = usize::try_from(edit.offset).ok();
@@ -73,9 +56,7 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
         let found = start.zip(end).and_then(|(start, end)| data.get(start..end));
         match found {
             None => {
-                return Err(refused(
-                    "the bytes to change are outside of the section".to_owned(),
-                ));
+                return Err(refused("the bytes to change are outside of the section".to_owned()));
             }
             Some(found) if found != edit.old => {
                 return Err(refused(format!(
@@ -105,20 +86,10 @@ fn sections(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Resu
             .get(id.0 as usize)
             .ok_or_else(|| Error::refused(object.name, format!("section {} does not exist", id.0)))?;
         if section.kind == SectionKind::Format {
-            return Err(refused_at(
-                object,
-                id,
-                0,
-                "a table of the format itself cannot be taken away",
-            ));
+            return Err(refused_at(object, id, 0, "a table of the format itself cannot be taken away"));
         }
         if section.group.is_some() {
-            return Err(refused_at(
-                object,
-                id,
-                0,
-                "a member of a section group cannot be taken away alone",
-            ));
+            return Err(refused_at(object, id, 0, "a member of a section group cannot be taken away alone"));
         }
     }
     if !edits.section_edits.values().any(|e| e.null) {
@@ -128,10 +99,7 @@ fn sections(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Resu
         let SymbolPlace::Section(home) = symbol.place else {
             continue;
         };
-        let dropped = edits
-            .symbol_edits
-            .get(&symbol.id)
-            .is_some_and(|e| e.drop_definition);
+        let dropped = edits.symbol_edits.get(&symbol.id).is_some_and(|e| e.drop_definition);
         if nulled(home.0) && !dropped {
             return Err(refused_at(
                 object,
@@ -168,20 +136,10 @@ fn extensions(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Re
         let header = &tables.sections[id.0 as usize];
         let compressed = header.has_flag(elf::SHF_COMPRESSED);
         if section.kind == SectionKind::ZeroFill || section.merge || compressed {
-            return Err(refused_at(
-                object,
-                id,
-                section.size,
-                "this kind of section cannot be extended",
-            ));
+            return Err(refused_at(object, id, section.size, "this kind of section cannot be extended"));
         }
         if !seen.insert(id) {
-            return Err(refused_at(
-                object,
-                id,
-                section.size,
-                "two extensions of one section",
-            ));
+            return Err(refused_at(object, id, section.size, "two extensions of one section"));
         }
     }
     Ok(())
@@ -198,10 +156,7 @@ fn symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
         if edit.weak && !matches!(symbol.binding, Binding::Global | Binding::Weak) {
             return Err(Error::refused(
                 object.name,
-                format!(
-                    "symbol {} ({}) cannot become weak: it is not global",
-                    id.0, symbol.name
-                ),
+                format!("symbol {} ({}) cannot become weak: it is not global", id.0, symbol.name),
             ));
         }
     }
@@ -211,10 +166,7 @@ fn symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
 fn new_sections(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
     for section in &edits.sections {
         let refused = |message: &str| {
-            Err(Error::refused(
-                object.name,
-                format!("new section {}: {message}", section.name),
-            ))
+            Err(Error::refused(object.name, format!("new section {}: {message}", section.name)))
         };
         if !section.align.is_power_of_two() {
             return refused("its alignment is not a power of two");
@@ -254,10 +206,7 @@ fn new_symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
         }
     }
     if edits.undefined.iter().any(String::is_empty) {
-        return Err(Error::refused(
-            object.name,
-            "a new undefined symbol without a name",
-        ));
+        return Err(Error::refused(object.name, "a new undefined symbol without a name"));
     }
     Ok(())
 }

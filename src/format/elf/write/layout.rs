@@ -36,14 +36,7 @@ pub(super) struct OutputSection<'a> {
 impl OutputSection<'_> {
     /// A section that the input does not have.
     pub(super) fn new(header: SectionHeader, name: String, contents: Option<Vec<u8>>) -> Self {
-        OutputSection {
-            index: 0,
-            header,
-            name: Cow::Owned(name),
-            gone: false,
-            contents,
-            old: false,
-        }
+        OutputSection { index: 0, header, name: Cow::Owned(name), gone: false, contents, old: false }
     }
 
     /// Gives it other contents, of whatever size.
@@ -79,10 +72,7 @@ impl<'a> Output<'a> {
                 old: true,
             });
         }
-        Ok(Output {
-            sections,
-            bytes: tables.bytes(),
-        })
+        Ok(Output { sections, bytes: tables.bytes() })
     }
 
     /// The file.
@@ -95,10 +85,7 @@ impl<'a> Output<'a> {
         out[..EHDR_SIZE].copy_from_slice(&self.bytes[..EHDR_SIZE]);
         for section in self.sections.iter().filter(|s| s.stays()) {
             let range = section.header.sh_offset as usize..end_of(section);
-            let contents = section
-                .contents
-                .as_deref()
-                .or_else(|| self.bytes.get(range.clone()));
+            let contents = section.contents.as_deref().or_else(|| self.bytes.get(range.clone()));
             if let (Some(place), Some(contents)) = (out.get_mut(range), contents) {
                 place.copy_from_slice(contents);
             }
@@ -139,10 +126,7 @@ impl<'a> Output<'a> {
     fn write_headers(&mut self, tables: &Tables<'_>, table_offset: u64, out: &mut Vec<u8>) {
         let count = self.sections.len() as u32;
         let names = tables.shstrndx as u32;
-        let mut header = FileHeader {
-            e_shoff: table_offset,
-            ..tables.header
-        };
+        let mut header = FileHeader { e_shoff: table_offset, ..tables.header };
         let null = &mut self.sections[0].header;
         *null = SectionHeader::default();
         // gABI, "ELF Header": numbers that do not fit are in the null section's header.

@@ -67,11 +67,7 @@ pub(super) fn write(
         if section.relocations.is_empty() {
             continue;
         }
-        let field = Fields {
-            file: object.name,
-            section: &section.name,
-            size: section.size,
-        };
+        let field = Fields { file: object.name, section: &section.name, size: section.size };
         let mut table = Vec::with_capacity(section.relocations.len() * RELA_SIZE);
         let mut previous = 0;
         for new in &section.relocations {
@@ -106,8 +102,7 @@ fn changes<'a>(
                     .at(section.name, new.offset)
             })?;
             let list = changes.entry(extension.section).or_default();
-            list.to_mut()
-                .push(RelocationEdit::Add(NewRelocation { offset, ..*new }));
+            list.to_mut().push(RelocationEdit::Add(NewRelocation { offset, ..*new }));
         }
     }
     Ok(changes)
@@ -123,17 +118,9 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn of_section(object: &ObjectFile<'a>, tables: &Tables<'a>, edits: &Edits, id: SectionId) -> Self {
         let section = object.section(id);
-        let grows_by = edits
-            .extensions
-            .iter()
-            .filter(|e| e.section == id)
-            .map(|e| e.data.len() as u64);
+        let grows_by = edits.extensions.iter().filter(|e| e.section == id).map(|e| e.data.len() as u64);
         let size = relocatable_size(&tables.sections[id.0 as usize], section.data);
-        Fields {
-            file: object.name,
-            section: section.name,
-            size: size.saturating_add(grows_by.sum()),
-        }
+        Fields { file: object.name, section: section.name, size: size.saturating_add(grows_by.sum()) }
     }
 
     fn refused(&self, offset: u64, message: impl Into<String>) -> Error {
@@ -143,10 +130,9 @@ impl<'a> Fields<'a> {
     /// The entry of a new relocation.
     fn entry(&self, new: &NewRelocation, plan: &SymbolPlan) -> Result<RelaEntry> {
         let Some(r_type) = number(new.kind) else {
-            return Err(self.refused(
-                new.offset,
-                format!("{:?} has no relocation type on this machine", new.kind),
-            ));
+            return Err(
+                self.refused(new.offset, format!("{:?} has no relocation type on this machine", new.kind))
+            );
         };
         let end = new.offset.checked_add(field_width(r_type));
         if end.is_none_or(|end| end > self.size) {
@@ -155,12 +141,7 @@ impl<'a> Fields<'a> {
                 format!("a relocation outside of the section's {:#x} bytes", self.size),
             ));
         }
-        Ok(RelaEntry {
-            r_offset: new.offset,
-            r_type,
-            r_sym: plan.index(new.symbol),
-            r_addend: new.addend,
-        })
+        Ok(RelaEntry { r_offset: new.offset, r_type, r_sym: plan.index(new.symbol), r_addend: new.addend })
     }
 }
 
@@ -184,10 +165,7 @@ fn edited(
             }
         };
         let Some(old) = entries.get(index as usize) else {
-            return Err(field.refused(
-                0,
-                format!("relocation {index} of {} does not exist", entries.len()),
-            ));
+            return Err(field.refused(0, format!("relocation {index} of {} does not exist", entries.len())));
         };
         if changed.insert(index, new).is_some() {
             let offset = RelaEntry::parse(old).r_offset;
@@ -199,10 +177,7 @@ fn edited(
     let mut table = Vec::with_capacity((entries.len() + list.len()) * RELA_SIZE);
     for (index, bytes) in entries.iter().enumerate() {
         let old = RelaEntry::parse(bytes);
-        let unchanged = RelaEntry {
-            r_sym: plan.moved(old.r_sym),
-            ..old
-        };
+        let unchanged = RelaEntry { r_sym: plan.moved(old.r_sym), ..old };
         let entry = match changed.get(&(index as u32)) {
             Some(Some(new)) => *new,
             Some(None) => continue,
@@ -254,9 +229,5 @@ fn append(
         sh_entsize: RELA_SIZE as u64,
         ..SectionHeader::default()
     };
-    output.sections.push(OutputSection::new(
-        header,
-        format!(".rela{target_name}"),
-        Some(contents),
-    ));
+    output.sections.push(OutputSection::new(header, format!(".rela{target_name}"), Some(contents)));
 }

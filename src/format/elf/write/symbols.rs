@@ -47,10 +47,7 @@ impl SymbolPlan {
     pub(super) fn new(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<Self> {
         let mut of_section = BTreeMap::new();
         for symbol in &object.symbols {
-            let dropped = edits
-                .symbol_edits
-                .get(&symbol.id)
-                .is_some_and(|e| e.drop_definition);
+            let dropped = edits.symbol_edits.get(&symbol.id).is_some_and(|e| e.drop_definition);
             if symbol.kind == SymbolType::Section
                 && symbol.binding == Binding::Local
                 && symbol.value == 0
@@ -61,14 +58,10 @@ impl SymbolPlan {
             }
         }
         let (mut made, mut made_new) = (BTreeSet::new(), BTreeSet::new());
-        let changed = edits
-            .relocations
-            .values()
-            .flatten()
-            .filter_map(|edit| match edit {
-                RelocationEdit::Replace(_, new) | RelocationEdit::Add(new) => Some(new),
-                RelocationEdit::Remove(_) => None,
-            });
+        let changed = edits.relocations.values().flatten().filter_map(|edit| match edit {
+            RelocationEdit::Replace(_, new) | RelocationEdit::Add(new) => Some(new),
+            RelocationEdit::Remove(_) => None,
+        });
         let new = edits.sections.iter().flat_map(|s| &s.relocations);
         let new = new.chain(edits.extensions.iter().flat_map(|e| &e.relocations));
         for NewRelocation { symbol, .. } in changed.chain(new) {
@@ -96,10 +89,7 @@ impl SymbolPlan {
         };
         let total = old_count + inserted + edits.undefined.len();
         if u32::try_from(total).is_err() {
-            return Err(Error::refused(
-                object.name,
-                format!("{total} symbols are too many"),
-            ));
+            return Err(Error::refused(object.name, format!("{total} symbols are too many")));
         }
         // The total fits, so every part does.
         let mut next = (old_first_global + edits.locals.len()) as u32;
@@ -128,11 +118,7 @@ impl SymbolPlan {
 
     /// The new index of a symbol of the input.
     pub(super) fn moved(&self, old: u32) -> u32 {
-        if old < self.old_first_global {
-            old
-        } else {
-            old.saturating_add(self.inserted)
-        }
+        if old < self.old_first_global { old } else { old.saturating_add(self.inserted) }
     }
 
     /// The index of the first symbol that is not local.
@@ -171,11 +157,7 @@ impl SymbolPlan {
             if symbol.id.0 == self.old_first_global {
                 self.insert(object, edits, &mut symbols);
             }
-            let mut new = OutputSymbol {
-                entry,
-                section,
-                name: Cow::Borrowed(symbol.name),
-            };
+            let mut new = OutputSymbol { entry, section, name: Cow::Borrowed(symbol.name) };
             if let (SymbolType::Section, SymbolPlace::Section(id)) = (symbol.kind, symbol.place)
                 && !symbol.name.is_empty()
                 && let Some(name) = edits.section_edits.get(&id).and_then(|e| e.name.as_deref())
@@ -273,11 +255,7 @@ pub(super) fn encode(symbols: &[OutputSymbol<'_>], name_offset: impl Fn(&str) ->
             SymbolSection::Ordinary(index) if index >= SHN_LORESERVE => (elf::SHN_XINDEX.0, index),
             SymbolSection::Ordinary(index) => (index as u16, 0),
         };
-        let entry = SymbolEntry {
-            st_name: name_offset(&symbol.name),
-            st_shndx: short,
-            ..symbol.entry
-        };
+        let entry = SymbolEntry { st_name: name_offset(&symbol.name), st_shndx: short, ..symbol.entry };
         entry.write(&mut table);
         extension.extend(long.to_le_bytes());
     }
