@@ -23,7 +23,7 @@ use support::{toolchain, untouched};
 
 #[test]
 fn stored_objects() {
-    hold(&subjects::stored(), 3);
+    hold(&subjects::stored(), 4);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn annotated_sources() {
 
 #[test]
 fn compiled_sources() {
-    hold(&subjects::compiled(), 5);
+    hold(&subjects::compiled(), 9);
 }
 
 #[test]

@@ -275,7 +275,12 @@ static long counter = 7;
 long zero[16];
 long call(long x) { return FUNCTION(x) + counter++; }
 long load(void) { return TABLE[0] + TABLE[3]; }
-void store(long x) { TABLE[1] = x; MADE[1] = x + outside; }
+/* Through a register: of `movabs %rax, address` only a jump elsewhere could be made. */
+void store(long x) {
+    volatile long *table = TABLE, *made_here = MADE;
+    __asm__("" : "+r"(table), "+r"(made_here));
+    table[1] = x; made_here[1] = x + outside;
+}
 long value(long n) { long total = 0; for (long i = 0; i < n; i++) total += MADE[i & 3] * zero[i & 15]; return total; }
 void *const pointers[4] = {(void *)TABLE, (void *)&counter, (void *)(TABLE + 2), 0};
 long (*callback)(long) = FUNCTION;
