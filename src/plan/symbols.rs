@@ -166,7 +166,13 @@ impl Planner<'_> {
             }
             if home.merge && self.is_section_symbol(symbol) {
                 // A linker finds the element by the addend, which is 4 less in a pc-relative field of code.
-                let local = self.add_local(String::new(), Home::Existing(section), addend as u64, 0, false);
+                let start = match symbol {
+                    // Zero in what assemblers write, although nothing requires it.
+                    SymbolRef::Existing(id) => self.object().symbol(id).value,
+                    _ => 0,
+                };
+                let at = start.wrapping_add(addend as u64);
+                let local = self.add_local(String::new(), Home::Existing(section), at, 0, false);
                 return Reach::Direct(SymbolRef::Local(local), 0);
             }
             return Reach::Direct(symbol, addend);
