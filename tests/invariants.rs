@@ -54,15 +54,7 @@ fn many_functions() {
         return;
     };
     let twin = generated(2_000, 0x0011_2233_0000);
-    hold(
-        &[Subject {
-            name: "2,000 functions".to_owned(),
-            session,
-            twin,
-            files: Memory::default(),
-        }],
-        1,
-    );
+    hold(&[Subject { name: "2,000 functions".to_owned(), session, twin, files: Memory::default() }], 1);
 }
 
 /// Everything that must hold, for each; at least so many of them are rewritten.
@@ -74,21 +66,14 @@ fn hold(subjects: &[Subject], rewritten: usize) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let count = results.iter().filter(|(outputs, _)| *outputs > 0).count();
-    assert!(
-        count >= rewritten,
-        "only {count} of {} were rewritten",
-        subjects.len()
-    );
+    assert!(count >= rewritten, "only {count} of {} were rewritten", subjects.len());
 }
 
 fn invariants(subject: &Subject) -> (usize, Vec<String>) {
     let mut found = Vec::new();
     let mut outputs = 0;
     for relocation_model in [RelocationModel::Pic, RelocationModel::Static] {
-        let options = Options {
-            relocation_model,
-            ..Options::default()
-        };
+        let options = Options { relocation_model, ..Options::default() };
         let mut wrong = |what: String| found.push(format!("{relocation_model:?}: {what}"));
         match rewrite(&subject.session, subject, &options) {
             Ok(fixed) => {
@@ -168,11 +153,7 @@ fn output_holds(
 
 fn difference(one: &[u8], other: &[u8]) -> String {
     let at = one.iter().zip(other).take_while(|(a, b)| a == b).count();
-    format!(
-        "another session's output differs at {at:#x} ({} and {} bytes)",
-        one.len(),
-        other.len()
-    )
+    format!("another session's output differs at {at:#x} ({} and {} bytes)", one.len(), other.len())
 }
 
 fn rewrite(session: &Session, subject: &Subject, options: &Options) -> Result<Fixed, Error> {
@@ -191,11 +172,8 @@ fn read_by_others(output: &[u8]) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("out.o");
     fs::write(&path, output).map_err(|error| error.to_string())?;
-    let readers: [(&str, &[&str]); 3] = [
-        ("readelf", &["-aW"]),
-        ("llvm-readelf", &["-aW"]),
-        ("llvm-readobj", &["--all"]),
-    ];
+    let readers: [(&str, &[&str]); 3] =
+        [("readelf", &["-aW"]), ("llvm-readelf", &["-aW"]), ("llvm-readobj", &["--all"])];
     for (reader, options) in readers {
         let Some(program) = toolchain::require(reader) else {
             continue;
@@ -239,11 +217,8 @@ fn generated(functions: usize, moved: u64) -> Option<Session> {
             .ok()?;
         }
         let next = (i + 1) % functions;
-        write!(
-            text,
-            "call f{next}\nadd $8,%rsp\npop %rbx\npop %rbp\nret\n.cfi_endproc\n.size f{i},.-f{i}\n"
-        )
-        .ok()?;
+        write!(text, "call f{next}\nadd $8,%rsp\npop %rbx\npop %rbp\nret\n.cfi_endproc\n.size f{i},.-f{i}\n")
+            .ok()?;
     }
     let named = |name: &str, start: u64, step: u64, count: u64| -> Vec<Value> {
         (0..count)
@@ -255,8 +230,5 @@ fn generated(functions: usize, moved: u64) -> Option<Session> {
     let mapping =
         json!({"start": format!("{base:#x}"), "end": format!("{:#x}", base + (1 << 24)), "perms": "rwxp"});
     let map = json!({"relocfix": 1, "machine": "x86_64", "mappings": [mapping], "symbols": symbols});
-    Some(Session {
-        object: subjects::compile("gcc", &[], "s", &text)?,
-        map: map.to_string().into_bytes(),
-    })
+    Some(Session { object: subjects::compile("gcc", &[], "s", &text)?, map: map.to_string().into_bytes() })
 }

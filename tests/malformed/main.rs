@@ -50,10 +50,7 @@ fn rewrite(
     let Ok(object) = ObjectFile::parse("corrupt.o", bytes) else {
         return Ok(());
     };
-    let options = Options {
-        relocation_model,
-        ..Options::default()
-    };
+    let options = Options { relocation_model, ..Options::default() };
     match fix(&object, map, files, &options) {
         Ok(fixed) => match fixed.output {
             Some(output) => match ObjectFile::parse("out.o", &output) {
@@ -138,11 +135,8 @@ fn corrupt_objects() {
             let failures = (0..COPIES).into_par_iter().filter_map(|copy| {
                 let mut random = Random::new(((number as u64) << 32) + copy);
                 let (bytes, done) = corrupt(&subject.session.object, &mut random);
-                let model = random.one_of(&[
-                    RelocationModel::Pic,
-                    RelocationModel::Pic,
-                    RelocationModel::Static,
-                ]);
+                let model =
+                    random.one_of(&[RelocationModel::Pic, RelocationModel::Pic, RelocationModel::Static]);
                 survive(
                     || format!("{}, {model:?},{done}", subject.name),
                     || rewrite(&bytes, &map, &subject.files, model),
@@ -181,12 +175,9 @@ fn corrupt_maps() {
                 failures.extend(survive(
                     || format!("map of {},{done}", subject.name),
                     || match read_map(&text, &subject.files) {
-                        Ok(map) => rewrite(
-                            &subject.session.object,
-                            &map,
-                            &subject.files,
-                            RelocationModel::Pic,
-                        ),
+                        Ok(map) => {
+                            rewrite(&subject.session.object, &map, &subject.files, RelocationModel::Pic)
+                        }
                         Err(_) => Ok(()),
                     },
                 ));
@@ -319,11 +310,7 @@ fn other_files() {
         ("x32", patched(4, &[1]), "x32"),
         ("a core dump", patched(16, &[4, 0]), "core"),
         ("cut off", object[..40].to_vec(), "cut off"),
-        (
-            "this program",
-            fs::read(std::env::current_exe().unwrap()).unwrap(),
-            "executable",
-        ),
+        ("this program", fs::read(std::env::current_exe().unwrap()).unwrap(), "executable"),
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -338,40 +325,16 @@ fn other_files() {
     fs::write(path("f.c"), "int f(int x) { return x; }\n").unwrap();
     fs::write(path("f.s"), "ret\n").unwrap();
     made("an archive", "f.a", "ar", &["rc", "f.a", "f.o"], "ar x");
-    made(
-        "a thin archive",
-        "thin.a",
-        "ar",
-        &["rcT", "thin.a", "f.o"],
-        "thin archive",
-    );
-    made(
-        "a library",
-        "f.so",
-        "gcc",
-        &["-shared", "-o", "f.so", "f.o"],
-        "shared library",
-    );
+    made("a thin archive", "thin.a", "ar", &["rcT", "thin.a", "f.o"], "thin archive");
+    made("a library", "f.so", "gcc", &["-shared", "-o", "f.so", "f.o"], "shared library");
     made("i386", "f32.o", "as", &["--32", "-o", "f32.o", "f.s"], "i386");
-    made(
-        "bitcode",
-        "f.bc",
-        "clang",
-        &["-c", "-emit-llvm", "-o", "f.bc", "f.c"],
-        "bitcode",
-    );
+    made("bitcode", "f.bc", "clang", &["-c", "-emit-llvm", "-o", "f.bc", "f.c"], "bitcode");
     for (what, bytes, says) in files {
         let error = ObjectFile::parse("in.o", &bytes).expect_err(what);
         let message = error.to_string();
-        assert!(
-            message.starts_with("in.o: ") && message.contains(says),
-            "{what}: {message}"
-        );
-        let expected = if what == "cut off" {
-            ErrorKind::MalformedObject
-        } else {
-            ErrorKind::UnsupportedObject
-        };
+        assert!(message.starts_with("in.o: ") && message.contains(says), "{what}: {message}");
+        let expected =
+            if what == "cut off" { ErrorKind::MalformedObject } else { ErrorKind::UnsupportedObject };
         assert_eq!(error.kind(), expected, "{what}: {message}");
     }
 }

@@ -13,10 +13,7 @@ static RUNNING: Mutex<Option<HashMap<ThreadId, (String, Instant)>>> = Mutex::new
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn with_running<T>(f: impl FnOnce(&mut HashMap<ThreadId, (String, Instant)>) -> T) -> T {
-    f(RUNNING
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get_or_insert_with(HashMap::new))
+    f(RUNNING.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(HashMap::new))
 }
 
 /// Runs one trial; a panic and what `f` itself finds wrong are its result, with the trial's name.
@@ -85,10 +82,7 @@ fn watch() {
 /// The most memory that this process has had so far, in bytes.
 pub(crate) fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().unwrap();
     kilobytes * 1024
 }

@@ -50,45 +50,28 @@ impl Subject {
 
 /// Reads a map.
 pub(crate) fn read_map(text: &[u8], files: &Memory) -> Result<SessionMap, relocfix::Error> {
-    let source = MapSource {
-        name: "in.session.json".to_owned(),
-        folder: PathBuf::from("/session"),
-        text,
-    };
+    let source = MapSource { name: "in.session.json".to_owned(), folder: PathBuf::from("/session"), text };
     SessionMap::parse(&[source], Machine::X86_64, files)
 }
 
 /// The stored objects of real producers.
 pub(crate) fn stored() -> Vec<Subject> {
-    let table: Vec<u8> = (0..200_000)
-        .flat_map(|i| (f64::from(i) * 0.5).to_le_bytes())
-        .collect();
+    let table: Vec<u8> = (0..200_000).flat_map(|i| (f64::from(i) * 0.5).to_le_bytes()).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/objects");
     let mut subjects = Vec::new();
     for path in sorted(&folder) {
         let read = |name: &str| fs::read(path.join(name)).ok();
         let session = |stem: &str| {
-            Some(Session {
-                object: read(&format!("{stem}.o"))?,
-                map: read(&format!("{stem}.session.json"))?,
-            })
+            Some(Session { object: read(&format!("{stem}.o"))?, map: read(&format!("{stem}.session.json"))? })
         };
         let Some(both) = session("in") else { continue };
         let mut files = Memory::default();
         files.0.insert(PathBuf::from("/session/table.bin"), table.clone());
         let truth: Value = serde_json::from_slice(&read("truth.json").unwrap()).unwrap();
         // What only a comparison of the two can show stays as it is, and differs.
-        let shown = truth["pointers"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|p| p["visible"] == "map");
+        let shown = truth["pointers"].as_array().unwrap().iter().all(|p| p["visible"] == "map");
         subjects.push(Subject {
-            name: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             session: both,
             twin: session("twin").filter(|_| shown),
             files,
@@ -103,37 +86,19 @@ pub(crate) fn cases() -> Vec<Subject> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases");
     let mut subjects = Vec::new();
     for path in sorted(&folder) {
-        let extension = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
         if !["s", "c", "cc", "ll"].contains(&extension.as_str()) {
             continue;
         }
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let case = Case::parse(&fs::read_to_string(&path).unwrap(), &extension).unwrap();
-        let compiler = case
-            .compiler
-            .clone()
-            .unwrap_or_else(|| compiler_of(&extension).to_owned());
+        let compiler = case.compiler.clone().unwrap_or_else(|| compiler_of(&extension).to_owned());
         let flags: Vec<&str> = case.flags.iter().map(String::as_str).collect();
         let compiled = |moved| {
-            let map = if moved == 0 {
-                Some(case.map.clone())
-            } else {
-                case.moved_map(moved)
-            }?;
+            let map = if moved == 0 { Some(case.map.clone()) } else { case.moved_map(moved) }?;
             let source = case.session_source(moved).unwrap();
             let object = compile(&compiler, &flags, &extension, &source)?;
-            Some(Session {
-                object,
-                map: map.to_string().into_bytes(),
-            })
+            Some(Session { object, map: map.to_string().into_bytes() })
         };
         let Some(session) = compiled(0) else { continue };
         if read_map(&session.map, &Memory::default()).is_err() {
@@ -159,27 +124,12 @@ pub(crate) fn compiled() -> Vec<Subject> {
         ("gcc", "c", SESSION_C, &["-O2"]),
         ("gcc", "c", SESSION_C, &["-O0", "-g", "-fPIC"]),
         ("gcc", "c", SESSION_C, &["-O2", "-mcmodel=large", "-fno-pic"]),
-        (
-            "gcc",
-            "c",
-            SESSION_C,
-            &["-O3", "-ffunction-sections", "-fdata-sections", "-fcf-protection"],
-        ),
+        ("gcc", "c", SESSION_C, &["-O3", "-ffunction-sections", "-fdata-sections", "-fcf-protection"]),
         ("clang", "c", SESSION_C, &["-O2", "-faddrsig", "-fPIC"]),
-        (
-            "clang",
-            "c",
-            SESSION_C,
-            &["-O2", "-faddrsig", "-mcmodel=large", "-fno-pic"],
-        ),
+        ("clang", "c", SESSION_C, &["-O2", "-faddrsig", "-mcmodel=large", "-fno-pic"]),
         ("g++", "cc", SESSION_CXX, &["-O2"]),
         ("g++", "cc", SESSION_CXX, &["-O1", "-mcmodel=large", "-fno-pic"]),
-        (
-            "clang++",
-            "cc",
-            SESSION_CXX,
-            &["-O2", "-faddrsig", "-fPIC", "-fno-unique-section-names"],
-        ),
+        ("clang++", "cc", SESSION_CXX, &["-O2", "-faddrsig", "-fPIC", "-fno-unique-section-names"]),
     ];
     let mut subjects = Vec::new();
     for (compiler, extension, source, flags) in all {
@@ -188,19 +138,11 @@ pub(crate) fn compiled() -> Vec<Subject> {
             let base = format!("-DBASE={:#x}", 0x7f12_3456_0000 + moved);
             flags.push(&base);
             let object = compile(compiler, &flags, extension, source)?;
-            Some(Session {
-                object,
-                map: session_map(moved),
-            })
+            Some(Session { object, map: session_map(moved) })
         };
         let Some(session) = compiled(0) else { continue };
         let name = format!("{compiler} {}", flags.join(" "));
-        subjects.push(Subject {
-            name,
-            session,
-            twin: compiled(MOVED),
-            files: Memory::default(),
-        });
+        subjects.push(Subject { name, session, twin: compiled(MOVED), files: Memory::default() });
     }
     subjects
 }
@@ -209,12 +151,7 @@ pub(crate) fn compiled() -> Vec<Subject> {
 pub(crate) fn ordinary() -> Vec<Subject> {
     let all: [(&str, &str, &str, &[&str]); 6] = [
         ("gcc", "c", SESSION_C, &["-O2"]),
-        (
-            "gcc",
-            "c",
-            SESSION_C,
-            &["-O2", "-g", "-fPIC", "-ffunction-sections"],
-        ),
+        ("gcc", "c", SESSION_C, &["-O2", "-g", "-fPIC", "-ffunction-sections"]),
         ("clang", "c", SESSION_C, &["-O2", "-g", "-faddrsig", "-fPIC"]),
         ("g++", "cc", SESSION_CXX, &["-O2", "-g", "-fPIC"]),
         ("clang++", "cc", SESSION_CXX, &["-O2", "-faddrsig", "-fPIC"]),
@@ -227,10 +164,7 @@ pub(crate) fn ordinary() -> Vec<Subject> {
         };
         subjects.push(Subject {
             name: format!("{compiler} {} without addresses", flags.join(" ")),
-            session: Session {
-                object,
-                map: session_map(0),
-            },
+            session: Session { object, map: session_map(0) },
             twin: None,
             files: Memory::default(),
         });
@@ -339,11 +273,7 @@ pub(crate) fn compile(compiler: &str, flags: &[&str], extension: &str, source: &
     let name = format!("source.{extension}");
     fs::write(folder.path().join(&name), source).unwrap();
     let mut command = Command::new(program);
-    command
-        .current_dir(folder.path())
-        .args(flags)
-        .args(["-w", "-c", "-o", "object.o"])
-        .arg(&name);
+    command.current_dir(folder.path()).args(flags).args(["-w", "-c", "-o", "object.o"]).arg(&name);
     // Compilers write the folder into debug information.
     command.arg(format!("-ffile-prefix-map={}=.", folder.path().display()));
     succeed(&mut command).unwrap();
