@@ -214,10 +214,5 @@ pub fn is_unwind_section(section: &Section<'_>) -> bool {
 
 /// Whether 32-bit operands can hold addresses of the session at all.
 pub(crate) fn has_low_addresses(map: &SessionMap, machine: Machine) -> bool {
-    match machine {
-        Machine::X86_64 => {
-            let reachable = |r: &std::ops::Range<u64>| r.start < 1 << 32 || r.end > u64::MAX - (1 << 31);
-            map.ranges().iter().any(reachable)
-        }
-    }
+    map.ranges().iter().any(|range| machine.arch().is_in_reach_of_32_bits(range))
 }

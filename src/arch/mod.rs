@@ -165,6 +165,9 @@ pub trait Arch: Sync {
     /// Bytes that are no instruction are shown one by one. `range` lies in `code`.
     fn decode(&self, code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction));
 
+    /// Whether a 32-bit operand, extended as the machine does, can be an address in that range.
+    fn is_in_reach_of_32_bits(&self, range: &Range<u64>) -> bool;
+
     /// The instruction's text in the assembler's syntax, at its offset in the section.
     fn disassemble(&self, bytes: &[u8], offset: u64) -> String;
 

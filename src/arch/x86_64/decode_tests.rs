@@ -1,3 +1,5 @@
+//! What decoding makes of single instructions and of real code.
+
 use std::path::Path;
 use std::process::{Command, Output};
 

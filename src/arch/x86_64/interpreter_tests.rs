@@ -1,3 +1,5 @@
+//! The interpreter's code and its unwind rows, byte by byte and row by row.
+
 use gimli::UnwindSection;
 use gimli::write::{Address, EhFrame, EndianVec, FrameDescriptionEntry, FrameTable};
 

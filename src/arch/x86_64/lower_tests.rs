@@ -1,3 +1,5 @@
+//! Every form that is replaced, for every register, and that all others are refused.
+
 use std::process::Command;
 
 use super::*;

@@ -18,6 +18,11 @@ impl Arch for X86_64 {
         decode::decode(code, range, visit);
     }
 
+    fn is_in_reach_of_32_bits(&self, range: &Range<u64>) -> bool {
+        // Zero-extended the lowest 4 GiB, sign-extended the highest 2 GiB.
+        range.start < 1 << 32 || range.end > u64::MAX - (1 << 31)
+    }
+
     fn disassemble(&self, bytes: &[u8], offset: u64) -> String {
         decode::disassemble(bytes, offset)
     }
