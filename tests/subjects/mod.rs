@@ -1,6 +1,9 @@
 //! Objects for tests that take any: the stored ones, the annotated sources, and what compilers make of the sources here;
 //! each with its session map, and with its twin from another session where there is one.
 
+// Every test program takes what it needs of this and leaves the rest.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +13,6 @@ use relocfix::{MapSource, SessionMap};
 use serde_json::{Value, json};
 
 #[path = "../cases/annotations.rs"]
-#[allow(dead_code)]
 mod annotations;
 
 use crate::support::command::succeed;
