@@ -239,6 +239,17 @@ impl<'d> ObjectFile<'d> {
     }
 }
 
+impl Relocation {
+    /// How many bytes from its offset on it may write to.
+    pub fn covered(&self) -> u64 {
+        match self.kind {
+            RelocKind::None => 0,
+            // Of what is not known it is assumed that it covers eight bytes.
+            kind => kind.width().unwrap_or(8),
+        }
+    }
+}
+
 impl Section<'_> {
     /// The relocations whose offset lies in `range`.
     pub fn relocations_in(&self, range: std::ops::Range<u64>) -> &[Relocation] {
@@ -249,13 +260,8 @@ impl Section<'_> {
 
     /// Whether a relocation writes any byte of the field at `offset`.
     pub fn is_relocated(&self, offset: u64, width: u64) -> bool {
-        self.relocations_in(offset.saturating_sub(7)..offset.saturating_add(width)).iter().any(|r| {
-            // Of what is not known it is assumed that it covers eight bytes.
-            let covered = match r.kind {
-                RelocKind::None => 0,
-                kind => kind.width().unwrap_or(8),
-            };
-            r.offset + covered > offset
-        })
+        self.relocations_in(offset.saturating_sub(7)..offset.saturating_add(width))
+            .iter()
+            .any(|r| r.offset.saturating_add(r.covered()) > offset)
     }
 }

@@ -232,8 +232,12 @@ impl Check<'_, '_> {
     fn decision(&self, decision: &Decision) -> Result<()> {
         let Decision { section, start, length, source, how } = *decision;
         let home = self.output.section(section);
-        let relocations = home.relocations_in(start..start + u64::from(length));
-        let yields = match (how, relocations) {
+        let relocations: Vec<&Relocation> = home
+            .relocations_in(start..start + u64::from(length))
+            .iter()
+            .filter(|r| r.kind != RelocKind::None)
+            .collect();
+        let yields = match (how, relocations.as_slice()) {
             (How::Init, []) => {
                 let stored = self.verification.plan.filled.words.get(&(section, start));
                 let zero = home.data[start as usize..start as usize + 8].iter().all(|&b| b == 0);

@@ -1,5 +1,7 @@
 //! Session-specific constants: how each gets what it means.
 
+use std::ops::Range;
+
 use super::symbols::Reach;
 use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Lowered};
@@ -166,6 +168,8 @@ impl Planner<'_> {
         slot_only: bool,
         name: &str,
     ) -> Result<How, String> {
+        let end = field.start + u64::from(field.length);
+        self.must_be_alone(field.section, field.start..end, field.entry)?;
         let user = self.object().section(field.section).group;
         let (delivery, symbol, addend) = match source {
             Source::Address(symbol, addend) if !slot_only && !self.pic() => {
@@ -221,6 +225,29 @@ impl Planner<'_> {
         }
     }
 
+    /// Refuses bytes that another relocation writes to, too: linkers apply both, in some order.
+    pub(super) fn must_be_alone(
+        &self,
+        section: SectionId,
+        bytes: Range<u64>,
+        entry: Option<u32>,
+    ) -> Result<(), String> {
+        let home = self.object().section(section);
+        // No field is wider than eight bytes.
+        let near = home.relocations_in(bytes.start.saturating_sub(7)..bytes.end);
+        let other = near
+            .iter()
+            .filter(|r| Some(r.entry) != entry)
+            .find(|r| r.offset.saturating_add(r.covered()) > bytes.start);
+        match other {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "shares bytes with the relocation at {}+{:#x}; compile again, no compiler writes that",
+                home.name, other.offset
+            )),
+        }
+    }
+
     /// Replaces the relocation with that index, or adds one.
     pub(super) fn put_relocation(
         &mut self,
@@ -241,6 +268,7 @@ impl Planner<'_> {
         if section.kind != crate::object_file::SectionKind::Contents {
             return Err(format!("is in {}, whose format this version cannot change there", section.name));
         }
+        self.must_be_alone(field.section, field.offset..field.offset + 8, field.entry)?;
         match source {
             Source::Address(symbol, addend) => {
                 self.zero(field.section, field.offset, 8);
