@@ -217,11 +217,17 @@ impl Planner<'_> {
         source: Source,
         what: String,
     ) -> Result<&'static str> {
-        let home = self.object().section(section);
+        let object = self.object();
+        let home = object.section(section);
         let refuse = |message: &str| {
             let message = format!("`{}`, which the session map fills, {message}", global.symbol);
-            Err(self.object().error_at(section, at, message))
+            Err(object.error_at(section, at, message))
         };
+        let near = self.global_words.range((section, at.saturating_sub(7))..(section, at + 8));
+        if near.count() > 0 {
+            return refuse("shares bytes with another variable that it fills");
+        }
+        self.global_words.insert((section, at));
         if home.kind == SectionKind::ZeroFill {
             if home.tls {
                 return refuse("is thread-local");
@@ -241,7 +247,6 @@ impl Planner<'_> {
         if word != 0 && !is_session_constant(self.found.map, word) {
             return refuse(&format!("holds {word:#x} already, which is no address of the session"));
         }
-        self.global_words.insert((section, at));
         let field = DataField { section, offset: at, entry: None };
         match self.plan_data(&field, source, &what) {
             Ok(How::Init) => Ok("init"),

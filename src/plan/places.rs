@@ -45,8 +45,12 @@ impl Planner<'_> {
             if self.global_words.contains(&(place.section, place.offset)) {
                 continue;
             }
+            let (first, end) = (place.offset.saturating_sub(7), place.offset + u64::from(place.width));
+            let mut filled = self.global_words.range((place.section, first)..(place.section, end));
+            let shared = filled.next().is_some();
             let mut report = self.place_report(resolved);
             let planned = match &resolved.meaning {
+                _ if shared => Err("shares bytes with a variable that the session map fills".to_owned()),
                 Meaning::Unresolved(reason) => Err(reason.clone()),
                 meaning => {
                     let source = self.meaning_source(meaning)?;
