@@ -1,7 +1,7 @@
 //! Objects for tests that take any: the stored ones, the annotated sources, and what compilers make of the sources here;
 //! each with its session map, and with its twin from another session where there is one.
 
-// Every test program takes what it needs of this and leaves the rest.
+// The test crates take different parts of this.
 #![allow(dead_code)]
 
 use std::fs;

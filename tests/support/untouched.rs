@@ -400,7 +400,7 @@ impl Comparison<'_> {
         // References to a variable that became ours keep all but their symbol.
         let shown = |r: Relocation, symbols: &[Symbol<'_>], old: bool| {
             let name = symbols.get(r.symbol as usize).map_or("", |s| s.name);
-            let theirs = old && self.named.symbols.contains(name);
+            let theirs = old && (self.named.symbols.contains(name) || self.named.renamed.contains_key(name));
             (r.offset, r.kind, (!theirs).then_some(r))
         };
         let kept: Vec<_> = old.relocations.iter().filter(|r| !named(r)).collect();
