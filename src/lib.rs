@@ -21,6 +21,7 @@ pub mod resolve;
 mod sample_object;
 pub mod scan;
 pub mod session_map;
+mod spelled;
 pub mod unwind_section;
 pub mod unwind_tables;
 mod verify;

@@ -1,7 +1,7 @@
 //! Finds every place: a field without a relocation that holds a session-specific constant, and every relocation
 //! whose own addend is one. Nothing is looked up here but whether a number is an address of the session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -14,6 +14,7 @@ use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind
 use crate::record::{Record, holds_program_bytes};
 use crate::reloc::RelocKind;
 use crate::session_map::SessionMap;
+use crate::spelled::spelled_words;
 
 /// In what shape a constant stands at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +126,12 @@ pub fn scan<'d>(
         scan.places.extend(places);
         scan.fields.extend(fields.into_iter().map(|(offset, field)| ((section.id, offset), field)));
     }
+    let known: HashSet<(SectionId, u64)> = scan.places.iter().map(|p| (p.section, p.offset)).collect();
+    let spelled = spelled_words(object).into_iter();
+    scan.places.extend(
+        spelled.filter(|p| !known.contains(&(p.section, p.offset)) && !record.covers(p.section, p.offset)),
+    );
+    scan.places.sort_by_key(|p| (p.section, p.offset));
     scan.places.extend(absolute_symbols(object, map));
     Ok(scan)
 }

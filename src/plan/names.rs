@@ -9,6 +9,7 @@ use crate::object_file::{Binding, SectionId, SymbolId, SymbolPlace, SymbolType};
 use crate::report::RenamedReport;
 use crate::scan::Shape;
 use crate::session_map::Meaning;
+use crate::spelled::spells;
 
 impl Planner<'_> {
     /// Renames them, numbered in the order of sections.
@@ -74,28 +75,5 @@ impl Planner<'_> {
             Meaning::Symbol { name, .. } => name.clone(),
             Meaning::Constant(_) | Meaning::Unresolved(_) => "constant".to_owned(),
         }
-    }
-}
-
-/// Whether a name contains a number, in hexadecimal or decimal digits that nothing continues.
-fn spells(name: &str, value: u64) -> bool {
-    let hexadecimal = name.split(|c: char| !c.is_ascii_hexdigit());
-    let decimal = name.split(|c: char| !c.is_ascii_digit());
-    hexadecimal.filter_map(|digits| u64::from_str_radix(digits, 16).ok()).any(|n| n == value)
-        || decimal.filter_map(|digits| digits.parse().ok()).any(|n: u64| n == value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::spells;
-
-    #[test]
-    fn a_number_is_spelled_whole_or_not_at_all() {
-        assert!(spells("numba.dynamic.globals.7f396b7aead0", 0x7f396b7aead0));
-        assert!(spells("numba.dynamic.globals.7f396b7aead0.1", 0x7f396b7aead0));
-        assert!(spells("ptr_0x7F396B7AEAD0", 0x7f396b7aead0));
-        assert!(spells("ptr_139884420721360", 139884420721360));
-        assert!(!spells("numba.dynamic.globals.7f396b7aead01", 0x7f396b7aead0));
-        assert!(!spells("main", 0x7f396b7aead0));
     }
 }
