@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::intervals::{self, Innermost};
-use super::{LOWEST_ADDRESS, SessionMap, SessionSymbol, Value, loaded};
+use super::{LOWEST_ADDRESS, Mapping, SessionMap, SessionSymbol, Value, loaded};
 
 /// What lookups search; all of it follows from the map's entries.
 #[derive(Debug, Default)]
@@ -57,7 +57,9 @@ impl SessionMap {
 
         let unbound = || self.unbound.iter().map(|(symbol, _)| symbol);
         let symbols = || self.symbols.iter().chain(unbound());
-        let mappings = self.mappings.iter().map(|m| m.range.clone());
+        // One page lies at the same address in every process of every machine (-10 MiB, which numbers may be, too).
+        let moving = |m: &&Mapping| m.path.as_deref() != Some("[vsyscall]");
+        let mappings = self.mappings.iter().filter(moving).map(|m| m.range.clone());
         let ranges =
             mappings.chain(symbols().map(symbol_range)).chain(values.iter().map(|(range, _)| range.clone()));
         let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();

@@ -39,7 +39,6 @@ fn ranges_are_merged_and_canonical() {
         0x7f0000050000..0x7f00000a0000,
         0xfe0000000000..0xfe0000000001,
         0x1234567800000000..0x1234567800000001,
-        0xffffffffff600000..0xffffffffff601000,
     ];
     assert_eq!(map.ranges(), expected);
 }
@@ -54,6 +53,20 @@ fn ranges_stop_at_the_hole_of_non_canonical_addresses() {
     assert_eq!(meaning(&map, 0, &none), "is no address");
     assert!(meaning(&map, 0x7fff_ffff_ffff, &none).starts_with("is in anonymous memory"));
     assert!(meaning(&map, 0xffff_8000_0000_0000, &none).starts_with("is in anonymous memory"));
+}
+
+#[test]
+fn one_name_for_two_things_means_neither() {
+    let map = parse(
+        r#""symbols": [{"address": "0x7f0000010100", "name": "f", "size": 32},
+                       {"address": "0x7f0000020100", "name": "f", "size": 32},
+                       {"address": "0x7f0000030100", "name": "f", "size": 32, "library": "lib.so"}]"#,
+    )
+    .unwrap();
+    let none = Memory::default();
+    let both = "is in `f`, which the session map has at 0x7f0000020100 and at 0x7f0000010100";
+    assert!(meaning(&map, 0x7f0000020108, &none).starts_with(both));
+    assert_eq!(meaning(&map, 0x7f0000030100, &none), "f+0 (lib.so)");
 }
 
 #[test]
