@@ -28,6 +28,15 @@ impl SessionMap {
         // An offset into a function is refused further down, unless an image has a name right there.
         let mut private = None;
         if let Some(symbol) = self.symbol_at(constant) {
+            let same_name = self.symbols_named(&symbol.name);
+            let mut others = same_name.iter().filter(|s| s.library == symbol.library);
+            if let Some(other) = others.find(|s| s.address != symbol.address) {
+                let (name, one, other) = (&symbol.name, symbol.address, other.address);
+                return Ok(Meaning::Unresolved(format!(
+                    "is in `{name}`, which the session map has at {one:#x} and at {other:#x}: a linker would take one \
+                     for both{REMEDY}"
+                )));
+            }
             let offset = constant - symbol.address;
             if offset == 0 || !self.is_library_code(constant, files)? {
                 return Ok(Meaning::Symbol {
