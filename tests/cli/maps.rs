@@ -91,18 +91,6 @@ fn without_a_map_the_error_says_how_to_get_one() {
 }
 
 #[test]
-fn check_without_a_map_lists_what_needs_none() {
-    let source = ".data\n.globl numba.dynamic.7f3a1007fe50\nnumba.dynamic.7f3a1007fe50: .quad 0x7f3a1007fe50\n.quad 0x7f3a1007fe50\n";
-    let Some(folder) = Folder::with_object(source) else {
-        return;
-    };
-    let run = folder.run("check in.o").fails(2, "addresses are not known");
-    let table = String::from_utf8_lossy(&run.stdout);
-    assert!(table.contains(".data+0x0"), "{table}");
-    assert!(!table.contains(".data+0x8"), "{table}");
-}
-
-#[test]
 fn mappings_and_symbols_alone_are_a_map() {
     let Some(folder) = Folder::with_object(ONE_CALL) else {
         return;

@@ -164,6 +164,17 @@ fn check_without_a_map_lists_what_needs_none_and_exits_2() {
     assert_eq!(run.stdout(), "in.o: no session-specific constants\n");
     assert!(run.stderr.contains("in.o: no session map"), "{}", run.stderr);
     assert!(run.stderr.contains("addresses are not known"), "{}", run.stderr);
+
+    let word = "0x7f3a1007fe50";
+    let source =
+        format!(".data\n.globl global.7f3a1007fe50\nglobal.7f3a1007fe50: .quad {word}\n.quad {word}\n");
+    let Some(folder) = Folder::with_object(&source) else {
+        return;
+    };
+    let run = folder.run("check in.o").exits(2);
+    let table = run.stdout();
+    assert!(table.contains(".data+0x0"), "{table}");
+    assert!(!table.contains(".data+0x8"), "{table}");
 }
 
 #[test]
