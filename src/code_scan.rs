@@ -1,15 +1,15 @@
 //! Finds the constants of one code section: decoded, never searched as bytes alone. A search of the bytes only
 //! decides which functions are decoded, and whether anything is left that decoding did not explain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::arch::{Instruction, Operand, OperandForm, PcUse};
+use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse};
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section};
-use crate::scan::{Field, Place, Shape, has_low_addresses, is_session_constant};
+use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses, is_session_constant};
 use crate::session_map::SessionMap;
 
 /// Decoding again with the data that was found among the code converges at once in real code; hostile code
@@ -29,6 +29,25 @@ struct Decoded {
     padding: bool,
 }
 
+/// A region that was decoded.
+struct LookedAt<'r, 'd> {
+    region: &'r Region<'d>,
+    /// See [`CodeScan::candidates`].
+    candidates: Vec<u64>,
+    decoded: Decoded,
+}
+
+/// What a section holds.
+#[derive(Default)]
+pub(crate) struct CodeFound {
+    /// By offset.
+    pub(crate) places: Vec<Place>,
+    /// The instructions around relocated fields, by the field's offset.
+    pub(crate) fields: Vec<(u64, Field)>,
+    /// Who reaches each pool word among the places.
+    pub(crate) accesses: BTreeMap<u64, Vec<PoolAccess>>,
+}
+
 /// The places of a code section, and the instructions around its relocations that `wanted` selects.
 pub(crate) fn scan_code(
     object: &ObjectFile<'_>,
@@ -36,25 +55,26 @@ pub(crate) fn scan_code(
     bounds: &FunctionBounds<'_>,
     map: &SessionMap,
     wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
-) -> (Vec<Place>, Vec<(u64, Field)>) {
+) -> CodeFound {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
     let scan = CodeScan { object, section, map, low };
 
-    let looked_at: Vec<(&Region<'_>, Vec<u64>, Decoded)> = regions
+    let mut looked_at: Vec<LookedAt<'_, '_>> = regions
         .par_iter()
         .filter_map(|region| {
             let candidates = scan.candidates(region.range.clone());
             let relocated = section.relocations_in(region.range.clone()).iter().any(|r| wanted(section, r));
             let needed = !candidates.is_empty() || relocated || low;
-            needed.then(|| (region, candidates, scan.decode(region.range.clone())))
+            needed.then(|| scan.look_at(region, candidates))
         })
         .collect();
+    scan.settle(&mut looked_at);
 
     let mut places = Vec::new();
     let mut fields = Vec::new();
     let mut unexplained = Vec::new();
-    for (region, candidates, decoded) in &looked_at {
+    for LookedAt { region, candidates, decoded } in &looked_at {
         let mut explained = BTreeSet::new();
         for instruction in &decoded.instructions {
             for operand in instruction.operands.iter().flatten() {
@@ -76,14 +96,23 @@ pub(crate) fn scan_code(
         let is_code = region.function.is_some() || regions.len() == 1 || decoded.padding;
         unexplained.extend(left.map(|&offset| (offset, decoded.clean && is_code)));
     }
+    let mut accesses = BTreeMap::new();
     if !unexplained.is_empty() {
-        let pools = scan.all_pools(regions, &looked_at);
+        // The readers of a pool need not be those that were looked at.
+        let known: BTreeSet<u64> = looked_at.iter().map(|l| l.region.range.start).collect();
+        let rest = regions.par_iter().filter(|r| !known.contains(&r.range.start));
+        let rest: Vec<LookedAt<'_, '_>> = rest.map(|r| scan.look_at(r, Vec::new())).collect();
+        looked_at.extend(rest);
+        scan.settle(&mut looked_at);
+        let pools = looked_at.iter().flat_map(|l| l.decoded.pools.iter().copied()).collect();
         let known: BTreeSet<u64> = places.iter().map(|p: &Place| p.offset).collect();
         let left = unexplained.iter().filter(|(offset, _)| !known.contains(offset));
         places.extend(left.filter_map(|&(offset, clean_code)| scan.judge(offset, clean_code, &pools)));
+        let words = places.iter().filter(|p| p.shape == Shape::PoolWord).map(|p| p.offset).collect();
+        accesses = scan.accesses(&words, &pools, &looked_at);
     }
     places.sort_by_key(|p| p.offset);
-    (places, fields)
+    CodeFound { places, fields, accesses }
 }
 
 fn field_of(instruction: &Instruction, form: Option<OperandForm>, usage: Option<PcUse>) -> Field {
@@ -122,10 +151,40 @@ impl CodeScan<'_> {
             .collect()
     }
 
-    /// Decodes a region; what its instructions read from within the section is data, and is decoded around.
-    fn decode(&self, range: Range<u64>) -> Decoded {
+    fn look_at<'r, 'd>(&self, region: &'r Region<'d>, candidates: Vec<u64>) -> LookedAt<'r, 'd> {
+        LookedAt { region, candidates, decoded: self.decode(region.range.clone(), BTreeSet::new()) }
+    }
+
+    /// A function's pool need not lie in it: decodes again what others read as data.
+    fn settle(&self, looked_at: &mut [LookedAt<'_, '_>]) {
+        for _ in 0..POOL_ROUNDS {
+            let pools = looked_at.iter().flat_map(|l| l.decoded.pools.iter().copied()).collect();
+            let pools = joined(pools);
+            let changed = looked_at.par_iter_mut().map(|l| {
+                let Range { start, end } = l.region.range;
+                let first = pools.partition_point(|pool| pool.1 <= start);
+                let inside = pools[first..].iter().take_while(|pool| pool.0 < end).copied();
+                let own = joined(l.decoded.pools.clone());
+                // What runs over the end of its own pool is of the same data.
+                let foreign: BTreeSet<(u64, u64)> = inside.filter(|pool| !own.contains(pool)).collect();
+                if foreign.is_empty() {
+                    return false;
+                }
+                let known = l.decoded.pools.union(&foreign).copied().collect();
+                l.decoded = self.decode(start..end, known);
+                true
+            });
+            if !changed.reduce(|| false, |a, b| a | b) {
+                break;
+            }
+        }
+    }
+
+    /// Decodes a region; what its instructions read from within the section is data, and is decoded around. So
+    /// are `pools`.
+    fn decode(&self, range: Range<u64>, pools: BTreeSet<(u64, u64)>) -> Decoded {
         let arch = self.object.machine.arch();
-        let mut decoded = Decoded::default();
+        let mut decoded = Decoded { pools, ..Decoded::default() };
         for _ in 0..POOL_ROUNDS {
             let pools = std::mem::take(&mut decoded.pools);
             decoded = Decoded { clean: true, padding: true, ..Decoded::default() };
@@ -159,20 +218,47 @@ impl CodeScan<'_> {
         (reference.size > 0 && end <= self.section.data.len() as u64).then_some((reference.target, end))
     }
 
-    /// Everything that any instruction of the section reads as data: a function's pool need not lie in it.
-    fn all_pools(
+    /// Who reaches each of the words. An address counts for every word of the data that it lies in: code goes on
+    /// from there with a displacement or an index of its own.
+    fn accesses(
         &self,
-        regions: &[Region<'_>],
-        looked_at: &[(&Region<'_>, Vec<u64>, Decoded)],
-    ) -> BTreeSet<(u64, u64)> {
-        let decoded: BTreeSet<u64> = looked_at.iter().map(|(r, ..)| r.range.start).collect();
-        let rest: Vec<Decoded> = regions
-            .par_iter()
-            .filter(|r| !decoded.contains(&r.range.start))
-            .map(|r| self.decode(r.range.clone()))
-            .collect();
-        let all = looked_at.iter().map(|(_, _, decoded)| decoded).chain(&rest);
-        all.flat_map(|d| d.pools.iter().copied()).collect()
+        words: &BTreeSet<u64>,
+        pools: &BTreeSet<(u64, u64)>,
+        looked_at: &[LookedAt<'_, '_>],
+    ) -> BTreeMap<u64, Vec<PoolAccess>> {
+        let mut accesses: BTreeMap<u64, Vec<PoolAccess>> = BTreeMap::new();
+        if words.is_empty() {
+            return accesses;
+        }
+        let own = words.iter().map(|&word| (word, word + 8));
+        let data = joined(pools.iter().copied().chain(own).collect());
+        for instruction in looked_at.iter().flat_map(|l| &l.decoded.instructions) {
+            let Some(reference) = instruction.reference else { continue };
+            let last = instruction.offset + u64::from(instruction.length) - 1;
+            let before = data.partition_point(|range| range.0 <= last);
+            if before > 0 && data[before - 1].1 > instruction.offset {
+                // Data that happens to decode.
+                continue;
+            }
+            let PcReference { field, width, target, size, .. } = reference;
+            if self.section.is_relocated(field, width.into()) {
+                continue;
+            }
+            let reached = if reference.usage == PcUse::Memory && size > 0 {
+                target.saturating_sub(7)..target.saturating_add(size)
+            } else {
+                let after = data.partition_point(|range| range.0 <= target);
+                match data[..after].last() {
+                    Some(&(start, end)) if target < end => start..end,
+                    _ => continue,
+                }
+            };
+            let Instruction { offset: start, length, .. } = *instruction;
+            for &word in words.range(reached) {
+                accesses.entry(word).or_default().push(PoolAccess { start, length, field, target, size });
+            }
+        }
+        accesses
     }
 
     /// The place that an operand without a relocation is, if it is one.
@@ -234,6 +320,18 @@ impl CodeScan<'_> {
         }
         if carries { place(Shape::Ambiguous) } else { None }
     }
+}
+
+/// The ranges, those that touch made one, by their start.
+fn joined(ranges: BTreeSet<(u64, u64)>) -> Vec<(u64, u64)> {
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in ranges {
+        match joined.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => joined.push((start, end)),
+        }
+    }
+    joined
 }
 
 /// The parts of a range that lie in none of the pools.

@@ -98,6 +98,7 @@ pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options
                     files,
                     options,
                     record: found.record,
+                    scan: found.scan,
                     resolved: found.resolved,
                     plan,
                     output: &output,

@@ -63,6 +63,9 @@ pub struct PlaceReport {
     /// What stood there.
     #[serde(serialize_with = "hexadecimal")]
     pub value: u64,
+    /// Of a constant among instructions: the offsets of the fields by which they read it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<u64>,
     /// The function around it.
     pub function: Option<String>,
     /// Its source line.
@@ -196,6 +199,7 @@ pub(crate) mod tests {
             kind: "code".into(),
             width: 8,
             value: 0x7f3a_1007_fe50,
+            reads: Vec::new(),
             function: Some("julia_f_12".into()),
             line: Some("foo.jl:3".into()),
             target: Some(TargetReport { name: TargetName::Symbol("puts".into()), offset: 0 }),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use rayon::prelude::*;
 
 use crate::arch::{Machine, OperandForm, PcUse};
-use crate::code_scan;
+use crate::code_scan::{self, CodeFound};
 use crate::error::Result;
 use crate::frame_table::FrameTable;
 use crate::function_bounds::FunctionBounds;
@@ -75,8 +75,20 @@ pub struct Field {
     pub usage: Option<PcUse>,
 }
 
-/// What one section holds: places, and fields by offset.
-type Found = (Vec<Place>, Vec<(u64, Field)>);
+/// An instruction that reaches a word among the code pc-relatively and without a relocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolAccess {
+    /// Offset of the instruction.
+    pub start: u64,
+    /// Its length in bytes.
+    pub length: u8,
+    /// Offset of its pc-relative field.
+    pub field: u64,
+    /// The first byte that it reaches.
+    pub target: u64,
+    /// How many bytes it accesses there; 0 where that is not known, and where it computes the address only.
+    pub size: u64,
+}
 
 /// What [`scan`] found.
 #[derive(Debug, Default)]
@@ -85,6 +97,9 @@ pub struct Scan<'d> {
     pub places: Vec<Place>,
     /// The instructions around the relocated fields that were asked for; what is missing is not part of one.
     pub fields: BTreeMap<(SectionId, u64), Field>,
+    /// Who reaches each [`Shape::PoolWord`]: reads or writes it, in part or as a part of more, or an address beside it from which code
+    /// may go on to it.
+    pub accesses: BTreeMap<(SectionId, u64), Vec<PoolAccess>>,
     /// Function bounds of every code section, for messages.
     pub bounds: BTreeMap<SectionId, FunctionBounds<'d>>,
 }
@@ -93,6 +108,15 @@ impl<'d> Scan<'d> {
     /// The function around a place.
     pub fn function(&self, section: SectionId, offset: u64) -> Option<&'d str> {
         self.bounds.get(&section)?.name_at(offset)
+    }
+
+    /// The pc-relative fields of the instructions that reach a word among the code, by offset.
+    pub fn reads(&self, place: &Place) -> Vec<u64> {
+        let accesses = self.accesses.get(&(place.section, place.offset));
+        let mut fields: Vec<u64> = accesses.into_iter().flatten().map(|a| a.field).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        fields
     }
 }
 
@@ -110,21 +134,23 @@ pub fn scan<'d>(
     let sections: Vec<&Section<'_>> = object.sections.iter().filter(|s| holds_program_bytes(s)).collect();
     let bounds = FunctionBounds::of_all(object, frames);
 
-    let found: Vec<Found> = sections
+    let found: Vec<CodeFound> = sections
         .par_iter()
         .map(|section| match bounds.get(&section.id) {
             Some(bounds) => code_scan::scan_code(object, section, bounds, map, wanted),
-            None => (data_words(section, map), Vec::new()),
+            None => CodeFound { places: data_words(section, map), ..CodeFound::default() },
         })
         .collect();
 
     let mut scan = Scan { bounds, ..Scan::default() };
-    for (section, (mut places, fields)) in sections.iter().zip(found) {
+    for (section, CodeFound { mut places, fields, accesses }) in sections.iter().zip(found) {
         places.extend(addends(object, section, map));
         places.retain(|p| !record.covers(section.id, p.offset));
         places.sort_by_key(|p| p.offset);
         scan.places.extend(places);
-        scan.fields.extend(fields.into_iter().map(|(offset, field)| ((section.id, offset), field)));
+        let here = |offset| (section.id, offset);
+        scan.fields.extend(fields.into_iter().map(|(offset, field)| (here(offset), field)));
+        scan.accesses.extend(accesses.into_iter().map(|(word, accesses)| (here(word), accesses)));
     }
     let known: HashSet<(SectionId, u64)> = scan.places.iter().map(|p| (p.section, p.offset)).collect();
     let spelled = spelled_words(object).into_iter();

@@ -11,11 +11,11 @@ use crate::frame_table::FrameTable;
 use crate::object_file::{
     Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
 };
-use crate::plan::{Decision, How, Plan, Source};
+use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
 use crate::reloc::RelocKind;
 use crate::resolve::Resolved;
-use crate::scan::{self, needs_lowering};
+use crate::scan::{self, Scan, Shape, needs_lowering};
 use crate::session_map::{Files, Meaning, SessionMap};
 use crate::{Options, RelocationModel};
 
@@ -35,6 +35,7 @@ pub(crate) struct Verification<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) options: &'a Options,
     pub(crate) record: &'a Record,
+    pub(crate) scan: &'a Scan<'a>,
     pub(crate) resolved: &'a [Resolved],
     pub(crate) plan: &'a Plan,
     /// The output.
@@ -58,6 +59,10 @@ impl Verification<'_> {
         check.constants()?;
         for decision in &self.plan.decisions {
             check.decision(decision)?;
+        }
+        check.pool_words()?;
+        for block in &self.plan.pool_blocks {
+            check.pool_block(block)?;
         }
         check.nothing_left()
     }
@@ -279,6 +284,59 @@ impl Check<'_, '_> {
             }
             _ => false,
         }
+    }
+
+    /// A word among the code that was zeroed is read by nobody any more.
+    fn pool_words(&self) -> Result<()> {
+        let Verification { scan, resolved, .. } = self.verification;
+        for Resolved { place, .. } in resolved.iter().filter(|r| r.place.shape == Shape::PoolWord) {
+            let home = self.output.section(place.section);
+            let word = home.data.get(place.offset as usize..place.offset as usize + 8).unwrap_or_default();
+            let relocated = home.is_relocated(place.offset, 8);
+            if relocated || word.iter().any(|&b| b != 0) {
+                continue;
+            }
+            for field in scan.reads(place) {
+                if !home.is_relocated(field, 4) {
+                    return self.error(
+                        place.section,
+                        field,
+                        "an instruction still reads a constant that is gone",
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of what an instruction reads holds the same bytes, and addresses where those were.
+    fn pool_block(&self, block: &PoolBlock) -> Result<()> {
+        let PoolBlock { local, section, start, size, ref words } = *block;
+        let original = self.verification.input.section(section).data;
+        let Lead::Place(home, at) = self.planned_lead(SymbolRef::Local(local), 0) else {
+            return self.error(section, start, "the copy of a constant is nowhere");
+        };
+        let home = self.output.section(home);
+        let mut relocations = home.relocations_in(at..at + size).iter();
+        for offset in (0..size).step_by(8) {
+            let range = |start: u64| start as usize..(start + 8.min(size - offset)) as usize;
+            let (old, new) = (original.get(range(start + offset)), home.data.get(range(at + offset)));
+            let same = match words.iter().find(|(word, _)| *word == offset) {
+                None => old.is_some() && old == new,
+                Some(&(_, source)) => relocations.next().is_some_and(|r| {
+                    r.offset == at + offset
+                        && r.kind == RelocKind::Abs64
+                        && self.leads_to(self.lead(r, 0), source)
+                }),
+            };
+            if !same {
+                return self.error(section, start + offset, "the copy of a constant is another");
+            }
+        }
+        if relocations.next().is_some() {
+            return self.error(section, start, "the copy of a constant has other relocations");
+        }
+        Ok(())
     }
 
     /// Where a relocation leads; `bias` makes up for what is in its addend for the machine's sake.

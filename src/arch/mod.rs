@@ -184,6 +184,19 @@ pub trait Arch: Sync {
     /// As [`Arch::lower`].
     fn lower_address_to_load(&self, instruction: &[u8], field: usize) -> Result<Lowered, String>;
 
+    /// Has an instruction that reads exactly `size` bytes pc-relatively, and writes none there, read them from
+    /// elsewhere: the displacement at byte `field` gets a relocation.
+    ///
+    /// # Errors
+    /// As [`Arch::lower`].
+    fn redirect_read(
+        &self,
+        instruction: &[u8],
+        field: usize,
+        size: u64,
+        delivery: Delivery,
+    ) -> Result<Lowered, String>;
+
     /// The function that runs a fill program (see [`crate::fill_program`]) whose address it is given.
     /// `failure` names `write` and `abort`; without it the program has no [`crate::fill_program::FillOp::Check`].
     /// `stack` is the greatest number of operands that any program has on its stack.

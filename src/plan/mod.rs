@@ -9,6 +9,7 @@ mod initializer;
 mod names;
 mod owners;
 mod places;
+mod pool_words;
 mod record;
 mod relocations;
 mod sections;
@@ -29,6 +30,7 @@ use crate::session_map::{Files, SessionMap, ValueId};
 use crate::unwind_section::CodeFrame;
 use crate::{Options, RelocationModel};
 use graph::{Graph, NodeId};
+pub(crate) use pool_words::PoolBlock;
 
 /// What a reference must yield.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) decisions: Vec<Decision>,
     /// What the initializer stores, by slot of ours and by place in the input.
     pub(crate) filled: Filled,
+    /// Copies of what instructions read from among the code.
+    pub(crate) pool_blocks: Vec<PoolBlock>,
 }
 
 /// What the initializer stores.
@@ -192,6 +196,11 @@ struct Planner<'a> {
     kept: BTreeSet<SectionId>,
     decisions: Vec<Decision>,
     filled: Filled,
+    pool_blocks: Vec<PoolBlock>,
+    /// Instructions that read from such a copy.
+    block_readers: BTreeSet<(SectionId, u64)>,
+    /// Found out at the first word among the code.
+    code_references: Option<pool_words::References>,
 }
 
 /// Makes the plan.
@@ -218,8 +227,8 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         planner.write_record();
     }
     planner.finish_report();
-    let Planner { edits, report, problems, decisions, filled, .. } = planner;
-    Ok(Plan { edits, report, problems, decisions, filled })
+    let Planner { edits, report, problems, decisions, filled, pool_blocks, .. } = planner;
+    Ok(Plan { edits, report, problems, decisions, filled, pool_blocks })
 }
 
 impl<'a> Planner<'a> {
@@ -257,6 +266,9 @@ impl<'a> Planner<'a> {
             kept: BTreeSet::new(),
             decisions: Vec::new(),
             filled: Filled::default(),
+            pool_blocks: Vec::new(),
+            block_readers: BTreeSet::new(),
+            code_references: None,
         }
     }
 

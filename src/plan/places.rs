@@ -82,7 +82,7 @@ impl Planner<'_> {
         self.refuse(place.section, place.offset, message);
     }
 
-    fn meaning_source(&mut self, meaning: &Meaning) -> Result<Source> {
+    pub(super) fn meaning_source(&mut self, meaning: &Meaning) -> Result<Source> {
         let map = self.found.map;
         match meaning {
             Meaning::Constant(index) => self.source(&map.constants[*index].1),
@@ -118,9 +118,7 @@ impl Planner<'_> {
                 "is a 32-bit operand inside {name} and perhaps no address, which this version cannot tell: {}",
                 self.text_at(place.section, start, length)
             )),
-            Shape::PoolWord => {
-                Err("is a constant among instructions, which this version cannot replace; let the compiler put constants into a data section".to_owned())
-            }
+            Shape::PoolWord => self.plan_pool_word(place, source, is_value, &name),
             Shape::Ambiguous => {
                 Err("reads as an instruction's constant, although the instructions before lead to other boundaries".to_owned())
             }
@@ -377,6 +375,7 @@ impl Planner<'_> {
             kind: kind.to_owned(),
             width: place.width,
             value: place.value,
+            reads: if place.shape == Shape::PoolWord { scan.reads(place) } else { Vec::new() },
             function: scan.function(place.section, place.offset).map(str::to_owned),
             line: None,
             target: None,

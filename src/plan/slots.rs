@@ -17,6 +17,8 @@ pub(super) type Role = (&'static str, NewSectionKind, u64);
 
 /// Pointer slots. By name the linker puts them among what is read-only after relocation.
 pub(super) const POINTER_SLOTS: Role = (".data.rel.ro.relocfix", NewSectionKind::Writable, POINTER);
+/// Copies of pool words that are read several at once.
+pub(super) const POOL: Role = (".data.rel.ro.relocfix.pool", NewSectionKind::Writable, POINTER);
 /// Filled slots.
 pub(super) const FILLED_SLOTS: Role = (".bss.relocfix", NewSectionKind::ZeroFill, POINTER);
 /// The initializer and stubs.

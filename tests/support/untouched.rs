@@ -154,7 +154,9 @@ impl Named {
         let mut fields: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         for entry in ["places", "lowered", "imports"].into_iter().flat_map(list) {
             if entry["delivery"] != "kept" {
-                fields.entry(text(&entry, "section")).or_default().insert(offset(&entry));
+                let named = fields.entry(text(&entry, "section")).or_default();
+                named.insert(offset(&entry));
+                named.extend(entry["reads"].as_array().into_iter().flatten().filter_map(Value::as_u64));
             }
         }
         Named {

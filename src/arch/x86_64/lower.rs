@@ -157,7 +157,7 @@ fn in_place(old: &[u8], field: usize) -> Lowered {
     Lowered { bytes, field: field as u64, kind: RelocKind::Abs64, addend: 0 }
 }
 
-fn refusal(instruction: &[u8], why: &str) -> String {
+pub(super) fn refusal(instruction: &[u8], why: &str) -> String {
     format!("`{}` {why}", disassemble(instruction, 0))
 }
 

@@ -4,6 +4,7 @@ mod decode;
 mod entry;
 mod interpreter;
 mod lower;
+mod read;
 
 use std::ops::Range;
 
@@ -33,6 +34,16 @@ impl Arch for X86_64 {
 
     fn lower_address_to_load(&self, instruction: &[u8], field: usize) -> Result<Lowered, String> {
         lower::lower_address_to_load(instruction, field)
+    }
+
+    fn redirect_read(
+        &self,
+        instruction: &[u8],
+        field: usize,
+        size: u64,
+        delivery: Delivery,
+    ) -> Result<Lowered, String> {
+        read::redirect_read(instruction, field, size, delivery)
     }
 
     // The operand stack is the machine's own: no depth has to be known.
