@@ -1,4 +1,47 @@
 //! Makes an object file that a compiler wrote inside a live process an ordinary one.
+//!
+//! Such a compiler bakes addresses of its process into the code:
+//!
+//! ```text
+//!   14:  48 b8 70 45 69 6a 6b 7f 00 00   movabs $0x7f6b6a694570,%rax
+//!   1e:  ff e0                           jmp    *%rax
+//! ```
+//!
+//! A [`SessionMap`] says what the addresses meant, and [`fix`] puts symbols and relocations in their place; what has no
+//! symbol is made again by an initializer when the result is loaded:
+//!
+//! ```text
+//!   14:  48 8b 05 00 00 00 00            mov    0x0(%rip),%rax
+//!                        17: R_X86_64_REX_GOTPCRELX  fputs-0x4
+//!   1b:  0f 1f 00                        nopl   (%rax)
+//!   1e:  ff e0                           jmp    *%rax
+//! ```
+//!
+//! A place is fixed, proven harmless, or refused; never left, never guessed. This file is the pipeline: one call per
+//! stage, and what a stage made no later one changes.
+//!
+//! ```no_run
+//! use std::path::{Path, PathBuf};
+//! use relocfix::{Files, MapSource, ObjectFile, Options, SessionMap};
+//!
+//! struct Disk;
+//! impl Files for Disk {
+//!     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+//!         std::fs::read(path)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bytes = std::fs::read("in.o")?;
+//! let text = std::fs::read("in.session.json")?;
+//! let object = ObjectFile::parse("in.o", &bytes)?;
+//! let source = MapSource { name: "in.session.json".into(), folder: PathBuf::from("."), text: &text };
+//! let map = SessionMap::parse(&[source], object.machine, &Disk)?;
+//! let fixed = relocfix::fix(&object, &map, &Disk, &Options::default())?;
+//! std::fs::write("out.o", fixed.output.as_deref().unwrap_or(&bytes))?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod arch;
 mod code_scan;

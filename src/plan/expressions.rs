@@ -165,6 +165,11 @@ impl Planner<'_> {
     }
 
     fn bytes(&mut self, bytes: &Bytes) -> Result<Source> {
+        // Nobody can tell equal copies apart that nobody writes to.
+        let sharable = !bytes.writable && bytes.words.is_empty();
+        if sharable && let Some(&source) = self.shared_bytes.get(&(bytes.align, bytes.data.clone())) {
+            return Ok(source);
+        }
         let mut words = Vec::new();
         for (offset, word) in &bytes.words {
             words.push((*offset, self.source(word)?));
@@ -201,7 +206,11 @@ impl Planner<'_> {
                 }),
             }
         }
-        Ok(Source::Address(SymbolRef::NewSection(section), start as i64))
+        let source = Source::Address(SymbolRef::NewSection(section), start as i64);
+        if sharable {
+            self.shared_bytes.insert((bytes.align, data), source);
+        }
+        Ok(source)
     }
 
     /// Removes the session map that the object carries.

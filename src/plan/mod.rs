@@ -175,6 +175,8 @@ struct Planner<'a> {
     /// Values whose expressions are being read, to find cycles.
     reading: Vec<ValueId>,
     strings: HashMap<String, u64>,
+    /// Blocks of bytes that equal expressions share, by alignment and contents.
+    shared_bytes: HashMap<(u64, Vec<u8>), Source>,
     /// Pointer slots: by group, then by symbol, which is the order of their relocations.
     pointer_slots: BTreeMap<(Option<GroupId>, SymbolRef, i64), NewLocalId>,
     filled_slots: HashMap<(NodeId, i64), NewLocalId>,
@@ -251,6 +253,7 @@ impl<'a> Planner<'a> {
             values: HashMap::new(),
             reading: Vec::new(),
             strings: HashMap::new(),
+            shared_bytes: HashMap::new(),
             pointer_slots: BTreeMap::new(),
             filled_slots: HashMap::new(),
             slot_users: HashMap::new(),
