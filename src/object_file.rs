@@ -240,12 +240,12 @@ impl<'d> ObjectFile<'d> {
 }
 
 impl Relocation {
-    /// How many bytes from its offset on it may write to.
-    pub fn covered(&self) -> u64 {
+    /// Whether it may write to bytes at or after an offset.
+    pub fn writes_after(&self, offset: u64) -> bool {
         match self.kind {
-            RelocKind::None => 0,
+            RelocKind::None => false,
             // Of what is not known it is assumed that it covers eight bytes.
-            kind => kind.width().unwrap_or(8),
+            kind => self.offset.saturating_add(kind.width().unwrap_or(8)) > offset,
         }
     }
 }
@@ -262,6 +262,6 @@ impl Section<'_> {
     pub fn is_relocated(&self, offset: u64, width: u64) -> bool {
         self.relocations_in(offset.saturating_sub(7)..offset.saturating_add(width))
             .iter()
-            .any(|r| r.offset.saturating_add(r.covered()) > offset)
+            .any(|r| r.writes_after(offset))
     }
 }

@@ -237,10 +237,7 @@ impl Planner<'_> {
         let home = self.object().section(section);
         // No field is wider than eight bytes.
         let near = home.relocations_in(bytes.start.saturating_sub(7)..bytes.end);
-        let other = near
-            .iter()
-            .filter(|r| Some(r.entry) != entry)
-            .find(|r| r.offset.saturating_add(r.covered()) > bytes.start);
+        let other = near.iter().filter(|r| Some(r.entry) != entry).find(|r| r.writes_after(bytes.start));
         match other {
             None => Ok(()),
             Some(other) => Err(format!(
