@@ -92,7 +92,7 @@ impl<'d> Object<'d> {
                 entry_size: section.sh_entsize(LE),
                 offset: section.sh_offset(LE),
                 size: section.sh_size(LE),
-                data: section.data(LE, bytes)?,
+                data: if section.sh_type(LE) == elf::SHT_NULL { &[] } else { section.data(LE, bytes)? },
                 relocations: relocations.collect(),
             });
         }
@@ -319,6 +319,8 @@ impl Comparison<'_> {
         let same = match elf::SectionType(old.kind) {
             // Compared by what they say.
             elf::SHT_SYMTAB | elf::SHT_STRTAB | elf::SHT_SYMTAB_SHNDX => true,
+            // The first holds the number of sections where that does not fit into the file header.
+            elf::SHT_NULL => true,
             elf::SHT_RELA => {
                 self.relocations(index, found);
                 true
@@ -342,11 +344,11 @@ impl Comparison<'_> {
     }
 
     /// Where in sections of that index the report says that something changed; the instruction around a field included.
-    fn windows(&self, index: usize) -> Vec<(u64, u64)> {
+    fn windows(&self, index: usize) -> BTreeMap<u64, u64> {
         let name = self.old.sections[index].name;
         let fields = self.named.fields.get(name).into_iter().flatten();
         // An instruction has a prefix and an opcode before its constant, and ends with it.
-        let mut windows: Vec<(u64, u64)> =
+        let mut windows: BTreeMap<u64, u64> =
             fields.map(|o| (o.saturating_sub(4), o.saturating_add(8))).collect();
         for (symbol, offset) in &self.named.globals {
             let homes = self.old.symbols.iter().filter(|s| s.name == symbol);
@@ -382,9 +384,7 @@ impl Comparison<'_> {
         }
         let windows = self.windows(index);
         let changed = (0..).zip(old.data.iter().zip(new.data)).filter(|(_, (a, b))| a != b);
-        let outside = changed
-            .map(|(at, _): (u64, _)| at)
-            .find(|at| !windows.iter().any(|(start, end)| (start..end).contains(&at)));
+        let outside = changed.map(|(at, _): (u64, _)| at).find(|&at| !within(&windows, at));
         if let Some(at) = outside {
             found.push(format!("{}+{at:#x}: another byte, which the report does not name", old.name));
         }
@@ -397,7 +397,7 @@ impl Comparison<'_> {
             return;
         }
         let windows = self.windows(home);
-        let named = |r: &Relocation| windows.iter().any(|(start, end)| (start..end).contains(&&r.offset));
+        let named = |r: &Relocation| within(&windows, r.offset);
         let moved = |r: &Relocation| Relocation { symbol: self.moved(r.symbol), ..*r };
         // References to a variable that became ours keep all but their symbol.
         let shown = |r: Relocation, symbols: &[Symbol<'_>], old: bool| {
@@ -429,6 +429,11 @@ impl Comparison<'_> {
             }
         }
     }
+}
+
+/// Whether one of the windows, by start, none of them longer than twelve bytes, holds that offset.
+fn within(windows: &BTreeMap<u64, u64>, at: u64) -> bool {
+    windows.range(at.saturating_sub(11)..=at).any(|(_, &end)| at < end)
 }
 
 /// Unsigned LEB128 numbers (DWARF 5, 7.6).
