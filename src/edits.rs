@@ -92,6 +92,10 @@ pub struct SymbolEdit {
     pub hidden: bool,
     /// Becomes weak (an undefined one may then stay undefined).
     pub weak: bool,
+    /// Becomes undefined, with value 0 and of no type (it held a number); not for a local one.
+    pub undefine: bool,
+    /// Becomes visible to all.
+    pub visible: bool,
     /// Becomes a symbol of no section with value 0, of no type (its section is gone).
     pub drop_definition: bool,
 }

@@ -7,7 +7,7 @@
 //! put together from others, which keeps every machine's interpreter small.
 
 use crate::arch::Referent;
-use crate::edits::NewRelocation;
+use crate::edits::{NewRelocation, SymbolRef};
 use crate::reloc::RelocKind;
 use crate::session_map::Returns;
 
@@ -16,6 +16,8 @@ use crate::session_map::Returns;
 pub enum FillOp {
     /// Pushes an address.
     PushAddress(Referent),
+    /// Pushes the base of the global offset table, whose symbol this is.
+    PushTable(SymbolRef),
     /// Pushes the word at an address.
     PushWord(Referent),
     /// Pushes a number.
@@ -24,6 +26,8 @@ pub enum FillOp {
     Load(i64),
     /// Replaces the top by top + number.
     Add(i64),
+    /// Pops the top and adds it to the new top.
+    AddPopped,
     /// Replaces the top by top >> number, zeros coming in.
     Shr(u8),
     /// Replaces the top by top << number.
@@ -153,6 +157,10 @@ impl Encoder {
     fn operation(&mut self, operation: &FillOp) {
         match *operation {
             FillOp::PushAddress(referent) => self.with_address(Opcode::PushAddress, referent, 0, 1),
+            FillOp::PushTable(symbol) => {
+                self.with_field(Opcode::PushAddress, (symbol, 0), RelocKind::GotBase32);
+                self.effect(0, 1);
+            }
             FillOp::PushWord(referent) => self.with_address(Opcode::PushWord, referent, 0, 1),
             FillOp::PushInt(number) => self.push_int(number),
             FillOp::Load(offset) => match short(offset) {
@@ -163,6 +171,7 @@ impl Encoder {
                 }
             },
             FillOp::Add(number) => self.add(number),
+            FillOp::AddPopped => self.plain(Opcode::AddPopped, 0, 2, 1),
             FillOp::Shr(number) => self.shift(Opcode::Shr, number),
             FillOp::Shl(number) => self.shift(Opcode::Shl, number),
             FillOp::Neg => self.plain(Opcode::Neg, 0, 1, 1),
@@ -233,18 +242,17 @@ impl Encoder {
         self.effect(pops, pushes);
     }
 
-    fn with_address(&mut self, opcode: Opcode, (symbol, addend): Referent, pops: usize, pushes: usize) {
+    fn with_address(&mut self, opcode: Opcode, referent: Referent, pops: usize, pushes: usize) {
+        self.with_field(opcode, referent, RelocKind::Pc32);
+        self.effect(pops, pushes);
+    }
+
+    fn with_field(&mut self, opcode: Opcode, (symbol, addend): Referent, kind: RelocKind) {
         debug_assert!((opcode as u8) < Opcode::FIRST_WITHOUT_ADDRESS as u8);
         self.word(opcode, 0);
         // The distance counts from the field itself, so the relocation needs no addend of its own.
-        self.relocations.push(NewRelocation {
-            offset: self.data.len() as u64,
-            kind: RelocKind::Pc32,
-            symbol,
-            addend,
-        });
+        self.relocations.push(NewRelocation { offset: self.data.len() as u64, kind, symbol, addend });
         self.data.extend([0; 4]);
-        self.effect(pops, pushes);
     }
 
     fn word(&mut self, opcode: Opcode, number: i32) {
@@ -267,7 +275,7 @@ fn short(number: i64) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edits::{SymbolRef, UndefinedId};
+    use crate::edits::UndefinedId;
 
     const A: SymbolRef = SymbolRef::Undefined(UndefinedId(7));
 
@@ -300,6 +308,13 @@ mod tests {
         assert_eq!(encoded.relocations, [relocation(4, 16), relocation(12, -8)]);
         assert_eq!(encoded.data.len(), 28);
         assert_eq!(encoded.stack, 2);
+    }
+
+    #[test]
+    fn the_table_is_found_as_code_finds_it() {
+        let encoded = encode(&[FillOp::PushInt(0), FillOp::PushTable(A), FillOp::Neg, FillOp::AddPopped]);
+        let relocation = NewRelocation { offset: 8, kind: RelocKind::GotBase32, symbol: A, addend: 0 };
+        assert_eq!((encoded.relocations, encoded.stack), (vec![relocation], 2));
     }
 
     #[test]

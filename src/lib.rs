@@ -73,7 +73,7 @@ use std::collections::HashSet;
 
 use error::At;
 use frame_table::FrameTable;
-use object_file::{Relocation, Section};
+use object_file::{Relocation, Section, SymbolPlace};
 use plan::{Found, Plan};
 use record::Record;
 use verify::Verification;
@@ -198,7 +198,10 @@ fn analyse(
     let wanted = |section: &Section<'_>, relocation: &Relocation| {
         let absolute = relocation.kind.is_absolute()
             && (options.relocation_model == RelocationModel::Pic || relocation.symbol.0 == 0);
-        absolute && section.alloc || imports.contains(object.symbol(relocation.symbol).name)
+        // Against a number: what it yields depends on the instruction, whatever the kind.
+        let number = section.alloc
+            && (relocation.symbol.0 == 0 || object.symbol(relocation.symbol).place == SymbolPlace::Absolute);
+        number || absolute && section.alloc || imports.contains(object.symbol(relocation.symbol).name)
     };
     // Places are fixed from here on, then what they mean, then what is done about each.
     let scan = scan::scan(object, map, &record, &frames, &wanted)?;

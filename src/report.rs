@@ -63,6 +63,9 @@ pub struct PlaceReport {
     /// What stood there.
     #[serde(serialize_with = "hexadecimal")]
     pub value: u64,
+    /// Of an absolute symbol: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
     /// Of a constant among instructions: the offsets of the fields by which they read it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<u64>,
@@ -199,6 +202,7 @@ pub(crate) mod tests {
             kind: "code".into(),
             width: 8,
             value: 0x7f3a_1007_fe50,
+            symbol: None,
             reads: Vec::new(),
             function: Some("julia_f_12".into()),
             line: Some("foo.jl:3".into()),

@@ -62,6 +62,16 @@ pub struct Place {
     pub shape: Shape,
 }
 
+impl Place {
+    /// The name of its section; an absolute symbol has none, and tools write this instead.
+    pub fn home<'d>(&self, object: &ObjectFile<'d>) -> &'d str {
+        match self.shape {
+            Shape::AbsoluteSymbol(_) => "*ABS*",
+            _ => object.sections.get(self.section.0 as usize).map_or("", |section| section.name),
+        }
+    }
+}
+
 /// The instruction around a relocated field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
@@ -144,7 +154,7 @@ pub fn scan<'d>(
 
     let mut scan = Scan { bounds, ..Scan::default() };
     for (section, CodeFound { mut places, fields, accesses }) in sections.iter().zip(found) {
-        places.extend(addends(object, section, map));
+        places.extend(addends(object, section, map, &fields));
         places.retain(|p| !record.covers(section.id, p.offset));
         places.sort_by_key(|p| p.offset);
         scan.places.extend(places);
@@ -183,8 +193,14 @@ fn data_words(section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
 }
 
 /// Relocations that yield a session address without naming a symbol.
-fn addends(object: &ObjectFile<'_>, section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
+fn addends(
+    object: &ObjectFile<'_>,
+    section: &Section<'_>,
+    map: &SessionMap,
+    fields: &[(u64, Field)],
+) -> Vec<Place> {
     let mut places = Vec::new();
+    let fields: BTreeMap<u64, Field> = fields.iter().copied().collect();
     for relocation in &section.relocations {
         let symbol = object.symbol(relocation.symbol);
         let base = match symbol.place {
@@ -196,15 +212,44 @@ fn addends(object: &ObjectFile<'_>, section: &Section<'_>, map: &SessionMap) -> 
             continue;
         };
         let value = base.wrapping_add(relocation.addend as u64);
-        // A pc-relative field counts from its own start, the instruction's target from the next instruction:
-        // up to a displacement and an immediate further on.
-        let session = match relocation.kind {
-            RelocKind::Pc32 | RelocKind::Plt32 | RelocKind::Pc64 => {
-                (0..=8).any(|distance| is_session_constant(map, value.wrapping_add(distance)))
+        let value = match relocation.kind {
+            RelocKind::Pc32 | RelocKind::Plt32 | RelocKind::Pc64 if section.exec => {
+                // The field counts from its own start, the instruction's target from the next instruction: behind
+                // the field there is an immediate at most.
+                let rest = match fields.get(&relocation.offset) {
+                    Some(f) => Some(f.start + u64::from(f.length) - relocation.offset),
+                    None => (0..=8).find(|rest| is_session_constant(map, value.wrapping_add(*rest))),
+                };
+                value.wrapping_add(rest.unwrap_or(0))
             }
-            _ => is_session_constant(map, value),
+            RelocKind::Abs64
+            | RelocKind::Abs32
+            | RelocKind::Abs32Signed
+            | RelocKind::Pc32
+            | RelocKind::Plt32
+            | RelocKind::Pc64
+            | RelocKind::GotOff64
+            | RelocKind::PltOff64 => value,
+            // An entry of the table holds the symbol's value: that is a place of its own. Nothing else is an address.
+            RelocKind::None
+            | RelocKind::Abs16
+            | RelocKind::Abs8
+            | RelocKind::Pc16
+            | RelocKind::Pc8
+            | RelocKind::Got32
+            | RelocKind::Got64
+            | RelocKind::GotBase32
+            | RelocKind::GotBase64
+            | RelocKind::GotPc32
+            | RelocKind::GotPc32Relax
+            | RelocKind::GotPc32RelaxRex
+            | RelocKind::GotPc64
+            | RelocKind::Size32
+            | RelocKind::Size64
+            | RelocKind::ThreadLocal(_)
+            | RelocKind::Unknown(_) => continue,
         };
-        if session {
+        if is_session_constant(map, value) {
             places.push(Place {
                 section: section.id,
                 offset: relocation.offset,

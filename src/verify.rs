@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::arch::PcUse;
-use crate::edits::{Edits, Home, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
+use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame_table::FrameTable;
 use crate::object_file::{
@@ -248,7 +248,23 @@ impl Check<'_, '_> {
                 let zero = home.data[start as usize..start as usize + 8].iter().all(|&b| b == 0);
                 zero && stored == Some(&source)
             }
-            (How::Direct, [r]) => r.kind == RelocKind::Abs64 && self.leads_to(self.lead(r, 0), source),
+            (How::Direct, [r]) => r.kind.is_absolute() && self.leads_to(self.lead(r, 0), source),
+            // From the table's base or, in data, from the field itself: no instruction has a part in it.
+            (How::Relative, [r])
+                if matches!(r.kind, RelocKind::GotOff64 | RelocKind::PltOff64) || !home.exec =>
+            {
+                matches!(
+                    r.kind,
+                    RelocKind::GotOff64
+                        | RelocKind::PltOff64
+                        | RelocKind::Pc32
+                        | RelocKind::Plt32
+                        | RelocKind::Pc64
+                ) && self.leads_to(self.lead(r, 0), source)
+            }
+            (How::Slot, [r]) if r.kind == RelocKind::PltOff64 => self.stub_jumps(self.lead(r, 0), source),
+            (How::Got, [r]) if r.kind == RelocKind::Got64 => self.leads_to(self.lead(r, 0), source),
+            (How::Slot, [r]) if r.kind == RelocKind::GotOff64 => self.slot_holds(self.lead(r, 0), source),
             (How::Got | How::Slot | How::Relative, [r]) => self.code_yields(home, start, r, how, source),
             _ => false,
         };
@@ -279,9 +295,10 @@ impl Check<'_, '_> {
                 PcUse::Memory,
             ) => r.addend == -rest && self.leads_to(self.lead(r, rest), source),
             (How::Slot, RelocKind::Pc32, PcUse::Memory) => self.slot_holds(self.lead(r, rest), source),
-            (How::Relative, RelocKind::Pc32, PcUse::Address | PcUse::Memory) => {
+            (How::Relative, RelocKind::Pc32, _) | (How::Relative, RelocKind::Plt32, PcUse::Branch) => {
                 self.leads_to(self.lead(r, rest), source)
             }
+            (How::Slot, RelocKind::Plt32, PcUse::Branch) => self.stub_jumps(self.lead(r, rest), source),
             _ => false,
         }
     }
@@ -379,6 +396,30 @@ impl Check<'_, '_> {
         }
     }
 
+    /// Whether the code that a reference leads to is a stub of ours, which jumps through a slot that holds that.
+    fn stub_jumps(&self, stub: Lead, source: Source) -> bool {
+        let mut stubs = self.edits().locals.iter().zip(0..).filter(|(local, _)| local.function);
+        let known = stubs.any(|(_, id)| self.planned_lead(SymbolRef::Local(NewLocalId(id)), 0) == stub);
+        let Lead::Place(section, start) = stub else { return false };
+        let home = self.output.section(section);
+        let mut jump = None;
+        // After a landing pad, perhaps.
+        let end = (start + 16).min(home.data.len() as u64);
+        self.output.machine.arch().decode(home.data, start..end, &mut |i| {
+            if jump.is_none() {
+                jump = i.reference.map(|reference| (reference, i.offset + u64::from(i.length)));
+            }
+        });
+        let Some((reference, end)) = jump.filter(|_| known) else { return false };
+        match home.relocations_in(start..end) {
+            [r] if r.offset == reference.field && r.kind == RelocKind::Pc32 => {
+                reference.usage == PcUse::Memory
+                    && self.slot_holds(self.lead(r, (end - r.offset) as i64), source)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the slot that a reference leads to holds that at run time.
     fn slot_holds(&self, slot: Lead, source: Source) -> bool {
         let Lead::Place(section, offset) = slot else {
@@ -414,8 +455,7 @@ impl Check<'_, '_> {
         let frames = FrameTable::read(self.output)?;
         let left = scan::scan(self.output, map, record, &frames, &|_, _| false)?;
         for place in left.places {
-            let name = self.verification.input.sections.get(place.section.0 as usize).map_or("", |s| s.name);
-            if !kept.contains(&(name, place.offset)) {
+            if !kept.contains(&(place.home(self.verification.input), place.offset)) {
                 return self.error(place.section, place.offset, &format!("{:#x} is left", place.value));
             }
         }

@@ -26,6 +26,8 @@ pub(crate) enum Node {
     Shr(NodeId, u8),
     /// Node << number.
     Shl(NodeId, u8),
+    /// Node - the base of the global offset table, which code adds that was compiled so.
+    FromTable(NodeId),
     /// -node.
     Neg(NodeId),
     /// ~node.
@@ -41,6 +43,7 @@ impl Node {
             | Node::Add(n, _)
             | Node::Shr(n, _)
             | Node::Shl(n, _)
+            | Node::FromTable(n)
             | Node::Neg(n)
             | Node::Not(n) => {
                 vec![*n]

@@ -18,6 +18,9 @@ use crate::report::SectionReport;
 use crate::session_map::Returns;
 use crate::unwind_section::{CodeFrame, unwind_section};
 
+/// The linker's name for the base of the global offset table.
+const OFFSET_TABLE: &str = "_GLOBAL_OFFSET_TABLE_";
+
 /// A program in the making.
 #[derive(Default)]
 struct Program {
@@ -112,6 +115,11 @@ impl Planner<'_> {
             Node::Shl(base, bits) => {
                 self.push(program, place, base, what);
                 program.operations.push(FillOp::Shl(bits));
+            }
+            Node::FromTable(base) => {
+                self.push(program, place, base, what);
+                let table = self.external(OFFSET_TABLE);
+                program.operations.extend([FillOp::PushTable(table), FillOp::Neg, FillOp::AddPopped]);
             }
             Node::Neg(base) => {
                 self.push(program, place, base, what);

@@ -1,6 +1,8 @@
 //! Decides how every place, relocation, global and import gets what it means, and collects the edits; nothing
 //! is changed here. What cannot be done safely is a problem; with one problem nothing at all is done.
 
+mod absolute_symbols;
+mod addends;
 mod expressions;
 mod globals;
 mod graph;
@@ -16,7 +18,7 @@ mod sections;
 mod slots;
 mod symbols;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
 use crate::error::{At, Problem, Result};
@@ -199,6 +201,12 @@ struct Planner<'a> {
     decisions: Vec<Decision>,
     filled: Filled,
     pool_blocks: Vec<PoolBlock>,
+    /// Relocations that are places of their own, by section and entry.
+    planned_addends: HashSet<(SectionId, u32)>,
+    /// Absolute symbols that hold an address of the session, what it means and what that is called.
+    absolutes: BTreeMap<SymbolId, (Source, String)>,
+    /// Those of them that repeat the name of what lies there.
+    own_named: HashSet<SymbolId>,
     /// Instructions that read from such a copy.
     block_readers: BTreeSet<(SectionId, u64)>,
     /// Found out at the first word among the code.
@@ -213,6 +221,7 @@ struct Planner<'a> {
 pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
     let mut planner = Planner::new(found);
     // Names first: from here on it is fixed what every symbol of the input stands for.
+    planner.find_absolute_symbols();
     planner.rename_spelled_addresses();
     planner.plan_globals()?;
     planner.plan_imports()?;
@@ -226,6 +235,7 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         planner.plan_initializer()?;
         planner.lay_out_slots();
         planner.weaken_unreferenced();
+        planner.finish_absolute_symbols();
         planner.write_record();
     }
     planner.finish_report();
@@ -270,6 +280,9 @@ impl<'a> Planner<'a> {
             decisions: Vec::new(),
             filled: Filled::default(),
             pool_blocks: Vec::new(),
+            planned_addends: HashSet::new(),
+            absolutes: BTreeMap::new(),
+            own_named: HashSet::new(),
             block_readers: BTreeSet::new(),
             code_references: None,
         }

@@ -6,8 +6,8 @@ use super::symbols::Reach;
 use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Lowered};
 use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, SymbolRef};
-use crate::error::Result;
-use crate::object_file::{Relocation, SectionId};
+use crate::error::{Problem, Result};
+use crate::object_file::SectionId;
 use crate::reloc::RelocKind;
 use crate::report::{PlaceReport, TargetName, TargetReport};
 use crate::resolve::Resolved;
@@ -78,6 +78,13 @@ impl Planner<'_> {
     }
 
     fn refuse_place(&mut self, place: &Place, reason: &str) {
+        if let Shape::AbsoluteSymbol(id) = place.shape {
+            let object = self.object();
+            let message =
+                format!("the absolute symbol `{}`: {:#x} {reason}", object.symbol(id).name, place.value);
+            self.problems.push(Problem { file: object.name.to_owned(), at: None, message });
+            return;
+        }
         let message = format!("{:#x} {reason}", place.value);
         self.refuse(place.section, place.offset, message);
     }
@@ -108,9 +115,7 @@ impl Planner<'_> {
                 let field = DataField { section: place.section, offset: place.offset, entry: None };
                 self.plan_data(&field, source, &name)
             }
-            Shape::Addend(relocation) if relocation.kind == RelocKind::Abs64 => {
-                self.plan_addend(place, relocation, source, is_value, &name)
-            }
+            Shape::Addend(relocation) => self.plan_addend(place, relocation, source, is_value, &name),
             Shape::Instruction { start, length, .. } => {
                 Err(format!("is a 32-bit operand, which this version cannot replace: {}", self.text_at(place.section, start, length)))
             }
@@ -122,42 +127,7 @@ impl Planner<'_> {
             Shape::Ambiguous => {
                 Err("reads as an instruction's constant, although the instructions before lead to other boundaries".to_owned())
             }
-            Shape::Addend(relocation) => Err(format!(
-                "is the addend of a relocation ({:?}) without a symbol, which this version cannot replace",
-                relocation.kind
-            )),
-            Shape::AbsoluteSymbol(symbol) => Err(format!(
-                "is the value of the absolute symbol `{}`, which this version cannot replace",
-                self.object().symbol(symbol).name
-            )),
-        }
-    }
-
-    fn plan_addend(
-        &mut self,
-        place: &Place,
-        relocation: Relocation,
-        source: Source,
-        is_value: bool,
-        name: &str,
-    ) -> Result<How, String> {
-        let entry = Some(relocation.entry);
-        if !self.object().section(place.section).exec {
-            let field = DataField { section: place.section, offset: place.offset, entry };
-            return self.plan_data(&field, source, name);
-        }
-        match self.found.scan.fields.get(&(place.section, place.offset)) {
-            Some(f) if f.form.is_some() => {
-                let field = CodeField {
-                    section: place.section,
-                    start: f.start,
-                    length: f.length,
-                    field: place.offset,
-                    entry,
-                };
-                self.plan_code(&field, source, is_value, name)
-            }
-            _ => Err("is the addend of a relocation among instructions that belongs to none".to_owned()),
+            Shape::AbsoluteSymbol(symbol) => Ok(self.plan_absolute_symbol(symbol, source, &name)),
         }
     }
 
@@ -366,8 +336,13 @@ impl Planner<'_> {
             Shape::AbsoluteSymbol(_) => "absolute-symbol",
             Shape::Instruction { .. } | Shape::PoolWord | Shape::Ambiguous | Shape::Doubtful { .. } => "code",
         };
+        let symbol = match place.shape {
+            Shape::AbsoluteSymbol(id) => Some(object.symbol(id).name.to_owned()),
+            _ => None,
+        };
         PlaceReport {
-            section: object.section(place.section).name.to_owned(),
+            section: place.home(object).to_owned(),
+            symbol,
             offset: place.offset,
             kind: kind.to_owned(),
             width: place.width,

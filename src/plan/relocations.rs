@@ -47,6 +47,9 @@ impl Planner<'_> {
         if self.imports.contains_key(&relocation.symbol) && section.alloc {
             return self.plan_import_reference(section, relocation, source);
         }
+        if self.absolutes.contains_key(&relocation.symbol) {
+            return self.plan_absolute_reference(section, relocation);
+        }
         // What has no symbol is a number: linkers need no address for it, or it is a place of its own.
         let is_number = relocation.symbol.0 == 0
             || self.object().symbol(relocation.symbol).place == SymbolPlace::Absolute;

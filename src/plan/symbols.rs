@@ -69,6 +69,9 @@ impl Planner<'_> {
                 "`{name}` is thread-local: it has no address of its own in a process"
             )));
         }
+        if let Some(named) = self.absolute_named(self.object().symbol(symbol))? {
+            return Ok(named);
+        }
         Ok(self.replaced.get(&symbol).copied().unwrap_or(SymbolRef::Existing(symbol)))
     }
 

@@ -85,7 +85,9 @@ fn fixed(case: &Case) -> Result<(), Failed> {
     let fixed = relocfix::fix(&input, &output, Some(&map), &case.options)?;
     compare_lists(case, &fixed.report)?;
     let places = |report: &Value| lines(report, "place", true);
-    if places(&listed) != places(&fixed.report) {
+    // `check` was not told of a model of its own.
+    let modelled = case.options.iter().any(|option| option == "static");
+    if !modelled && places(&listed) != places(&fixed.report) {
         return Err(format!(
             "check lists {:#?}\nand the rewrite {:#?}",
             places(&listed),

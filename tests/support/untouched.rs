@@ -143,6 +143,8 @@ struct Named {
     globals: BTreeSet<(String, u64)>,
     /// Variables and imports.
     symbols: BTreeSet<String>,
+    /// Absolute symbols that held an address.
+    absolute: BTreeSet<String>,
 }
 
 impl Named {
@@ -165,6 +167,11 @@ impl Named {
             sections: pairs("sections"),
             renamed: pairs("renamed"),
             globals: list("globals").iter().map(|e| (text(e, "symbol"), offset(e))).collect(),
+            absolute: list("places")
+                .iter()
+                .filter(|e| e["kind"] == "absolute-symbol" && e["delivery"] != "kept")
+                .map(|e| text(e, "symbol"))
+                .collect(),
             symbols: ["globals", "imports"].into_iter().flat_map(list).map(|e| text(&e, "symbol")).collect(),
         }
     }
@@ -269,7 +276,15 @@ impl Comparison<'_> {
                     expected.other = expected.other & !3 | elf::STV_HIDDEN.0;
                 }
             }
-            if old.section == 0 && new.info >> 4 == elf::STB_WEAK.0 && !referenced.contains(&moved) {
+            if old.section == u32::from(elf::SHN_ABS.0) && self.named.absolute.contains(old.name) {
+                let local = old.info >> 4 == elf::STB_LOCAL.0;
+                (expected.value, expected.size, expected.info) = (0, 0, old.info & 0xf0);
+                if !local {
+                    expected.section = 0;
+                    expected.other = expected.other & !3 | new.other & old.other & 3;
+                }
+            }
+            if expected.section == 0 && new.info >> 4 == elf::STB_WEAK.0 && !referenced.contains(&moved) {
                 // Nothing refers to it any more: it may stay undefined.
                 expected.info = expected.info & 15 | elf::STB_WEAK.0 << 4;
             }

@@ -153,6 +153,12 @@ fn symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
                 format!("symbol {} cannot be changed: it does not exist", id.0),
             ));
         };
+        if edit.undefine && symbol.binding == Binding::Local {
+            return Err(Error::refused(
+                object.name,
+                format!("symbol {} ({}) cannot become undefined: it is local", id.0, symbol.name),
+            ));
+        }
         if edit.weak && !matches!(symbol.binding, Binding::Global | Binding::Weak) {
             return Err(Error::refused(
                 object.name,

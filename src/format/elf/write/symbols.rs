@@ -237,6 +237,15 @@ fn apply<'a>(edit: &'a SymbolEdit, symbol: &mut OutputSymbol<'a>) {
     if edit.weak {
         entry.st_info = symbol_info(elf::STB_WEAK.0, entry.kind());
     }
+    if edit.visible {
+        entry.st_other = entry.st_other & !3 | elf::STV_DEFAULT.0;
+    }
+    if edit.undefine {
+        entry.st_info = symbol_info(entry.bind(), elf::STT_NOTYPE.0);
+        entry.st_value = 0;
+        entry.st_size = 0;
+        symbol.section = SymbolSection::Ordinary(0);
+    }
     if edit.drop_definition {
         entry.st_info = symbol_info(entry.bind(), elf::STT_NOTYPE.0);
         entry.st_value = 0;
