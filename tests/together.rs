@@ -182,3 +182,33 @@ fn merged_with_an_unfixed_object() -> Result<(), String> {
     }
     Ok(())
 }
+
+/// A name that stood for a session address: another object that refers to it gets no old address, but an error; a name
+/// that repeats what lies there is the same thing for all.
+#[test]
+fn absolute_names_of_another_object() -> Result<(), String> {
+    let workshop = Workshop::open()?;
+    let source = ".globl get, alias, cell\n.type get, @function\nget: mov alias@GOTPCREL(%rip), %rax\nret\n\
+                  .set alias, 0x7f1234560408\n.set cell, 0x7f1234560400\n";
+    let fixed = workshop.fixed("fixed", source)?;
+    let word = |name: &str| {
+        format!(".data\n.balign 8\n.globl word\n.type word, @object\nword: .quad {name}\n.size word, 8\n")
+    };
+    let same = workshop.assemble("same", &word("cell"))?;
+    let driver = "extern char *get(void), *word;\n\
+                  int main(void) { printf(\"%d %d\\n\", get() == cell + 8, word == cell); }";
+    Matrix::new(&[&fixed, &same]).driver(&format!("{DRIVER}{driver}")).expect_stdout("1 1\n").run()?;
+    let other = workshop.assemble("other", &word("alias"))?;
+    let main = workshop.assemble("main", ".globl main, cell\nmain: ret\n.bss\ncell: .skip 64\n")?;
+    for &linker in &Linkers::get()?.found {
+        let link = |objects: &[&Path]| {
+            let mut command = Command::new("gcc");
+            command.args(Linkers::get()?.flags(linker)).arg("-o").arg(workshop.path("program"));
+            succeed(command.args(objects)).map(drop)
+        };
+        link(&[&main, &fixed])?;
+        let refused = link(&[&main, &fixed, &other]).err().unwrap_or_default();
+        assert!(refused.contains("alias"), "{}: {refused}", linker.name());
+    }
+    Ok(())
+}

@@ -68,6 +68,10 @@ table: .quad f, g, h
     .text
     .globl session_1234_f
 session_1234_f: ret
+    .globl number
+    .hidden number
+    .set number, 0x5566778811223344
+    .type number, @function
 "#;
 
 #[test]
@@ -100,8 +104,10 @@ fn headers_symbols_and_bytes_change_as_asked() {
         }
     }
     let renamed =
-        SymbolEdit { name: Some("f0".to_owned()), hidden: true, weak: true, drop_definition: false };
+        SymbolEdit { name: Some("f0".to_owned()), hidden: true, weak: true, ..SymbolEdit::default() };
     edits.symbol_edits.insert(symbol(&object, "session_1234_f"), renamed);
+    let undefined = SymbolEdit { undefine: true, visible: true, weak: true, ..SymbolEdit::default() };
+    edits.symbol_edits.insert(symbol(&object, "number"), undefined);
     let none = |offset| NewRelocation {
         offset,
         kind: RelocKind::None,
@@ -129,6 +135,9 @@ fn headers_symbols_and_bytes_change_as_asked() {
     let f0 = after.symbol(symbol(&after, "f0"));
     assert_eq!(f0.binding, crate::object_file::Binding::Weak);
     assert_eq!(f0.visibility, crate::object_file::Visibility::Hidden);
+    let number = after.symbol(symbol(&after, "number"));
+    assert_eq!((number.place, number.value), (SymbolPlace::Undefined, 0));
+    assert_eq!(number.visibility, crate::object_file::Visibility::Default);
     let relocations = &after.section(data).relocations;
     let entries: Vec<_> = relocations.iter().map(|r| (r.offset, r.entry, r.kind)).collect();
     let (abs, none) = (RelocKind::Abs64, RelocKind::None);
