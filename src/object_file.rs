@@ -205,6 +205,9 @@ pub struct ObjectFile<'d> {
     /// Code that is reached through a pointer must begin with a landing pad
     /// (`GNU_PROPERTY_X86_FEATURE_1_IBT`).
     pub landing_pads: bool,
+    /// Returns must match calls, or the process is killed where the machine checks it
+    /// (`GNU_PROPERTY_X86_FEATURE_1_SHSTK`).
+    pub shadow_stack: bool,
 }
 
 impl<'d> ObjectFile<'d> {

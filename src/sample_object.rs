@@ -19,6 +19,7 @@ pub(crate) fn object<'d>() -> ObjectFile<'d> {
         symbols: Vec::new(),
         groups: Vec::new(),
         landing_pads: false,
+        shadow_stack: false,
     };
     add_section(&mut object, "", SectionKind::Format, &[]);
     add_symbol(&mut object, "", SymbolPlace::Undefined, 0..0, SymbolType::None);

@@ -1,17 +1,26 @@
 //! Reads `.note.gnu.property` (Linux Extensions to gABI): only whether code that is reached through a pointer
-//! must begin with a landing pad.
+//! must begin with a landing pad, and whether returns must match calls.
 
 use object::elf;
 
 /// Notes are padded to this in ELF64 property sections.
 const ALIGN: usize = 8;
 
-/// Whether a property section has `GNU_PROPERTY_X86_FEATURE_1_IBT`.
+/// What an object's code was made for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Features {
+    /// `GNU_PROPERTY_X86_FEATURE_1_IBT`
+    pub(super) landing_pads: bool,
+    /// `GNU_PROPERTY_X86_FEATURE_1_SHSTK`
+    pub(super) shadow_stack: bool,
+}
+
+/// Adds what a property section declares to what others did.
 ///
 /// # Errors
 /// What is malformed, and its offset in the section.
-pub(super) fn wants_landing_pads(data: &[u8]) -> Result<bool, (u64, &'static str)> {
-    let mut found = false;
+pub(super) fn features(data: &[u8], known: Features) -> Result<Features, (u64, &'static str)> {
+    let mut found = 0;
     let mut at = 0;
     while at < data.len() {
         let bad = |message| (at as u64, message);
@@ -27,22 +36,26 @@ pub(super) fn wants_landing_pads(data: &[u8]) -> Result<bool, (u64, &'static str
         let properties = end.and_then(|end| data.get(start..end));
         let properties = properties.ok_or(bad("the note's contents are cut off"))?;
         if name == b"GNU\0" && kind == elf::NT_GNU_PROPERTY_TYPE_0.0 {
-            found |= has_ibt(properties).ok_or(bad("a property is cut off"))?;
+            found |= declared(properties).ok_or(bad("a property is cut off"))?;
         }
         at = (start + size).next_multiple_of(ALIGN);
     }
-    Ok(found)
+    let has = |bit| found & bit != 0;
+    Ok(Features {
+        landing_pads: known.landing_pads || has(elf::GNU_PROPERTY_X86_FEATURE_1_IBT),
+        shadow_stack: known.shadow_stack || has(elf::GNU_PROPERTY_X86_FEATURE_1_SHSTK),
+    })
 }
 
-/// Whether one of the properties is the feature; `None` if one is cut off.
-fn has_ibt(mut properties: &[u8]) -> Option<bool> {
-    let mut found = false;
+/// The bits of the properties about features; `None` if one is cut off.
+fn declared(mut properties: &[u8]) -> Option<u32> {
+    let mut found = 0;
     while !properties.is_empty() {
         let kind = u32_at(properties, 0)?;
         let size = u32_at(properties, 4)? as usize;
         let value = properties.get(8..8_usize.checked_add(size)?)?;
         if kind == elf::GNU_PROPERTY_X86_FEATURE_1_AND.0 {
-            found |= u32_at(value, 0)? & elf::GNU_PROPERTY_X86_FEATURE_1_IBT != 0;
+            found |= u32_at(value, 0)?;
         }
         let next = 8_usize.checked_add(size.checked_next_multiple_of(ALIGN)?)?;
         // Of the last property the padding may be missing.
@@ -59,6 +72,11 @@ fn u32_at(data: &[u8], offset: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Both features.
+    fn of(data: &[u8]) -> Result<(bool, bool), (u64, &'static str)> {
+        features(data, Features::default()).map(|f| (f.landing_pads, f.shadow_stack))
+    }
 
     fn note(properties: &[u8]) -> Vec<u8> {
         let mut note = Vec::new();
@@ -81,27 +99,28 @@ mod tests {
 
     #[test]
     fn the_bit_is_found_among_others() {
-        assert_eq!(wants_landing_pads(&[]), Ok(false));
-        assert_eq!(wants_landing_pads(&note(&property(0xc000_0002, 3))), Ok(true));
-        assert_eq!(wants_landing_pads(&note(&property(0xc000_0002, 2))), Ok(false));
-        assert_eq!(wants_landing_pads(&note(&property(0xc000_8002, 1))), Ok(false));
+        assert_eq!(of(&[]), Ok((false, false)));
+        assert_eq!(of(&note(&property(0xc000_0002, 3))), Ok((true, true)));
+        assert_eq!(of(&note(&property(0xc000_0002, 2))), Ok((false, true)));
+        assert_eq!(of(&note(&property(0xc000_0002, 4))), Ok((false, false)));
+        assert_eq!(of(&note(&property(0xc000_8002, 1))), Ok((false, false)));
         let both = [property(0xc000_8002, 0x3), property(0xc000_0002, 1)].concat();
-        assert_eq!(wants_landing_pads(&note(&both)), Ok(true));
+        assert_eq!(of(&note(&both)), Ok((true, false)));
         let two_notes = [note(&property(0xc000_8002, 3)), note(&property(0xc000_0002, 1))].concat();
-        assert_eq!(wants_landing_pads(&two_notes), Ok(true));
+        assert_eq!(of(&two_notes), Ok((true, false)));
     }
 
     #[test]
     fn what_is_cut_off_is_an_error() {
         let whole = note(&property(0xc000_0002, 3));
         for length in 1..whole.len() {
-            assert!(wants_landing_pads(&whole[..length]).is_err(), "{length}");
+            assert!(of(&whole[..length]).is_err(), "{length}");
         }
         let mut huge = whole.clone();
         huge[0..4].copy_from_slice(&[0xff; 4]);
-        assert!(wants_landing_pads(&huge).is_err());
+        assert!(of(&huge).is_err());
         let mut huge = whole;
         huge[20..24].copy_from_slice(&[0xff; 4]);
-        assert!(wants_landing_pads(&huge).is_err());
+        assert!(of(&huge).is_err());
     }
 }

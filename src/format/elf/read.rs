@@ -3,7 +3,7 @@
 
 use object::elf;
 
-use super::properties::wants_landing_pads;
+use super::properties::{Features, features};
 use super::records::{
     REL_SIZE, RELA_SIZE, RelaEntry, SHF_X86_64_LARGE, SHN_X86_64_LCOMMON, SHT_LLVM_ADDRSIG, SectionHeader,
     SymbolEntry, rel_symbol,
@@ -39,7 +39,7 @@ pub(in crate::format) fn read<'d>(name: &'d str, bytes: &'d [u8]) -> Result<Obje
     };
     let groups = groups(&tables, &mut sections, symbols.len())?;
     relocations(&tables, &mut sections, symbols.len())?;
-    let landing_pads = landing_pads(&tables, &sections)?;
+    let Features { landing_pads, shadow_stack } = declared_features(&tables, &sections)?;
     Ok(ObjectFile {
         name,
         bytes,
@@ -49,6 +49,7 @@ pub(in crate::format) fn read<'d>(name: &'d str, bytes: &'d [u8]) -> Result<Obje
         symbols,
         groups,
         landing_pads,
+        shadow_stack,
     })
 }
 
@@ -385,14 +386,14 @@ fn check_symbol(
     Err(tables.error(index, offset as u64, format!("refers to symbol {symbol} of {symbol_count}")))
 }
 
-fn landing_pads(tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<bool> {
-    let mut wanted = false;
+fn declared_features(tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<Features> {
+    let mut declared = Features::default();
     for section in sections {
         let index = section.id.0 as usize;
         if section.name == ".note.gnu.property" && tables.sections[index].sh_type == elf::SHT_NOTE.0 {
-            wanted |= wants_landing_pads(section.data)
+            declared = features(section.data, declared)
                 .map_err(|(offset, message)| tables.error(index, offset, message))?;
         }
     }
-    Ok(wanted)
+    Ok(declared)
 }
