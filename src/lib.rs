@@ -161,7 +161,11 @@ pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options
 fn kept_places(report: &Report) -> Vec<String> {
     let kept = report.places.iter().filter(|p| p.delivery == "kept");
     kept.map(|p| {
-        let at = At { section: p.section.clone(), offset: p.offset, function: p.function.clone() };
+        let at = At {
+            section: p.section.clone(),
+            offset: p.offset,
+            function: p.function.clone().or(p.symbol.clone()),
+        };
         let reason = p.reason.as_deref().unwrap_or("is not known");
         format!("{}: {at}: {:#x} {reason}; it was kept", report.input, p.value)
     })

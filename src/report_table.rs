@@ -150,7 +150,10 @@ fn place_row(place: &PlaceReport) -> [String; 8] {
         (None, None) => String::new(),
     };
     [
-        format!("{}+{:#x}", place.section, place.offset),
+        match &place.symbol {
+            Some(symbol) => format!("{} {symbol}", place.section),
+            None => format!("{}+{:#x}", place.section, place.offset),
+        },
         place.kind.clone(),
         place.width.to_string(),
         format!("{:#x}", place.value),

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::{Decision, How, Planner, Source};
+use crate::arch::{OperandForm, PcUse};
 use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{Binding, Relocation, Section, Symbol, SymbolId, SymbolPlace};
@@ -99,16 +100,18 @@ impl Planner<'_> {
                 self.object().symbol(relocation.symbol).name
             ))
         };
-        let through_table = matches!(
-            relocation.kind,
-            RelocKind::GotPc32 | RelocKind::GotPc32Relax | RelocKind::GotPc32RelaxRex | RelocKind::Got64
-        );
         let field = self.found.scan.fields.get(&(section.id, relocation.offset)).copied();
-        let Some(field) = field.filter(|_| through_table) else { return refused() };
+        let Some(field) = field else { return refused() };
+        // The field counts from its own start, the instruction from its end.
         let rest = (field.start + u64::from(field.length) - relocation.offset) as i64;
-        if relocation.kind != RelocKind::Got64 && addend != -rest
-            || relocation.kind == RelocKind::Got64 && addend != 0
-        {
+        let reads_entry = match relocation.kind {
+            RelocKind::GotPc32 | RelocKind::GotPc32Relax | RelocKind::GotPc32RelaxRex => {
+                field.usage == Some(PcUse::Memory) && addend == -rest
+            }
+            RelocKind::Got64 => field.form == Some(OperandForm::Address64) && addend == 0,
+            _ => false,
+        };
+        if !reads_entry {
             return refused();
         }
         let (edit, how) = match source {
