@@ -88,6 +88,7 @@ fn look_at(member: &Member, maps: &[SessionMap]) -> Result<(Outcome, Option<Stri
             ));
         }
     }
+    only_constants_in_code(member, &object)?;
     let map = &maps[0];
     // In executables at a fixed address all of this may stay.
     let options = Options { relocation_model: RelocationModel::Static, ..Options::default() };
@@ -129,6 +130,32 @@ fn look_at(member: &Member, maps: &[SessionMap]) -> Result<(Outcome, Option<Stri
         Ok(_) => Err("a second run changes it again".to_owned()),
         Err(error) => Err(format!("a second run: {error}")),
     }
+}
+
+/// With a map in which nearly every number is an address: what is found in code is what instructions may hold, or an
+/// aligned word among data in code (cryptographic assembly has tables there), but no bytes that belong to two instructions.
+fn only_constants_in_code(member: &Member, object: &ObjectFile<'_>) -> Result<(), String> {
+    let mut map = SessionMap::default();
+    let all = format!("{:x}-{:x} rw-p 00000000 00:00 0 \n", 1u64 << 32, (1u64 << 47) - 0x1000);
+    map.add_proc_maps("maps", all.as_bytes()).map_err(|error| error.to_string())?;
+    let report = check(object, &map, &Disk, &Options::default()).map_err(|error| error.to_string())?;
+    let file =
+        ElfFile64::<LittleEndian>::parse(member.bytes.as_slice()).map_err(|error| error.to_string())?;
+    for place in report.places.iter().filter(|place| place.kind == "code") {
+        let sections = file.sections().filter(|s| s.name() == Ok(place.section.as_str()));
+        let at = place.offset as usize;
+        // B8+r with REX, and A0 to A3, come before a 64-bit constant (SDM, MOV). Several sections can have that name.
+        let found = sections
+            .filter_map(|s| s.data().ok()?.get(at.checked_sub(2)?..at))
+            .any(|bytes| matches!(bytes, [0x40..=0x4f, 0xb8..=0xbf] | [_, 0xa0..=0xa3]));
+        if !found && !at.is_multiple_of(8) {
+            return Err(format!(
+                "{}+{at:#x}: {:#x} is no instruction's constant",
+                place.section, place.value
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the object has relocations that position-independent output cannot have, as another reader sees it.
