@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use relocfix::{Error, ErrorKind, Options, RelocationModel, Unresolved};
+use relocfix::{Error, ErrorKind, Ignored, Options, RelocationModel, Unresolved};
 
 use crate::input::Location;
 
@@ -102,6 +102,18 @@ struct CommonArgs {
     /// Add names: nm output or a perf map; repeatable
     #[arg(long, value_name = "FILE")]
     symbols: Vec<PathBuf>,
+    /// Prove it: the same code compiled in another session
+    #[arg(long, value_name = "FILE")]
+    witness: Option<PathBuf>,
+    /// What addresses meant there [default: as for IN.o]
+    #[arg(long, value_name = "FILE", requires = "witness")]
+    witness_session_map: Vec<PathBuf>,
+    /// Accept a witness that proves nothing
+    #[arg(long, requires = "witness")]
+    allow_weak_witness: bool,
+    /// Bytes that may differ, doubtful places that are none
+    #[arg(long, value_name = "SECTION[+OFF[..END]]")]
+    ignore: Vec<Ignored>,
     /// static: absolute, for non-PIE executables
     #[arg(long, value_name = "pic|static", value_enum, hide_possible_values = true, default_value = "pic")]
     relocation_model: RelocationModelArg,
@@ -136,14 +148,6 @@ struct CommonArgs {
 // Options of the contract that this version rejects: parsed, so that the message can say so.
 #[derive(Args)]
 struct LaterArgs {
-    #[arg(long, hide = true)]
-    witness: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    witness_session_map: Vec<PathBuf>,
-    #[arg(long, hide = true)]
-    allow_weak_witness: bool,
-    #[arg(long, hide = true)]
-    ignore: Vec<String>,
     #[arg(long, hide = true)]
     init_symbol: Option<String>,
     #[arg(long, hide = true)]
@@ -213,6 +217,17 @@ pub(crate) enum Task {
     Check,
 }
 
+/// Where a witness is.
+#[derive(Debug)]
+pub(crate) struct WitnessFiles {
+    /// The object.
+    pub(crate) object: Location,
+    /// Its session maps; none: they are looked for.
+    pub(crate) session_maps: Vec<PathBuf>,
+    /// It is accepted even if it proves nothing.
+    pub(crate) allow_weak: bool,
+}
+
 /// One run: what is to be done, from what, and how.
 #[derive(Debug)]
 pub(crate) struct Invocation {
@@ -227,7 +242,9 @@ pub(crate) struct Invocation {
     /// `nm` output and perf maps.
     pub(crate) symbols: Vec<PathBuf>,
     /// How to rewrite.
-    pub(crate) options: Options,
+    pub(crate) options: Options<'static>,
+    /// The same code from another session.
+    pub(crate) witness: Option<WitnessFiles>,
     /// Where the JSON report goes.
     pub(crate) report: Option<Location>,
     /// How many threads; none: one per core.
@@ -284,11 +301,22 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
             RelocationModelArg::Pic => RelocationModel::Pic,
             RelocationModelArg::Static => RelocationModel::Static,
         },
+        ignore: common.ignore,
         ..Options::default()
     };
+    let witness = common.witness.as_deref().map(|object| WitnessFiles {
+        object: Location::new(object),
+        session_maps: common.witness_session_map,
+        allow_weak: common.allow_weak_witness,
+    });
+    let input = Location::new(input);
+    if input == Location::Standard && witness.as_ref().is_some_and(|w| w.object == Location::Standard) {
+        return Err(usage("`--witness -` cannot be used with IN.o `-`: both want standard input"));
+    }
     Ok(Invocation {
         task,
-        input: Location::new(input),
+        input,
+        witness,
         session_maps: common.session_map,
         proc_maps: common.maps,
         symbols: common.symbols,
@@ -311,10 +339,6 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
 fn reject_later(common: &CommonArgs) -> Result<(), Stop> {
     let later = &common.later;
     let asked = [
-        (later.witness.is_some(), "--witness"),
-        (!later.witness_session_map.is_empty(), "--witness-session-map"),
-        (later.allow_weak_witness, "--allow-weak-witness"),
-        (!later.ignore.is_empty(), "--ignore"),
         (later.init_symbol.is_some(), "--init-symbol"),
         (later.infer.is_some(), "--infer"),
         (later.print_link_args, "--print-link-args"),
@@ -391,6 +415,26 @@ mod tests {
     }
 
     #[test]
+    fn a_witness_and_what_to_ignore() {
+        let run = parse_words(
+            "in.o -o out.o --witness w.o --witness-session-map a --witness-session-map b --allow-weak-witness \
+             --ignore .text+4 --ignore .data+0x10..0x20",
+        )
+        .unwrap();
+        let witness = run.witness.unwrap();
+        assert_eq!(witness.object, Location::File("w.o".into()));
+        assert_eq!(witness.session_maps, [PathBuf::from("a"), "b".into()]);
+        assert!(witness.allow_weak);
+        let ignored: Vec<_> = run.options.ignore.iter().map(ToString::to_string).collect();
+        assert_eq!(ignored, [".text+0x4", ".data+0x10..0x20"]);
+        assert!(parse_words("check in.o --witness w.o").unwrap().witness.is_some_and(|w| !w.allow_weak));
+        assert!(usage_error("in.o -o a --witness-session-map m").contains("--witness <FILE>"));
+        assert!(usage_error("in.o -o a --allow-weak-witness").contains("--witness <FILE>"));
+        assert!(usage_error("in.o -o a --ignore .text+x").contains(".text+x"));
+        assert!(usage_error("- -o a --witness -").contains("standard input"));
+    }
+
+    #[test]
     fn a_subcommand_is_one_only_in_first_position() {
         assert!(matches!(parse_words("check in.o").unwrap().task, Task::Check));
         let run = parse_words("-o out.o check").unwrap();
@@ -423,19 +467,9 @@ mod tests {
 
     #[test]
     fn what_comes_later_says_so() {
-        for words in [
-            "--witness w.o",
-            "--witness-session-map w",
-            "--allow-weak-witness",
-            "--ignore .text+4",
-            "--private anchor",
-            "--init-symbol f",
-            "--infer julia",
-            "--print-link-args",
-        ] {
+        for words in ["--private anchor", "--init-symbol f", "--infer julia", "--print-link-args"] {
             for prefix in ["in.o -o out.o", "check in.o"] {
-                let name = words.strip_suffix(" w.o").unwrap_or(words);
-                let name = if name == "--private anchor" { name } else { name.split(' ').next().unwrap() };
+                let name = if words == "--private anchor" { words } else { words.split(' ').next().unwrap() };
                 match parse_words(&format!("{prefix} {words}")) {
                     Err(Stop::NotSupported(error)) => {
                         assert_eq!(error.kind(), ErrorKind::NotSupported);

@@ -68,6 +68,7 @@ mod spelled;
 pub mod unwind_section;
 pub mod unwind_tables;
 mod verify;
+pub mod witness;
 
 use std::collections::HashSet;
 
@@ -83,6 +84,7 @@ pub use object_file::ObjectFile;
 pub use report::Report;
 pub use report_table::Table;
 pub use session_map::{Files, MapSource, SessionMap};
+pub use witness::{Ignored, Witness};
 
 /// What relocations the output may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,11 +108,15 @@ pub enum Unresolved {
 
 /// How to rewrite.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct Options<'a> {
     /// What relocations the output may carry.
     pub relocation_model: RelocationModel,
     /// What happens to places whose meaning is not known.
     pub unresolved: Unresolved,
+    /// The same code, compiled in another session.
+    pub witness: Option<Witness<'a>>,
+    /// Bytes in which the witness may differ, and in which doubtful places and words of data are none.
+    pub ignore: Vec<Ignored>,
 }
 
 /// A rewritten object.
@@ -128,7 +134,12 @@ pub struct Fixed {
 ///
 /// # Errors
 /// Whatever cannot be made right; then there is no output.
-pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options: &Options) -> Result<Fixed> {
+pub fn fix(
+    object: &ObjectFile<'_>,
+    map: &SessionMap,
+    files: &dyn Files,
+    options: &Options<'_>,
+) -> Result<Fixed> {
     let mut written = None;
     let plan = analyse(object, map, files, options, &mut |plan, found| {
         let Some(error) = refusal(plan) else {
@@ -142,7 +153,8 @@ pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options
                     options,
                     record: found.record,
                     scan: found.scan,
-                    resolved: found.resolved,
+                    resolved: &found.testimony.resolved,
+                    dismissed: &found.testimony.dismissed,
                     plan,
                     output: &output,
                 }
@@ -153,7 +165,8 @@ pub fn fix(object: &ObjectFile<'_>, map: &SessionMap, files: &dyn Files, options
         };
         Err(error)
     })?;
-    let warnings = kept_places(&plan.report);
+    let mut warnings = plan.report.notes.clone();
+    warnings.extend(kept_places(&plan.report));
     Ok(Fixed { output: written, report: plan.report, warnings })
 }
 
@@ -175,14 +188,26 @@ fn kept_places(report: &Report) -> Vec<String> {
 /// Finds what [`fix`] would change, and changes nothing.
 ///
 /// # Errors
-/// A malformed object or image, and a session map that cannot be applied to the object.
+/// A malformed object or image, a session map that cannot be applied to the object, and a witness that contradicts
+/// it or proves nothing.
 pub fn check(
     object: &ObjectFile<'_>,
     map: &SessionMap,
     files: &dyn Files,
-    options: &Options,
+    options: &Options<'_>,
 ) -> Result<Report> {
-    analyse(object, map, files, options, &mut |_, _| Ok(())).map(|plan| plan.report)
+    let mut contradicted = None;
+    let plan = analyse(object, map, files, options, &mut |plan, found| {
+        if !found.testimony.problems.is_empty() {
+            let problems = found.testimony.problems.clone();
+            contradicted = Some(Error::all(ErrorKind::Refused, problems).with_report(plan.report.clone()));
+        }
+        Ok(())
+    })?;
+    match contradicted {
+        None => Ok(plan.report),
+        Some(error) => Err(error),
+    }
 }
 
 /// The stages up to the plan, then `finish`.
@@ -190,7 +215,7 @@ fn analyse(
     object: &ObjectFile<'_>,
     map: &SessionMap,
     files: &dyn Files,
-    options: &Options,
+    options: &Options<'_>,
     finish: &mut dyn FnMut(&Plan, &Found<'_>) -> Result<()>,
 ) -> Result<Plan> {
     refuse_unsupported(object, map)?;
@@ -210,6 +235,8 @@ fn analyse(
     // Places are fixed from here on, then what they mean, then what is done about each.
     let scan = scan::scan(object, map, &record, &frames, &wanted)?;
     let resolved = resolve::resolve(&scan, map, files)?;
+    // The other session adds places, takes some away, and says what no map could.
+    let testimony = witness::examine(object, map, files, options, &scan, resolved)?;
     let found = Found {
         object,
         map,
@@ -218,7 +245,7 @@ fn analyse(
         record: &record,
         frames: &frames,
         scan: &scan,
-        resolved: &resolved,
+        testimony: &testimony,
     };
     let plan = plan::plan(found)?;
     finish(&plan, &found)?;

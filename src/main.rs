@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use relocfix::{Error, ErrorKind, ObjectFile, Report, Result, SessionMap};
+use relocfix::{Error, ErrorKind, ObjectFile, Options, Report, Result, SessionMap, Witness};
 
 use args::{Invocation, Stop, Task, Verbosity};
 use input::{Input, Location, NamedFiles};
@@ -65,19 +65,38 @@ fn run(invocation: &Invocation, messages: &Messages) -> Result<u8> {
     let input = input::open(&invocation.input)?;
     let object = ObjectFile::parse(&input.name, &input)?;
     let files = NamedFiles::default();
-    let found = map_sources::find(invocation, &object, &files)?;
+    let mut found = map_sources::find(invocation, &object, &files)?;
+    let witness_input =
+        invocation.witness.as_ref().map(|witness| input::open(&witness.object)).transpose()?;
+    let witness_object =
+        witness_input.as_ref().map(|input| ObjectFile::parse(&input.name, input)).transpose()?;
+    let mut witness_map = None;
+    if let (Some(witness), Some(object)) = (&invocation.witness, &witness_object) {
+        let (map, maps) = map_sources::find_witness(witness, object, &files)?;
+        found.files.extend(witness.object.file().map(Path::to_owned));
+        found.files.extend(maps);
+        witness_map = Some((object, map, witness.allow_weak));
+    }
     keep_apart(invocation, &found)?;
+    let witness = witness_map.as_ref().map(|(object, map, allow_weak)| Witness {
+        object,
+        map,
+        allow_weak: *allow_weak,
+    });
+    let options = Options { witness, ..invocation.options.clone() };
     match &invocation.task {
         Task::Rewrite { output, depfile } => {
             let output = (output, depfile.as_deref());
-            rewrite(invocation, messages, &input, &object, found, files, output)
+            rewrite(invocation, &options, messages, &input, &object, found, files, output)
         }
-        Task::Check => check(invocation, messages, &object, found, &files),
+        Task::Check => check(invocation, &options, messages, &object, found, &files),
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "everything that was opened, each used once")]
 fn rewrite(
     invocation: &Invocation,
+    options: &Options<'_>,
     messages: &Messages,
     input: &Input,
     object: &ObjectFile<'_>,
@@ -92,7 +111,7 @@ fn rewrite(
         }
         None => SessionMap::default(),
     };
-    let fixed = relocfix::fix(object, &map, &files, &invocation.options)
+    let fixed = relocfix::fix(object, &map, &files, options)
         .map_err(|error| report_refusal(invocation, messages, error))?;
 
     // Everything that can fail before anything appears; the output last, so that it is newer than what tells
@@ -130,6 +149,7 @@ fn rewrite(
 
 fn check(
     invocation: &Invocation,
+    options: &Options<'_>,
     messages: &Messages,
     object: &ObjectFile<'_>,
     found: Found,
@@ -137,10 +157,13 @@ fn check(
 ) -> Result<u8> {
     let without_map = found.map.is_none() && relocfix::needs_map(object);
     let map = found.map.unwrap_or_default();
-    let report = relocfix::check(object, &map, files, &invocation.options)
+    let report = relocfix::check(object, &map, files, options)
         .map_err(|error| report_refusal(invocation, messages, error))?;
     if let Some(location) = &invocation.report {
         write_report(location, &report)?;
+    }
+    for note in &report.notes {
+        messages.warning(note);
     }
     if invocation.report != Some(Location::Standard) && invocation.verbosity != Verbosity::Quiet {
         let color = messages::use_color(invocation.color, &io::stdout());

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use relocfix::{EMBEDDED_MAP, Error, ErrorKind, Files, MapSource, ObjectFile, Result, SessionMap};
 
-use crate::args::Invocation;
-use crate::input::{self, Location};
+use crate::args::{Invocation, WitnessFiles};
+use crate::input::{Location, read};
 
 /// The session map of a run, and where it came from.
 #[derive(Debug)]
@@ -24,16 +24,53 @@ pub(crate) struct Found {
 /// # Errors
 /// A map that cannot be read or is wrong.
 pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn Files) -> Result<Found> {
+    let additions = (invocation.proc_maps.as_slice(), invocation.symbols.as_slice());
+    find_of(&invocation.input, &invocation.session_maps, additions, object, files)
+}
+
+/// Finds, reads and merges the session maps of a witness, for which nothing else stands.
+///
+/// # Errors
+/// As [`find`]; and that there is none.
+pub(crate) fn find_witness(
+    witness: &WitnessFiles,
+    object: &ObjectFile<'_>,
+    files: &dyn Files,
+) -> Result<(SessionMap, Vec<PathBuf>)> {
+    let found = find_of(&witness.object, &witness.session_maps, (&[], &[]), object, files)?;
+    match found.map {
+        Some(map) => Ok((map, found.files)),
+        None => {
+            let beside = match neighbour_path(&witness.object) {
+                Some(path) => format!(" and there is no {}", path.display()),
+                None => String::new(),
+            };
+            let message = format!(
+                "no session map of the witness: it has no section {EMBEDDED_MAP}{beside}; give it with \
+                 `--witness-session-map FILE`"
+            );
+            Err(Error::new(ErrorKind::NoSessionMap, object.name, message))
+        }
+    }
+}
+
+fn find_of(
+    input: &Location,
+    session_maps: &[PathBuf],
+    (proc_maps, symbols): (&[PathBuf], &[PathBuf]),
+    object: &ObjectFile<'_>,
+    files: &dyn Files,
+) -> Result<Found> {
     let mut texts = Vec::new();
-    for path in &invocation.session_maps {
-        texts.push((path.clone(), input::read(path)?));
+    for path in session_maps {
+        texts.push((path.clone(), read(path)?));
     }
     let mut embedded = Vec::new();
     if texts.is_empty() {
-        embedded = embedded_maps(object, invocation.input.file());
+        embedded = embedded_maps(object, input.file());
     }
     if texts.is_empty() && embedded.is_empty() {
-        texts.extend(neighbour(&invocation.input)?);
+        texts.extend(neighbour(input)?);
     }
     let mut sources = embedded;
     sources.extend(texts.iter().map(|(path, text)| MapSource {
@@ -41,17 +78,17 @@ pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn
         folder: folder_of(path),
         text,
     }));
-    let additions = invocation.proc_maps.iter().chain(&invocation.symbols);
+    let additions = proc_maps.iter().chain(symbols);
     let paths = texts.iter().map(|(path, _)| path).chain(additions).cloned().collect();
-    if sources.is_empty() && invocation.proc_maps.is_empty() && invocation.symbols.is_empty() {
+    if sources.is_empty() && proc_maps.is_empty() && symbols.is_empty() {
         return Ok(Found { map: None, files: paths });
     }
     let mut map = SessionMap::parse(&sources, object.machine, files)?;
-    for path in &invocation.proc_maps {
-        map.add_proc_maps(&path.display().to_string(), &input::read(path)?)?;
+    for path in proc_maps {
+        map.add_proc_maps(&path.display().to_string(), &read(path)?)?;
     }
-    for path in &invocation.symbols {
-        map.add_symbols(&path.display().to_string(), &input::read(path)?)?;
+    for path in symbols {
+        map.add_symbols(&path.display().to_string(), &read(path)?)?;
     }
     Ok(Found { map: Some(map), files: paths })
 }
@@ -94,7 +131,7 @@ fn neighbour(input: &Location) -> Result<Option<(PathBuf, Vec<u8>)>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Something is there: if it cannot be read, going on without it would be a guess.
         _ => {
-            let text = input::read(&path)?;
+            let text = read(&path)?;
             Ok(Some((path, text)))
         }
     }

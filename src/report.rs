@@ -29,6 +29,13 @@ pub struct Report {
     pub libraries: Vec<String>,
     /// What a witness proved.
     pub proof: String,
+    /// Groups of memory that lay at the same distance from each other in both sessions: of displacements between
+    /// them a witness shows nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moved_alike: Vec<Vec<String>>,
+    /// What a witness showed to be harmless.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Counts.
     pub summary: Summary,
 }
@@ -96,6 +103,8 @@ pub enum TargetName {
     Value(String),
     /// A number of `constants`.
     Constant(String),
+    /// What follows from a symbol or value by arithmetic.
+    Expression(String),
 }
 
 /// What a constant means, with the offset in it.
@@ -260,6 +269,8 @@ pub(crate) mod tests {
             }],
             libraries: vec!["libc.so.6".into()],
             proof: "no witness".into(),
+            moved_alike: Vec::new(),
+            notes: Vec::new(),
             summary: Summary { places: 3, resolved: 2, unresolved: 1, slots: 1, thunks: 0, calls: 1 },
         }
     }

@@ -69,6 +69,8 @@ impl fmt::Display for Table<'_> {
             let libraries: Vec<_> = report.libraries.iter().map(|name| printable(name)).collect();
             writeln!(f, "{}\n", self.bold(&format!("LIBRARIES  {}", libraries.join(" "))))?;
         }
+        let alike = report.moved_alike.iter().map(|group| [group.join(", ")]);
+        self.rows(f, ["MOVED ALIKE: displacements between these are not proven"], alike)?;
         self.summary(f)
     }
 }
@@ -169,6 +171,7 @@ fn meaning(target: &TargetReport) -> String {
         TargetName::Symbol(name) => name.clone(),
         TargetName::Value(name) => format!("value {name}"),
         TargetName::Constant(number) => format!("constant {number}"),
+        TargetName::Expression(text) => text.clone(),
     };
     with_offset(&name, i128::from(target.offset))
 }

@@ -13,6 +13,30 @@ pub struct Resolved {
     pub place: Place,
     /// What its constant means.
     pub meaning: Meaning,
+    /// What shows it.
+    pub evidence: Evidence,
+}
+
+/// What shows that a place is one, and what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// Its number is an address of the session.
+    Map,
+    /// It differs from the witness's, and both are addresses of the same thing.
+    Witness,
+    /// It differs from the witness's, and the same arithmetic makes both from addresses of the same thing.
+    Derived,
+}
+
+impl Evidence {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Evidence::Map => "map",
+            Evidence::Witness => "witness",
+            Evidence::Derived => "derived",
+        }
+    }
 }
 
 /// Looks up the constant of every place, each number once.
@@ -31,7 +55,7 @@ pub fn resolve(scan: &Scan<'_>, map: &SessionMap, files: &dyn Files) -> Result<V
                 meaning
             }
         };
-        resolved.push(Resolved { place: *place, meaning });
+        resolved.push(Resolved { place: *place, meaning, evidence: Evidence::Map });
     }
     Ok(resolved)
 }

@@ -15,7 +15,7 @@ use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
 use crate::reloc::RelocKind;
 use crate::resolve::Resolved;
-use crate::scan::{self, Scan, Shape, needs_lowering};
+use crate::scan::{self, Place, Scan, Shape, needs_lowering};
 use crate::session_map::{Files, Meaning, SessionMap};
 use crate::{Options, RelocationModel};
 
@@ -33,10 +33,12 @@ pub(crate) struct Verification<'a> {
     pub(crate) input: &'a ObjectFile<'a>,
     pub(crate) map: &'a SessionMap,
     pub(crate) files: &'a dyn Files,
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a Options<'a>,
     pub(crate) record: &'a Record,
     pub(crate) scan: &'a Scan<'a>,
     pub(crate) resolved: &'a [Resolved],
+    /// Places that were shown to be none: they stay as they are.
+    pub(crate) dismissed: &'a [Place],
     pub(crate) plan: &'a Plan,
     /// The output.
     pub(crate) output: &'a [u8],
@@ -212,20 +214,29 @@ impl Check<'_, '_> {
     /// The constants are what the session's addresses give for their meaning.
     fn constants(&self) -> Result<()> {
         let Verification { map, files, resolved, .. } = self.verification;
-        let mut known: HashMap<u64, Option<u64>> = HashMap::new();
-        for Resolved { place, meaning } in *resolved {
-            let address = match meaning {
+        let mut known: HashMap<(&str, Option<&str>), Option<u64>> = HashMap::new();
+        for Resolved { place, meaning, .. } in *resolved {
+            // What is derived is derived again, from where its base lay.
+            let (base, step) = match meaning {
+                Meaning::Derived { base, step } => (base.as_ref(), Some(*step)),
+                meaning => (meaning, None),
+            };
+            let address = match base {
                 Meaning::Value(id, offset) => {
                     map.values[id.0 as usize].address.map(|a| a.wrapping_add(*offset as u64))
                 }
-                Meaning::Symbol { name, offset, library } => *known.entry(place.value).or_insert_with(|| {
-                    let address = map.address_of(name, library.as_deref(), *files);
+                Meaning::Symbol { name, offset, library } => {
+                    let address = *known
+                        .entry((name, library.as_deref()))
+                        .or_insert_with(|| map.address_of(name, library.as_deref(), *files));
                     address.map(|a| a.wrapping_add(*offset as u64))
-                }),
+                }
                 Meaning::Constant(index) => Some(map.constants[*index].0),
+                Meaning::Derived { .. } => None,
                 Meaning::Unresolved(_) => continue,
             };
-            if address != Some(place.value) {
+            let number = address.map(|address| step.map_or(address, |step| step.of(address)));
+            if number != Some(place.value) {
                 let message = format!("what {:#x} means lay at {address:#x?} in the session", place.value);
                 return self.error(place.section, place.offset, &message);
             }
@@ -444,7 +455,9 @@ impl Check<'_, '_> {
 
     /// No session constant is left, and nothing that had to be lowered.
     fn nothing_left(&self) -> Result<()> {
-        let Verification { map, options, record, plan, .. } = self.verification;
+        let Verification { map, options, record, plan, dismissed, .. } = self.verification;
+        let dismissed: HashSet<(SectionId, u64, u64)> =
+            dismissed.iter().map(|p| (p.section, p.offset, p.value)).collect();
         let kept: HashSet<(&str, u64)> = plan
             .report
             .places
@@ -455,7 +468,8 @@ impl Check<'_, '_> {
         let frames = FrameTable::read(self.output)?;
         let left = scan::scan(self.output, map, record, &frames, &|_, _| false)?;
         for place in left.places {
-            if !kept.contains(&(place.home(self.verification.input), place.offset)) {
+            let dismissed = dismissed.contains(&(place.section, place.offset, place.value));
+            if !dismissed && !kept.contains(&(place.home(self.verification.input), place.offset)) {
                 return self.error(place.section, place.offset, &format!("{:#x} is left", place.value));
             }
         }

@@ -16,7 +16,7 @@ use crate::session_map::Meaning;
 impl Planner<'_> {
     /// Finds those that only repeat the name of what lies at their value.
     pub(super) fn find_absolute_symbols(&mut self) {
-        for resolved in self.found.resolved {
+        for resolved in &self.found.testimony.resolved {
             if let (Shape::AbsoluteSymbol(id), Meaning::Symbol { name, offset: 0, .. }) =
                 (resolved.place.shape, &resolved.meaning)
                 && *name == self.object().symbol(id).name

@@ -7,7 +7,7 @@ use super::{Destination, Planner, Source, Store};
 use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reloc::RelocKind;
-use crate::session_map::{Bytes, Expression, Meaning, ValueId};
+use crate::session_map::{Bytes, Expression, ValueId};
 
 /// How deep values may refer to each other: this and the map reader's own limit bound the stack.
 const VALUE_DEPTH: usize = 200;
@@ -121,15 +121,11 @@ impl Planner<'_> {
     /// What an address of the session means.
     fn address(&mut self, address: u64) -> Result<Source> {
         let map = self.found.map;
-        match map.meaning(address, self.found.files)? {
-            Meaning::Constant(index) => self.source(&map.constants[index].1),
-            Meaning::Value(id, offset) => {
-                let value = self.value(id)?;
-                Ok(self.offset_by(value, offset))
-            }
-            Meaning::Symbol { name, offset, .. } => Ok(Source::Address(self.symbol_named(&name)?, offset)),
-            Meaning::Unresolved(reason) => {
-                let message = format!("the session map's address {address:#x} {reason}");
+        let meaning = map.meaning(address, self.found.files)?;
+        match meaning.expression(map) {
+            Some(expression) => self.source(&expression),
+            None => {
+                let message = format!("the session map's address {address:#x} {}", meaning.text(map));
                 Err(Error::new(ErrorKind::Unresolved, self.object().name, message))
             }
         }

@@ -26,10 +26,10 @@ use crate::frame_table::FrameTable;
 use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
 use crate::record::Record;
 use crate::report::Report;
-use crate::resolve::Resolved;
 use crate::scan::Scan;
 use crate::session_map::{Files, SessionMap, ValueId};
 use crate::unwind_section::CodeFrame;
+use crate::witness::Testimony;
 use crate::{Options, RelocationModel};
 use graph::{Graph, NodeId};
 pub(crate) use pool_words::PoolBlock;
@@ -58,11 +58,11 @@ pub(crate) struct Found<'a> {
     pub(crate) object: &'a ObjectFile<'a>,
     pub(crate) map: &'a SessionMap,
     pub(crate) files: &'a dyn Files,
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a Options<'a>,
     pub(crate) record: &'a Record,
     pub(crate) frames: &'a FrameTable<'a>,
     pub(crate) scan: &'a Scan<'a>,
-    pub(crate) resolved: &'a [Resolved],
+    pub(crate) testimony: &'a Testimony,
 }
 
 /// The finished plan.
@@ -250,14 +250,16 @@ impl<'a> Planner<'a> {
             input: found.object.name.to_owned(),
             format: found.object.format.name().to_owned(),
             machine: found.object.machine.name().to_owned(),
-            proof: "no witness".to_owned(),
+            proof: found.testimony.proof.name().to_owned(),
+            moved_alike: found.testimony.moved_alike.clone(),
+            notes: found.testimony.notes.clone(),
             ..Report::default()
         };
         Planner {
             found,
             edits: Edits::default(),
             report,
-            problems: Vec::new(),
+            problems: found.testimony.problems.clone(),
             sections: HashMap::new(),
             graph: Graph::default(),
             values: HashMap::new(),

@@ -16,6 +16,7 @@ impl Planner<'_> {
     pub(super) fn rename_spelled_addresses(&mut self) {
         let words: HashMap<(SectionId, u64), (u64, &Meaning)> = self
             .found
+            .testimony
             .resolved
             .iter()
             .filter(|r| r.place.shape == Shape::DataWord)
@@ -73,7 +74,7 @@ impl Planner<'_> {
         match meaning {
             Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.clone(),
             Meaning::Symbol { name, .. } => name.clone(),
-            Meaning::Constant(_) | Meaning::Unresolved(_) => "constant".to_owned(),
+            Meaning::Constant(_) | Meaning::Derived { .. } | Meaning::Unresolved(_) => "constant".to_owned(),
         }
     }
 }

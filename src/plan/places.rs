@@ -6,7 +6,7 @@ use super::symbols::Reach;
 use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Lowered};
 use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, SymbolRef};
-use crate::error::{Problem, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::object_file::SectionId;
 use crate::reloc::RelocKind;
 use crate::report::{PlaceReport, TargetName, TargetReport};
@@ -40,7 +40,7 @@ impl Planner<'_> {
     /// # Errors
     /// A session map whose expressions cannot be read.
     pub(super) fn plan_places(&mut self) -> Result<()> {
-        for resolved in self.found.resolved {
+        for resolved in &self.found.testimony.resolved {
             let place = &resolved.place;
             if self.global_words.contains(&(place.section, place.offset)) {
                 continue;
@@ -89,23 +89,29 @@ impl Planner<'_> {
         self.refuse(place.section, place.offset, message);
     }
 
+    /// What a meaning becomes.
+    ///
+    /// # Errors
+    /// An expression that cannot be read; a place without a meaning has no source.
     pub(super) fn meaning_source(&mut self, meaning: &Meaning) -> Result<Source> {
-        let map = self.found.map;
-        match meaning {
-            Meaning::Constant(index) => self.source(&map.constants[*index].1),
-            Meaning::Value(id, offset) => {
-                let value = self.value(*id)?;
-                Ok(self.offset_by(value, *offset))
+        match meaning.expression(self.found.map) {
+            Some(expression) => self.source(&expression),
+            None => {
+                let message = meaning.text(self.found.map);
+                Err(Error::new(ErrorKind::Unresolved, self.object().name, message))
             }
-            Meaning::Symbol { name, offset, .. } => Ok(Source::Address(self.symbol_named(name)?, *offset)),
-            Meaning::Unresolved(_) => unreachable!("a place without a meaning has no source"),
         }
     }
 
     /// Plans one place and says how it gets what it means.
     fn plan_place(&mut self, place: &Place, source: Source, meaning: &Meaning) -> Result<How, String> {
         let is_value = !matches!(meaning, Meaning::Symbol { .. });
-        let name = self.meaning_text(meaning);
+        let name = match meaning {
+            // With the offset it would be another name for a slot that has one.
+            Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.clone(),
+            Meaning::Symbol { name, .. } => name.clone(),
+            meaning => meaning.text(self.found.map),
+        };
         match place.shape {
             Shape::Instruction { start, length, .. } if place.width == 8 => {
                 let field = CodeField { section: place.section, start, length, field: place.offset, entry: None };
@@ -298,32 +304,34 @@ impl Planner<'_> {
         arch.disassemble(&self.instruction(section, start, length), start)
     }
 
-    fn meaning_text(&self, meaning: &Meaning) -> String {
+    fn target_report(&self, meaning: &Meaning) -> TargetReport {
         let map = self.found.map;
         match meaning {
-            Meaning::Constant(index) => map.constants[*index].1.text(&map.values),
-            Meaning::Value(id, _) => map.values[id.0 as usize].name.clone(),
-            Meaning::Symbol { name, .. } => name.clone(),
-            Meaning::Unresolved(_) => String::new(),
-        }
-    }
-
-    fn target_report(&self, meaning: &Meaning) -> TargetReport {
-        let text = self.meaning_text(meaning);
-        match *meaning {
-            Meaning::Value(_, offset) => TargetReport { name: TargetName::Value(text), offset },
-            Meaning::Symbol { offset, .. } => TargetReport { name: TargetName::Symbol(text), offset },
+            Meaning::Value(id, offset) => {
+                let name = TargetName::Value(map.values[id.0 as usize].name.clone());
+                TargetReport { name, offset: *offset }
+            }
+            Meaning::Symbol { name, offset, .. } => {
+                TargetReport { name: TargetName::Symbol(name.clone()), offset: *offset }
+            }
+            Meaning::Derived { .. } => {
+                TargetReport { name: TargetName::Expression(meaning.text(map)), offset: 0 }
+            }
             Meaning::Constant(_) | Meaning::Unresolved(_) => {
-                TargetReport { name: TargetName::Constant(text), offset: 0 }
+                TargetReport { name: TargetName::Constant(meaning.text(map)), offset: 0 }
             }
         }
     }
 
     fn note_library(&mut self, meaning: &Meaning) {
-        if let Meaning::Symbol { library: Some(library), .. } = meaning
-            && !self.report.libraries.contains(library)
-        {
-            self.report.libraries.push(library.clone());
+        match meaning {
+            Meaning::Symbol { library: Some(library), .. } => {
+                if !self.report.libraries.contains(library) {
+                    self.report.libraries.push(library.clone());
+                }
+            }
+            Meaning::Derived { base, .. } => self.note_library(base),
+            _ => {}
         }
     }
 
@@ -352,7 +360,7 @@ impl Planner<'_> {
             line: None,
             target: None,
             delivery: String::new(),
-            evidence: "map".to_owned(),
+            evidence: resolved.evidence.name().to_owned(),
             assumes_alignment: 1,
             reason: None,
         }

@@ -146,7 +146,7 @@ impl Planner<'_> {
         }
         let mut data = bytes.to_vec();
         let mut words = Vec::new();
-        let resolved = self.found.resolved;
+        let resolved = &self.found.testimony.resolved;
         let inside =
             |p: &Place| p.section == section && p.offset + u64::from(p.width) > start && p.offset < end;
         for other in resolved.iter().filter(|r| inside(&r.place)) {

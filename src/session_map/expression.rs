@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use super::Value;
+use super::{Meaning, SessionMap, Value};
 
 /// The index of a value in [`crate::session_map::SessionMap::values`]. In `after`, ids behind the last value are
 /// the entries of [`crate::session_map::SessionMap::before`].
@@ -75,6 +75,69 @@ pub enum Expression {
     Value(ValueId),
     /// Whatever the session map says that address is.
     Address(u64),
+}
+
+/// One operation on 64 bits, by which a compiler makes a constant of its own from an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Plus a number: tag bits.
+    Add(i64),
+    /// Shifted right, zeros come in; 1 to 63.
+    Shr(u8),
+    /// Shifted left; 1 to 63.
+    Shl(u8),
+    /// Two's complement.
+    Neg,
+    /// All bits inverted.
+    Not,
+}
+
+impl Step {
+    /// What it makes of a number.
+    pub fn of(self, number: u64) -> u64 {
+        match self {
+            Step::Add(summand) => number.wrapping_add(summand as u64),
+            Step::Shr(count) => number.wrapping_shr(count.into()),
+            Step::Shl(count) => number.wrapping_shl(count.into()),
+            Step::Neg => number.wrapping_neg(),
+            Step::Not => !number,
+        }
+    }
+
+    fn expression(self, base: Expression) -> Expression {
+        let base = Box::new(base);
+        match self {
+            Step::Add(summand) => Expression::Add(base, summand),
+            Step::Shr(count) => Expression::Shr(base, count),
+            Step::Shl(count) => Expression::Shl(base, count),
+            Step::Neg => Expression::Neg(base),
+            Step::Not => Expression::Not(base),
+        }
+    }
+}
+
+impl Meaning {
+    /// The expression that yields it; `None`: it is unresolved.
+    pub fn expression(&self, map: &SessionMap) -> Option<Expression> {
+        Some(match self {
+            Meaning::Constant(index) => map.constants.get(*index)?.1.clone(),
+            Meaning::Value(id, 0) => Expression::Value(*id),
+            Meaning::Value(id, offset) => Expression::Add(Box::new(Expression::Value(*id)), *offset),
+            Meaning::Symbol { name, offset, .. } => {
+                Expression::Symbol { name: name.clone(), offset: *offset }
+            }
+            Meaning::Derived { base, step } => step.expression(base.expression(map)?),
+            Meaning::Unresolved(_) => return None,
+        })
+    }
+
+    /// How messages write it: `table + 8`, `-table`, or why it is unresolved.
+    pub fn text(&self, map: &SessionMap) -> String {
+        match self {
+            Meaning::Unresolved(reason) => reason.clone(),
+            meaning => meaning.expression(map).map_or_else(String::new, |e| e.text(&map.values)),
+        }
+    }
 }
 
 /// A block of bytes of the session, copied into the object.

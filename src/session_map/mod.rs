@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arch::Machine;
 use crate::error::{Error, ErrorKind, Result};
-pub use expression::{Bytes, Expression, Returns, ValueId};
+pub use expression::{Bytes, Expression, Returns, Step, ValueId};
 
 /// How the library reads the files that a session map names; the binary implements it.
 pub trait Files: Sync {
@@ -127,6 +127,14 @@ pub enum Meaning {
         offset: i64,
         /// The library that exports it, by `DT_SONAME` or file name.
         library: Option<String>,
+    },
+    /// What follows from another meaning, which is none of these two, by arithmetic: only a comparison of two
+    /// sessions shows it.
+    Derived {
+        /// What it follows from.
+        base: Box<Meaning>,
+        /// How.
+        step: Step,
     },
     /// A session address without a name, and why: `is in [heap]; give it a value in the session map`.
     Unresolved(String),

@@ -1,0 +1,246 @@
+//! Explains numbers that are addresses of neither session: one expression that gives the one number with this
+//! session's addresses and the other with the other's. Two explanations are none.
+
+use crate::session_map::{Files, Meaning, SessionMap, Step};
+
+/// How far before a thing a base may lie that an index corrects (`table[i - 1]`).
+const BEFORE: u64 = 4096;
+
+/// Memory is not shared by more than this many bits of a shift when things are looked for that the function does
+/// not name: more bits lost, and everything explains everything.
+const SHIFT_LIMIT: u32 = 16;
+
+/// What explains a pair of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Explanation {
+    /// Nothing.
+    None,
+    /// This alone.
+    One(Meaning),
+    /// These, and perhaps more.
+    Two(Meaning, Meaning),
+}
+
+/// A pair of numbers or addresses: of this session and of the other.
+pub(super) type Pair = (u64, u64);
+
+/// Two sessions, and what both knew.
+pub(super) struct Sessions<'a> {
+    pub(super) ours: &'a SessionMap,
+    pub(super) theirs: &'a SessionMap,
+    pub(super) files: &'a dyn Files,
+    /// Addresses that both maps name, sorted.
+    pub(super) landmarks: &'a [Pair],
+}
+
+impl Sessions<'_> {
+    /// What both addresses mean, if that is the same and is known. An image that cannot be used makes nothing known.
+    pub(super) fn same(&self, (a, b): Pair) -> Option<Meaning> {
+        let ours = self.ours.meaning(a, self.files).ok()?;
+        if matches!(ours, Meaning::Unresolved(_)) {
+            return None;
+        }
+        let theirs = self.theirs.meaning(b, self.files).ok()?;
+        same_target((&ours, self.ours), (&theirs, self.theirs)).then_some(ours)
+    }
+
+    /// Explains a pair of numbers; `near` are the addresses that the function around it uses.
+    pub(super) fn explain(&self, pair: Pair, near: &[Pair]) -> Explanation {
+        let tiers: [&dyn Fn() -> Vec<Meaning>; 6] = [
+            &|| self.near_exactly(pair, near),
+            &|| self.near_inside(pair, near),
+            &|| self.exactly(pair),
+            &|| self.inside(pair),
+            &|| self.before(pair, near),
+            &|| self.before(pair, self.landmarks_after(pair)),
+        ];
+        for tier in tiers {
+            let mut found: Vec<Meaning> = Vec::new();
+            for meaning in tier() {
+                if !found.contains(&meaning) {
+                    found.push(meaning);
+                }
+            }
+            let mut found = found.into_iter();
+            match (found.next(), found.next()) {
+                (None, _) => {}
+                (Some(one), None) => return Explanation::One(one),
+                (Some(one), Some(other)) => return Explanation::Two(one, other),
+            }
+        }
+        Explanation::None
+    }
+
+    /// Operations on what the function names.
+    fn near_exactly(&self, pair: Pair, near: &[Pair]) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for &base in near {
+            for (step, address) in readings(pair) {
+                if address == base {
+                    found.extend(self.same(base).and_then(|m| derived(m, step)));
+                }
+            }
+            for bits in 1..48 {
+                let shifted = |address: u64| address >> bits;
+                if pair.0 != 0 && (shifted(base.0), shifted(base.1)) == pair {
+                    found.extend(self.same(base).and_then(|m| derived(m, Step::Shr(bits))));
+                }
+            }
+        }
+        found
+    }
+
+    /// Operations on an address inside of, or one past, what the function names.
+    fn near_inside(&self, pair: Pair, near: &[Pair]) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for &base in near {
+            let Some(meaning) = self.same(base) else { continue };
+            for (step, address) in readings(pair) {
+                // The thing itself must say that it is so large.
+                if address.0.wrapping_sub(base.0) != address.1.wrapping_sub(base.1) {
+                    continue;
+                }
+                let last = (address.0.wrapping_sub(1), address.1.wrapping_sub(1));
+                let one_past = || self.same(last).map(|m| plus(m, 1));
+                let inner = self.same(address).or_else(one_past);
+                if let Some(inner) = inner.filter(|inner| same_base(inner, &meaning)) {
+                    found.extend(derived(inner, step));
+                }
+            }
+        }
+        found
+    }
+
+    /// Operations on the very address of something.
+    fn exactly(&self, pair: Pair) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for (step, address) in readings(pair) {
+            found.extend(self.same(address).filter(is_exact).and_then(|m| derived(m, step)));
+        }
+        for (bits, first) in shifts(pair) {
+            let last = first.0 | ((1 << bits) - 1);
+            let from = self.landmarks.partition_point(|l| l.0 < first.0);
+            let there = self.landmarks[from..].iter().take_while(|l| l.0 <= last);
+            for &landmark in there.filter(|l| l.1 >> bits == pair.1) {
+                found.extend(self.same(landmark).and_then(|m| derived(m, Step::Shr(bits))));
+            }
+            found.extend(self.same(first).filter(is_exact).and_then(|m| derived(m, Step::Shr(bits))));
+        }
+        found
+    }
+
+    /// Operations on an address inside of something.
+    fn inside(&self, pair: Pair) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for (step, address) in readings(pair) {
+            found.extend(self.same(address).and_then(|m| derived(m, step)));
+        }
+        for (bits, first) in shifts(pair) {
+            let Some(meaning) = self.same(first) else { continue };
+            // The bits that were lost are those of an aligned thing, and so 0, or they are not known.
+            let base = (first.0.wrapping_sub(offset(&meaning)), first.1.wrapping_sub(offset(&meaning)));
+            if (base.0 | base.1).is_multiple_of(1 << bits) {
+                found.extend(derived(meaning, Step::Shr(bits)));
+            }
+        }
+        found
+    }
+
+    /// Addresses, and operations on them, before something.
+    fn before(&self, pair: Pair, bases: &[Pair]) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        let plain = std::iter::once((Step::Add(0), pair));
+        for (step, address) in plain.chain(readings(pair)) {
+            for &base in bases {
+                let distance = base.0.wrapping_sub(address.0);
+                if distance == base.1.wrapping_sub(address.1) && (1..=BEFORE).contains(&distance) {
+                    let meaning = self.same(base).map(|m| plus(m, -(distance as i64)));
+                    found.extend(meaning.and_then(|m| derived(m, step)));
+                }
+            }
+        }
+        found
+    }
+
+    fn landmarks_after(&self, pair: Pair) -> &[Pair] {
+        let from = self.landmarks.partition_point(|l| l.0 <= pair.0);
+        let end = self.landmarks.partition_point(|l| l.0 <= pair.0.saturating_add(BEFORE));
+        &self.landmarks[from..end.max(from)]
+    }
+}
+
+/// Whether two meanings are the same thing, each as its own map names it.
+pub(super) fn same_target((a, ours): (&Meaning, &SessionMap), (b, theirs): (&Meaning, &SessionMap)) -> bool {
+    match (a, b) {
+        (Meaning::Value(i, m), Meaning::Value(j, n)) => {
+            let name = |map: &SessionMap, id: usize| map.values.get(id).map(|v| v.name.clone());
+            m == n && name(ours, i.0 as usize) == name(theirs, j.0 as usize)
+        }
+        (Meaning::Symbol { name: a, offset: m, .. }, Meaning::Symbol { name: b, offset: n, .. }) => {
+            (a, m) == (b, n)
+        }
+        (Meaning::Constant(_), Meaning::Constant(_)) => a.text(ours) == b.text(theirs),
+        _ => false,
+    }
+}
+
+/// The operations that lose nothing, and what each pair was before it. Neither number may stay as it is.
+fn readings((a, b): Pair) -> Vec<(Step, Pair)> {
+    let mut readings = Vec::new();
+    let (high, low) = (a & 0xffff << 48, a & 7);
+    let same_high = high != 0 && high == b & 0xffff << 48;
+    let same_low = low != 0 && low == b & 7;
+    for (same, tag) in [(same_high, high), (same_low, low), (same_high && same_low, high | low)] {
+        if same {
+            readings.push((Step::Add(tag as i64), (a - tag, b - tag)));
+        }
+    }
+    readings.push((Step::Neg, (a.wrapping_neg(), b.wrapping_neg())));
+    readings.push((Step::Not, (!a, !b)));
+    for bits in 1..=(a | b).trailing_zeros().min(SHIFT_LIMIT) {
+        readings.push((Step::Shl(bits as u8), (a >> bits, b >> bits)));
+    }
+    readings
+}
+
+/// Shifts right by which both numbers could have come from addresses, and the first address of each.
+fn shifts((a, b): Pair) -> impl Iterator<Item = (u8, Pair)> {
+    let most = (a | b).leading_zeros().min(SHIFT_LIMIT);
+    let range = if a == 0 || b == 0 { 1..=0 } else { 1..=most };
+    range.map(move |bits| (bits as u8, (a << bits, b << bits)))
+}
+
+/// What an operation makes of a meaning; small summands go into its offset.
+fn derived(base: Meaning, step: Step) -> Option<Meaning> {
+    match (base, step) {
+        (Meaning::Unresolved(_) | Meaning::Derived { .. }, _) => None,
+        (base, Step::Add(0)) => Some(base),
+        (base @ (Meaning::Value(..) | Meaning::Symbol { .. }), Step::Add(n @ 1..=7)) => Some(plus(base, n)),
+        (base, step) => Some(Meaning::Derived { base: Box::new(base), step }),
+    }
+}
+
+fn plus(meaning: Meaning, bytes: i64) -> Meaning {
+    match meaning {
+        Meaning::Value(id, offset) => Meaning::Value(id, offset.wrapping_add(bytes)),
+        Meaning::Symbol { name, offset, library } => {
+            Meaning::Symbol { name, offset: offset.wrapping_add(bytes), library }
+        }
+        other => Meaning::Derived { base: Box::new(other), step: Step::Add(bytes) },
+    }
+}
+
+fn offset(meaning: &Meaning) -> u64 {
+    match meaning {
+        Meaning::Value(_, offset) | Meaning::Symbol { offset, .. } => *offset as u64,
+        _ => 0,
+    }
+}
+
+fn is_exact(meaning: &Meaning) -> bool {
+    offset(meaning) == 0
+}
+
+fn same_base(a: &Meaning, b: &Meaning) -> bool {
+    plus(a.clone(), (offset(a) as i64).wrapping_neg()) == plus(b.clone(), (offset(b) as i64).wrapping_neg())
+}
