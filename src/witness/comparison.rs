@@ -128,19 +128,17 @@ impl<'a> Comparison<'a> {
             });
         }
         if same_target((meaning, self.map), (&their_meaning, self.witness.map)) {
-            let mut judged = resolved.clone();
-            if let Shape::Doubtful { start, length } = place.shape {
-                let operand = self.operand(place.section, start, place.offset, self.object);
-                let Some((_, operand)) = operand else { return Ok(Verdict::Silence) };
-                judged.place.shape = Shape::Instruction { start, length, form: operand.form };
-                judged.evidence = Evidence::Witness;
-            }
-            return Ok(Verdict::Place(judged));
+            let evidence = match place.shape {
+                Shape::Doubtful { .. } => Evidence::Witness,
+                _ => Evidence::Map,
+            };
+            let meaning = meaning.clone();
+            return Ok(Verdict::Place(Resolved { place: self.decided(place), meaning, evidence }));
         }
         let near = self.near(place.section, place.offset, near);
         Ok(match self.sessions().explain((place.value, theirs), &near) {
             Explanation::One(meaning) => {
-                Verdict::Place(Resolved { place: *place, meaning, evidence: Evidence::Derived })
+                Verdict::Place(Resolved { place: self.decided(place), meaning, evidence: Evidence::Derived })
             }
             Explanation::Two(one, other) => {
                 Verdict::Contradiction(self.two((place.value, theirs), &one, &other))
@@ -152,6 +150,17 @@ impl<'a> Comparison<'a> {
                 Verdict::Contradiction(self.both((place.value, meaning), (theirs, &their_meaning)))
             }
         })
+    }
+
+    /// A place of which it is no longer doubtful that it is one.
+    fn decided(&self, place: &Place) -> Place {
+        let mut decided = *place;
+        if let Shape::Doubtful { start, length } = place.shape
+            && let Some((_, operand)) = self.operand(place.section, start, place.offset, self.object)
+        {
+            decided.shape = Shape::Instruction { start, length, form: operand.form };
+        }
+        decided
     }
 
     /// The witness's number at a place of ours.

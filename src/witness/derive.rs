@@ -95,14 +95,12 @@ impl Sessions<'_> {
         let mut found = Vec::new();
         for &base in near {
             let Some(meaning) = self.same(base) else { continue };
-            for (step, address) in readings(pair) {
+            for (step, address) in plain(pair).chain(readings(pair)) {
                 // The thing itself must say that it is so large.
                 if address.0.wrapping_sub(base.0) != address.1.wrapping_sub(base.1) {
                     continue;
                 }
-                let last = (address.0.wrapping_sub(1), address.1.wrapping_sub(1));
-                let one_past = || self.same(last).map(|m| plus(m, 1));
-                let inner = self.same(address).or_else(one_past);
+                let inner = self.same(address).or_else(|| self.one_past(address));
                 if let Some(inner) = inner.filter(|inner| same_base(inner, &meaning)) {
                     found.extend(derived(inner, step));
                 }
@@ -129,11 +127,13 @@ impl Sessions<'_> {
         found
     }
 
-    /// Operations on an address inside of something.
+    /// Addresses one past, and operations on an address inside of, something.
     fn inside(&self, pair: Pair) -> Vec<Meaning> {
         let mut found = Vec::new();
+        found.extend(self.one_past(pair));
         for (step, address) in readings(pair) {
-            found.extend(self.same(address).and_then(|m| derived(m, step)));
+            let inner = self.same(address).or_else(|| self.one_past(address));
+            found.extend(inner.and_then(|m| derived(m, step)));
         }
         for (bits, first) in shifts(pair) {
             let Some(meaning) = self.same(first) else { continue };
@@ -146,11 +146,15 @@ impl Sessions<'_> {
         found
     }
 
+    /// What both addresses mean if they are the first behind something.
+    fn one_past(&self, (a, b): Pair) -> Option<Meaning> {
+        self.same((a.wrapping_sub(1), b.wrapping_sub(1))).map(|last| plus(last, 1))
+    }
+
     /// Addresses, and operations on them, before something.
     fn before(&self, pair: Pair, bases: &[Pair]) -> Vec<Meaning> {
         let mut found = Vec::new();
-        let plain = std::iter::once((Step::Add(0), pair));
-        for (step, address) in plain.chain(readings(pair)) {
+        for (step, address) in plain(pair).chain(readings(pair)) {
             for &base in bases {
                 let distance = base.0.wrapping_sub(address.0);
                 if distance == base.1.wrapping_sub(address.1) && (1..=BEFORE).contains(&distance) {
@@ -182,6 +186,11 @@ pub(super) fn same_target((a, ours): (&Meaning, &SessionMap), (b, theirs): (&Mea
         (Meaning::Constant(_), Meaning::Constant(_)) => a.text(ours) == b.text(theirs),
         _ => false,
     }
+}
+
+/// No operation.
+fn plain(pair: Pair) -> impl Iterator<Item = (Step, Pair)> {
+    std::iter::once((Step::Add(0), pair))
 }
 
 /// The operations that lose nothing, and what each pair was before it. Neither number may stay as it is.

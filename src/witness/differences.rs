@@ -236,11 +236,14 @@ impl Comparison<'_> {
         } else if let Some(whole) = half(0) {
             format!("the low half of `{}`, which this version cannot replace", whole.text(self.map))
         } else if let Some(whole) = half(32) {
-            format!("the high half of `{}`, which this version cannot replace", whole.text(self.map))
+            format!(
+                "the high half of an address (`{}`), which this version cannot replace",
+                whole.text(self.map)
+            )
         } else {
-            format!("nothing known; {REMEDY} {}+{offset:#x}", a.name)
+            format!("what nothing explains; {REMEDY} {}+{offset:#x}", a.name)
         };
-        let message = format!("{ours:#x} is {theirs:#x} in {name}, and is {what}: {text}");
+        let message = format!("{ours:#x} is {theirs:#x} in {name}: it is {what}: {text}");
         self.problem(section, offset, message);
     }
 
