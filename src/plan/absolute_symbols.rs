@@ -111,7 +111,8 @@ impl Planner<'_> {
             RelocKind::Got64 => field.form == Some(OperandForm::Address64) && addend == 0,
             _ => false,
         };
-        if !reads_entry {
+        let end = field.start + u64::from(field.length);
+        if !reads_entry || section.relocations_in(field.start..end).len() != 1 {
             return refused();
         }
         let (edit, how) = match source {
