@@ -325,10 +325,8 @@ impl Planner<'_> {
 
     fn note_library(&mut self, meaning: &Meaning) {
         match meaning {
-            Meaning::Symbol { library: Some(library), .. } => {
-                if !self.report.libraries.contains(library) {
-                    self.report.libraries.push(library.clone());
-                }
+            Meaning::Symbol { library: Some(library), .. } if !self.report.libraries.contains(library) => {
+                self.report.libraries.push(library.clone());
             }
             Meaning::Derived { base, .. } => self.note_library(base),
             _ => {}

@@ -214,9 +214,8 @@ fn readings((a, b): Pair) -> Vec<(Step, Pair)> {
 
 /// Shifts right by which both numbers could have come from addresses, and the first address of each.
 fn shifts((a, b): Pair) -> impl Iterator<Item = (u8, Pair)> {
-    let most = (a | b).leading_zeros().min(SHIFT_LIMIT);
-    let range = if a == 0 || b == 0 { 1..=0 } else { 1..=most };
-    range.map(move |bits| (bits as u8, (a << bits, b << bits)))
+    let most = if a == 0 || b == 0 { 0 } else { (a | b).leading_zeros().min(SHIFT_LIMIT) };
+    (1..=most).map(move |bits| (bits as u8, (a << bits, b << bits)))
 }
 
 /// What an operation makes of a meaning; small summands go into its offset.
