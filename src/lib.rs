@@ -65,6 +65,7 @@ mod sample_object;
 pub mod scan;
 pub mod session_map;
 mod spelled;
+pub mod unwind_row;
 pub mod unwind_section;
 pub mod unwind_tables;
 mod verify;

@@ -3,13 +3,14 @@
 //! says of itself; it only says what each field shall yield.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
-use crate::arch::PcUse;
+use crate::arch::{Instruction, PcUse};
 use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame_table::FrameTable;
 use crate::object_file::{
-    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
+    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace, SymbolType,
 };
 use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
@@ -259,7 +260,12 @@ impl Check<'_, '_> {
                 let zero = home.data[start as usize..start as usize + 8].iter().all(|&b| b == 0);
                 zero && stored == Some(&source)
             }
-            (How::Direct, [r]) => r.kind.is_absolute() && self.leads_to(self.lead(r, 0), source),
+            (How::Direct, [r]) => {
+                // Half as wide it is only in place of a constant that was no wider.
+                let narrow = matches!(r.kind, RelocKind::Abs32 | RelocKind::Abs32Signed);
+                let fits = r.kind == RelocKind::Abs64 || narrow && self.is_narrow(section, start, length);
+                fits && self.leads_to(self.lead(r, 0), source)
+            }
             // From the table's base or, in data, from the field itself: no instruction has a part in it.
             (How::Relative, [r])
                 if matches!(r.kind, RelocKind::GotOff64 | RelocKind::PltOff64) || !home.exec =>
@@ -276,7 +282,10 @@ impl Check<'_, '_> {
             (How::Slot, [r]) if r.kind == RelocKind::PltOff64 => self.stub_jumps(self.lead(r, 0), source),
             (How::Got, [r]) if r.kind == RelocKind::Got64 => self.leads_to(self.lead(r, 0), source),
             (How::Slot, [r]) if r.kind == RelocKind::GotOff64 => self.slot_holds(self.lead(r, 0), source),
-            (How::Got | How::Slot | How::Relative, [r]) => self.code_yields(home, start, r, how, source),
+            (How::Got | How::Slot | How::Relative, [r]) => {
+                self.code_yields(home, start..start + u64::from(length), r, how, source)
+            }
+            (How::Thunk, [r]) => self.thunk_yields(decision, r),
             _ => false,
         };
         if yields {
@@ -285,16 +294,86 @@ impl Check<'_, '_> {
         self.error(section, start, &format!("the new {} does not yield what the constant meant", how.name()))
     }
 
-    fn code_yields(&self, home: &Section<'_>, start: u64, r: &Relocation, how: How, source: Source) -> bool {
+    /// Whether the instruction of the input there holds no more than 32 bits of an address.
+    fn is_narrow(&self, section: SectionId, start: u64, length: u8) -> bool {
+        let old = self.verification.input.section(section);
+        let mut narrow = true;
+        self.verification.input.machine.arch().decode(old.data, start..start + u64::from(length), &mut |i| {
+            narrow &= i.operands.iter().flatten().all(|operand| operand.width <= 4);
+        });
+        old.exec && narrow
+    }
+
+    /// The instruction with a pc-relative operand at that field, if decoding `range` leads to it.
+    fn referring(&self, home: &Section<'_>, range: Range<u64>, field: u64) -> Option<Instruction> {
         let mut found = None;
-        let end = home.data.len() as u64;
-        self.output.machine.arch().decode(home.data, start..end.min(start + 16), &mut |i| {
-            if i.offset == start {
+        let end = range.end.min(home.data.len() as u64);
+        self.output.machine.arch().decode(home.data, range.start..end, &mut |i| {
+            if i.valid && i.reference.is_some_and(|reference| reference.field == field) {
                 found = Some(*i);
             }
         });
-        let Some(instruction) = found else { return false };
-        let Some(reference) = instruction.reference.filter(|x| x.field == r.offset) else {
+        found
+    }
+
+    /// The place goes to code that yields what it shall, and that goes back to behind the place.
+    fn thunk_yields(&self, decision: &Decision, r: &Relocation) -> bool {
+        let Decision { section, start, length, source, .. } = *decision;
+        let end = start + u64::from(length);
+        let goes = |home: &Section<'_>, range: Range<u64>, r: &Relocation| {
+            let instruction = self.referring(home, range, r.offset)?;
+            let branch = instruction.reference.is_some_and(|x| x.usage == PcUse::Branch && x.width == 4);
+            let rest = (instruction.offset + u64::from(instruction.length) - r.offset) as i64;
+            (branch && r.kind == RelocKind::Pc32).then(|| (instruction, self.lead(r, rest)))
+        };
+        let Some((_, Lead::Place(home, begin))) = goes(self.output.section(section), start..end, r) else {
+            return false;
+        };
+        let mut symbols = self.output.symbols.iter();
+        let Some(thunk) = symbols.find(|s| {
+            s.place == SymbolPlace::Section(home) && s.value == begin && s.kind == SymbolType::Function
+        }) else {
+            return false;
+        };
+        let range = begin..begin + thunk.size;
+        let home = self.output.section(home);
+        let how = |r: &Relocation| {
+            let usage = self.referring(home, range.clone(), r.offset)?.reference?.usage;
+            Some(match (r.kind, usage) {
+                (RelocKind::Pc32, PcUse::Address) => How::Relative,
+                (RelocKind::Pc32, _) => How::Slot,
+                _ => How::Got,
+            })
+        };
+        let yields = |r| how(r).is_some_and(|how| self.code_yields(home, range.clone(), r, how, source));
+        match home.relocations_in(range.clone()) {
+            [load, back] => {
+                let goes_back = goes(home, range.clone(), back).is_some_and(|(instruction, lead)| {
+                    let last = instruction.offset + u64::from(instruction.length) == range.end;
+                    last && lead == Lead::Place(section, end)
+                });
+                yields(load) && goes_back
+            }
+            // What did not go on to the next instruction does not now.
+            [load] => {
+                let old = self.verification.input.section(section);
+                let bytes = &old.data[start as usize..end as usize];
+                yields(load) && self.output.machine.arch().leaves(bytes)
+            }
+            _ => false,
+        }
+    }
+
+    fn code_yields(
+        &self,
+        home: &Section<'_>,
+        range: Range<u64>,
+        r: &Relocation,
+        how: How,
+        source: Source,
+    ) -> bool {
+        let Some(instruction) = self.referring(home, range, r.offset) else { return false };
+        let Some(reference) = instruction.reference else {
             return false;
         };
         // The field counts from its own start, the instruction from its end.

@@ -145,6 +145,22 @@ pub struct Lowered {
     pub addend: i64,
 }
 
+/// What takes an instruction's place where no replacement fits: a jump or call, and the code that it leads to.
+#[derive(Debug, Clone)]
+pub struct Thunk {
+    /// The new bytes of the place, as many as before.
+    pub site: Vec<u8>,
+    /// The offset in `site` of the 32-bit distance, from its own end, to the code.
+    pub field: u64,
+    /// The code.
+    pub fragment: Fragment,
+    /// By how many bytes the stack pointer is lower than at the instruction: from which offset in the code, and how
+    /// many; 0 up to the first.
+    pub depth: Vec<(u32, i64)>,
+    /// The place calls the code: it begins as a function does.
+    pub calls: bool,
+}
+
 /// Code that is to be put somewhere: bytes, relocations relative to their start, and how to unwind through it.
 #[derive(Debug, Clone)]
 pub struct Fragment {
@@ -196,6 +212,43 @@ pub trait Arch: Sync {
         size: u64,
         delivery: Delivery,
     ) -> Result<Lowered, String>;
+
+    /// Replaces the constant at byte `field` of one instruction by `target`, in code elsewhere that the instruction's
+    /// place jumps to, and that goes on at `next`; `delivery` says whether `target` is a slot, a symbol that has an
+    /// entry in the global offset table, or near. Flags, registers and what lies below the stack pointer stay.
+    /// `shadow_stack`: returns must match calls.
+    ///
+    /// # Errors
+    /// As [`Arch::lower`].
+    fn thunk(
+        &self,
+        instruction: &[u8],
+        field: usize,
+        delivery: Delivery,
+        target: Referent,
+        next: Referent,
+        shadow_stack: bool,
+    ) -> Result<Thunk, String>;
+
+    /// Whether what the instruction at `start` of `code` makes of a 32-bit constant is a whole address to all that
+    /// use it, as far as can be seen in `function`; `relocated` says whether a relocation applies to a range of bytes
+    /// given by offset and length.
+    ///
+    /// # Errors
+    /// What uses it otherwise, or that nothing is seen to use it.
+    fn is_address(
+        &self,
+        code: &[u8],
+        function: Range<u64>,
+        start: u64,
+        relocated: &dyn Fn(u64, u64) -> bool,
+    ) -> Result<(), String>;
+
+    /// Whether an instruction is a call or jump to an address that it reads.
+    fn leaves(&self, instruction: &[u8]) -> bool;
+
+    /// The stack pointer's number in call frame information.
+    fn stack_pointer(&self) -> gimli::Register;
 
     /// The function that runs a fill program (see [`crate::fill_program`]) whose address it is given.
     /// `failure` names `write` and `abort`; without it the program has no [`crate::fill_program::FillOp::Check`].

@@ -17,6 +17,7 @@ mod relocations;
 mod sections;
 mod slots;
 mod symbols;
+mod thunks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -101,6 +102,8 @@ pub(crate) enum How {
     Relative,
     /// By an absolute relocation in place.
     Direct,
+    /// In code of ours that the place jumps to.
+    Thunk,
     /// The initializer stores it.
     Init,
 }
@@ -113,6 +116,7 @@ impl How {
             How::Slot => "slot",
             How::Relative => "relative",
             How::Direct => "direct",
+            How::Thunk => "thunk",
             How::Init => "init",
         }
     }
@@ -199,6 +203,8 @@ struct Planner<'a> {
     /// Sections with places that stay as they are.
     kept: BTreeSet<SectionId>,
     decisions: Vec<Decision>,
+    /// Instructions that were replaced, by their first byte.
+    replaced_instructions: BTreeSet<(SectionId, u64)>,
     filled: Filled,
     pool_blocks: Vec<PoolBlock>,
     /// Relocations that are places of their own, by section and entry.
@@ -280,6 +286,7 @@ impl<'a> Planner<'a> {
             global_words: BTreeSet::new(),
             kept: BTreeSet::new(),
             decisions: Vec::new(),
+            replaced_instructions: BTreeSet::new(),
             filled: Filled::default(),
             pool_blocks: Vec::new(),
             planned_addends: HashSet::new(),

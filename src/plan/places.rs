@@ -113,7 +113,7 @@ impl Planner<'_> {
             meaning => meaning.text(self.found.map),
         };
         match place.shape {
-            Shape::Instruction { start, length, .. } if place.width == 8 => {
+            Shape::Instruction { start, length, .. } => {
                 let field = CodeField { section: place.section, start, length, field: place.offset, entry: None };
                 self.plan_code(&field, source, is_value, &name)
             }
@@ -121,9 +121,8 @@ impl Planner<'_> {
                 let field = DataField { section: place.section, offset: place.offset, entry: None };
                 self.plan_data(&field, source, &name)
             }
-            Shape::Addend(relocation) => self.plan_addend(place, relocation, source, is_value, &name),
-            Shape::Instruction { start, length, .. } => {
-                Err(format!("is a 32-bit operand, which this version cannot replace: {}", self.text_at(place.section, start, length)))
+            Shape::Addend(relocation) => {
+                self.plan_addend(place, relocation, source, is_value, &name)
             }
             Shape::Doubtful { start, length } => Err(format!(
                 "is a 32-bit operand inside {name} and perhaps no address, which this version cannot tell: {}",
@@ -164,7 +163,17 @@ impl Planner<'_> {
         };
         let old = self.instruction(field.section, field.start, field.length);
         let at = (field.field - field.start) as usize;
-        let lowered = self.object().machine.arch().lower(&old, at, delivery)?;
+        if !self.replaced_instructions.insert((field.section, field.start)) {
+            return Err(format!(
+                "`{}` holds two addresses, which this version cannot replace",
+                self.text_at(field.section, field.start, field.length)
+            ));
+        }
+        let lowered = match self.object().machine.arch().lower(&old, at, delivery) {
+            Ok(lowered) => lowered,
+            Err(reason) if delivery == Delivery::Absolute => return Err(reason),
+            Err(_) => return self.plan_thunk(field, (delivery, (symbol, addend)), source, name),
+        };
         self.apply_lowered(field, old, lowered, symbol, addend);
         let how = match delivery {
             Delivery::Got => How::Got,

@@ -79,7 +79,8 @@ impl Planner<'_> {
         relocation: &Relocation,
         source: Source,
     ) -> Result<How, String> {
-        if relocation.kind != RelocKind::Abs64 {
+        let narrow = matches!(relocation.kind, RelocKind::Abs32 | RelocKind::Abs32Signed);
+        if relocation.kind != RelocKind::Abs64 && !(narrow && section.exec) {
             let width = relocation.kind.width().unwrap_or(0) * 8;
             return Err(format!(
                 "the {width}-bit absolute relocation against `{}` cannot be in position-independent output; recompile \
@@ -91,7 +92,12 @@ impl Planner<'_> {
         let name = self.relocation_symbol(relocation);
         if section.exec {
             let field = self.code_field(section, relocation)?;
-            return self.plan_code(&field, source, false, &name);
+            return self.plan_code(&field, source, false, &name).map_err(|why| {
+                format!(
+                    "the absolute relocation against `{name}`: {why}; {}",
+                    "recompile as position-independent code (-fPIC)"
+                )
+            });
         }
         let entry = Some(relocation.entry);
         self.plan_data(&DataField { section: section.id, offset: relocation.offset, entry }, source, &name)
@@ -101,20 +107,13 @@ impl Planner<'_> {
     fn code_field(&self, section: &Section<'_>, relocation: &Relocation) -> Result<CodeField, String> {
         let offset = relocation.offset;
         match self.found.scan.fields.get(&(section.id, offset)) {
-            Some(f)
-                if matches!(
-                    f.form,
-                    Some(OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64)
-                ) =>
-            {
-                Ok(CodeField {
-                    section: section.id,
-                    start: f.start,
-                    length: f.length,
-                    field: offset,
-                    entry: Some(relocation.entry),
-                })
-            }
+            Some(f) if f.form.is_some_and(|form| is_as_wide(form, relocation.kind)) => Ok(CodeField {
+                section: section.id,
+                start: f.start,
+                length: f.length,
+                field: offset,
+                entry: Some(relocation.entry),
+            }),
             _ => Err(format!(
                 "the absolute relocation against `{}` is no instruction's constant; let the compiler put such words \
                  into a data section, or recompile as position-independent code (-fPIC)",
@@ -184,4 +183,13 @@ impl Planner<'_> {
         let held = self.holds.entry(section).or_insert(holds);
         *held = (*held).max(holds);
     }
+}
+
+/// Whether an operand of that form is the field of a relocation of that kind.
+fn is_as_wide(form: OperandForm, kind: RelocKind) -> bool {
+    let wide = match form {
+        OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => true,
+        OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32 => false,
+    };
+    wide == (kind == RelocKind::Abs64)
 }

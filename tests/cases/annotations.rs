@@ -10,7 +10,7 @@
 //! | `global SYMBOL+0 DELIVERY` | a variable that was filled |
 //! | `section NAME BECOMES` | a section whose header changed |
 //! | `renamed NAME BECOMES` | a symbol with another name |
-//! | `calls N`, `slots N` | a number in the report's summary |
+//! | `calls N`, `slots N`, `thunks N` | a number in the report's summary |
 //! | `landing-pads N` | the object's property asks for them, and the N functions that startup code calls have them |
 //! | `refused TEXT` | nothing is written, exit status 1, and the message contains TEXT |
 //! | `rejected TEXT` | the same for a map that cannot be used: exit status 2 |
@@ -134,7 +134,7 @@ impl Case {
         let words = || rest.split_whitespace().map(str::to_owned);
         match word {
             "map" => map.push_str(rest),
-            "calls" | "slots" => {
+            "calls" | "slots" | "thunks" => {
                 self.counts.push((word.to_owned(), rest.parse().map_err(|_| format!("no number: {rest}"))?));
             }
             "landing-pads" => {

@@ -364,7 +364,7 @@ impl Comparison<'_> {
         let fields = self.named.fields.get(name).into_iter().flatten();
         // An instruction has a prefix and an opcode before its constant, and ends with it.
         let mut windows: BTreeMap<u64, u64> =
-            fields.map(|o| (o.saturating_sub(4), o.saturating_add(8))).collect();
+            fields.map(|o| (o.saturating_sub(8), o.saturating_add(8))).collect();
         for (symbol, offset) in &self.named.globals {
             let homes = self.old.symbols.iter().filter(|s| s.name == symbol);
             windows.extend(

@@ -143,9 +143,18 @@ fn immediate_operand(
         (8, ..) => OperandForm::Other64,
         _ => OperandForm::Immediate32,
     };
-    let sign_extended = decoded.op_kinds().any(|kind| kind == OpKind::Immediate32to64);
+    let sign_extended = extends_sign(decoded);
     let value = if sign_extended { field.signed(bytes)? as u64 } else { field.unsigned(bytes)? };
     Some(Operand { field: offset + field.offset, width: field.size, value, form })
+}
+
+fn extends_sign(decoded: &iced_x86::Instruction) -> bool {
+    decoded.op_kinds().any(|kind| kind == OpKind::Immediate32to64)
+}
+
+/// Whether the one instruction that `bytes` are extends the sign of its 32-bit immediate to 64 bits.
+pub(super) fn is_sign_extended(bytes: &[u8]) -> bool {
+    extends_sign(&Decoder::new(64, bytes, OPTIONS).decode())
 }
 
 fn displacement_operand(
@@ -174,13 +183,21 @@ fn displacement_operand(
 }
 
 /// Whether 67 is among the legacy prefixes (Intel SDM volume 2, 2.1.1) that `bytes` begin with.
-fn has_address_size_prefix(bytes: &[u8]) -> bool {
+pub(super) fn has_address_size_prefix(bytes: &[u8]) -> bool {
     bytes
         .iter()
         .take_while(
             |byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3 | 0x40..=0x4f),
         )
         .any(|&byte| byte == 0x67)
+}
+
+/// See [`super::super::Arch::leaves`].
+pub(super) fn leaves(bytes: &[u8]) -> bool {
+    let decoded = Decoder::new(64, bytes, OPTIONS).decode();
+    decoded.len() == bytes.len()
+        && matches!(decoded.code(), Code::Call_rm64 | Code::Jmp_rm64)
+        && decoded.op0_kind() == OpKind::Memory
 }
 
 /// Where a distance from the end of `instruction` leads.

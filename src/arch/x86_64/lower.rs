@@ -2,7 +2,8 @@
 //! flag touched. What is not one of the forms here is refused.
 
 use super::super::{Delivery, Lowered, OperandForm};
-use super::decode::{disassemble, single};
+use super::decode::{disassemble, has_address_size_prefix, is_sign_extended, single};
+use super::recode::Recoder;
 use crate::reloc::RelocKind;
 
 /// `nopl (%rax)`
@@ -13,14 +14,17 @@ const TO_FIELD_END: i64 = -4;
 
 /// See [`super::super::Arch::lower`].
 pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Lowered, String> {
-    let form = single(instruction)
+    let operand = single(instruction)
         .ok_or_else(|| refusal(instruction, "is not one whole instruction"))?
         .operands
         .into_iter()
         .flatten()
         .find(|operand| operand.field == field as u64)
-        .ok_or_else(|| refusal(instruction, "has no constant at the place in question"))?
-        .form;
+        .ok_or_else(|| refusal(instruction, "has no constant at the place in question"))?;
+    let form = operand.form;
+    if delivery == Delivery::Absolute {
+        return Ok(in_place(instruction, field, operand.width, is_zero_extended(instruction, form)));
+    }
     match (form, instruction) {
         (OperandForm::Address64, [rex @ (0x48 | 0x49), opcode @ 0xb8..=0xbf, ..]) => {
             Ok(address(instruction, (rex & 1) << 3 | (opcode & 7), delivery))
@@ -30,6 +34,15 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
         (OperandForm::Other64, _) => {
             Err(refusal(instruction, "uses a 64-bit address in a way that there is no replacement for"))
         }
+        // mov $imm32,%r64
+        (OperandForm::Immediate32, [rex @ (0x48 | 0x49), 0xc7, modrm @ 0xc0..=0xc7, ..]) => {
+            Ok(narrow_address(instruction, (rex & 1) << 3 | (modrm & 7), delivery))
+        }
+        // lea disp32,%r64
+        (OperandForm::Absolute32, [rex @ (0x48 | 0x4c), LEA, modrm, 0x25, ..]) if modrm & 0xc7 == 0x04 => {
+            Ok(narrow_address(instruction, (rex & 4) << 1 | (modrm >> 3 & 7), delivery))
+        }
+        (OperandForm::Absolute32, _) if delivery == Delivery::Direct => pc_relative(instruction, field),
         (OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32, _) => Err(refusal(
             instruction,
             "holds an address in 32 bits, which has no replacement of the same length",
@@ -60,7 +73,7 @@ fn address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
         // 0f 1f 00                nopl (%rax)
         Delivery::Direct => (LEA, RelocKind::Pc32),
         // 48 b8 00 00 00 00 00 00 00 00    movabs $sym,%rax
-        Delivery::Absolute => return in_place(old, 2),
+        Delivery::Absolute => return in_place(old, 2, 8, false),
     };
     let mut bytes = rip_relative(true, opcode, register);
     bytes.extend(NOP3);
@@ -92,7 +105,7 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
         }
         // 48 a1 00 00 00 00 00 00 00 00    movabs sym,%rax
         //    a1 00 00 00 00 00 00 00 00    movabs sym,%eax
-        Delivery::Absolute => return in_place(old, old.len().saturating_sub(8)),
+        Delivery::Absolute => return in_place(old, old.len().saturating_sub(8), 8, false),
     };
     // 48 8b 05 00 00 00 00    mov slot(%rip),%rax, or mov sym@GOTPCREL(%rip),%rax
     // 48 8b 00                mov (%rax),%rax
@@ -134,12 +147,12 @@ pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<
 }
 
 /// `mov r/m, r`
-const MOV: u8 = 0x8b;
+pub(super) const MOV: u8 = 0x8b;
 /// `lea m, r`
-const LEA: u8 = 0x8d;
+pub(super) const LEA: u8 = 0x8d;
 
 /// `opcode` with the operands `0(%rip)` and `register`, 64 bits if `wide`.
-fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
+pub(super) fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(10);
     if wide {
         // REX.W, and REX.R for %r8 to %r15
@@ -150,11 +163,87 @@ fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
     bytes
 }
 
-/// The same instruction with an absolute 64-bit field at `field`.
-fn in_place(old: &[u8], field: usize) -> Lowered {
+/// An address in 32 bits that goes to a 64-bit register:
+///
+/// ```text
+/// before   48 c7 c0 i0 i1 i2 i3       mov $imm32,%rax
+///          48 8d 04 25 d0 d1 d2 d3    lea disp32,%rax
+/// after    48 8b 05 00 00 00 00       mov slot(%rip),%rax, or mov sym@GOTPCREL(%rip),%rax
+///          48 8d 05 00 00 00 00       lea sym(%rip),%rax
+/// ```
+///
+/// and a nop where the old one was longer.
+fn narrow_address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
+    let (opcode, kind) = match delivery {
+        Delivery::Got => (MOV, RelocKind::GotPc32RelaxRex),
+        Delivery::Slot => (MOV, RelocKind::Pc32),
+        Delivery::Direct | Delivery::Absolute => (LEA, RelocKind::Pc32),
+    };
+    let mut bytes = rip_relative(true, opcode, register);
+    bytes.extend(nops(old.len().saturating_sub(bytes.len())));
+    Lowered { bytes, field: 3, kind, addend: TO_FIELD_END }
+}
+
+/// An absolute operand of what the object itself defines: the pc-relative form is a byte shorter.
+///
+/// ```text
+/// before   48 8b 04 25 d0 d1 d2 d3    mov disp32,%rax
+/// after    48 8b 05 00 00 00 00       mov sym(%rip),%rax
+///          90                         nop
+///
+/// before   ff 14 25 d0 d1 d2 d3       call *disp32
+/// after    90                         nop
+///          ff 15 00 00 00 00          call *sym(%rip), which returns to where the old one did
+/// ```
+fn pc_relative(old: &[u8], field: usize) -> Result<Lowered, String> {
+    let recoded = Recoder::new(old, field)?.pc_relative()?;
+    let (at, _) = recoded.displacement;
+    let rest = old.len().checked_sub(recoded.bytes.len());
+    let rest = rest.ok_or_else(|| refusal(old, "has no pc-relative form of the same length"))?;
+    let addend = at as i64 - recoded.bytes.len() as i64;
+    let bytes = [nops(rest), recoded.bytes].concat();
+    Ok(Lowered { bytes, field: (rest + at) as u64, kind: RelocKind::Pc32, addend })
+}
+
+/// Whether a 32-bit constant stands for itself and 32 zero bits; otherwise its sign is extended.
+fn is_zero_extended(instruction: &[u8], form: OperandForm) -> bool {
+    match form {
+        OperandForm::Immediate32 => !is_sign_extended(instruction),
+        OperandForm::Absolute32 | OperandForm::Based32 => has_address_size_prefix(instruction),
+        OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => false,
+    }
+}
+
+/// The same instruction with an absolute field of `width` bytes at `field`.
+fn in_place(old: &[u8], field: usize, width: u8, zero_extended: bool) -> Lowered {
     let mut bytes = old.to_vec();
-    bytes.iter_mut().skip(field).for_each(|byte| *byte = 0);
-    Lowered { bytes, field: field as u64, kind: RelocKind::Abs64, addend: 0 }
+    bytes.iter_mut().skip(field).take(usize::from(width)).for_each(|byte| *byte = 0);
+    let kind = match (width, zero_extended) {
+        (8, _) => RelocKind::Abs64,
+        (_, true) => RelocKind::Abs32,
+        (_, false) => RelocKind::Abs32Signed,
+    };
+    Lowered { bytes, field: field as u64, kind, addend: 0 }
+}
+
+/// So many bytes that do nothing, in the forms that the processors' manuals recommend.
+pub(super) fn nops(mut length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length);
+    while length > 0 {
+        let one: &[u8] = match length {
+            1 => &[0x90],
+            2 => &[0x66, 0x90],
+            3 => &NOP3,
+            4 => &[0x0f, 0x1f, 0x40, 0x00],
+            5 => &[0x0f, 0x1f, 0x44, 0x00, 0x00],
+            6 => &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
+            7 => &[0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
+            _ => &[0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+        };
+        bytes.extend_from_slice(one);
+        length -= one.len();
+    }
+    bytes
 }
 
 pub(super) fn refusal(instruction: &[u8], why: &str) -> String {

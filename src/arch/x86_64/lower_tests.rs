@@ -83,13 +83,6 @@ fn lea_becomes_a_load() {
 #[test]
 fn what_is_not_known_is_refused_with_its_text() {
     for (bytes, field, text) in [
-        (moffs(&[0x48, 0xa3]), 2, "movabs %rax,0x80007f3a1007fe50"),
-        (moffs(&[0xa0]), 1, "movabs 0x80007f3a1007fe50,%al"),
-        (moffs(&[0x64, 0x48, 0xa1]), 3, "movabs %fs:0x80007f3a1007fe50,%rax"),
-        (moffs(&[0x66, 0x48, 0xb8]), 3, "movabs $0x80007f3a1007fe50,%rax"),
-        (vec![0xb8, 1, 2, 3, 4], 1, "mov $0x4030201,%eax"),
-        (vec![0x8b, 0x04, 0x25, 1, 2, 3, 4], 3, "mov 0x4030201,%eax"),
-        (vec![0x8b, 0x80, 1, 2, 3, 4], 2, "mov 0x4030201(%rax),%eax"),
         (vec![0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "mov 0x4030201(%rip),%rax"),
         (vec![0x06], 0, "(bad)"),
         (vec![], 0, "(bad)"),
@@ -102,6 +95,57 @@ fn what_is_not_known_is_refused_with_its_text() {
             assert!(error.contains(text), "{bytes:02x?}: {error}");
         }
     }
+}
+
+#[test]
+fn what_has_no_room_is_refused_with_its_text() {
+    for (bytes, field, text) in [
+        (moffs(&[0x48, 0xa3]), 2, "movabs %rax,0x80007f3a1007fe50"),
+        (moffs(&[0xa0]), 1, "movabs 0x80007f3a1007fe50,%al"),
+        (moffs(&[0x64, 0x48, 0xa1]), 3, "movabs %fs:0x80007f3a1007fe50,%rax"),
+        (moffs(&[0x66, 0x48, 0xb8]), 3, "movabs $0x80007f3a1007fe50,%rax"),
+        (vec![0xb8, 1, 2, 3, 4], 1, "mov $0x4030201,%eax"),
+        (vec![0x8b, 0x04, 0x25, 1, 2, 3, 4], 3, "mov 0x4030201,%eax"),
+        (vec![0x8b, 0x04, 0xc5, 1, 2, 3, 4], 3, "mov 0x4030201(,%rax,8),%eax"),
+        (vec![0x8b, 0x80, 1, 2, 3, 4], 2, "mov 0x4030201(%rax),%eax"),
+    ] {
+        for delivery in [Delivery::Got, Delivery::Slot] {
+            let error = lower(&bytes, field, delivery).unwrap_err();
+            assert!(error.contains(text), "{bytes:02x?}: {error}");
+        }
+        // At a fixed address there is always room.
+        let lowered = lower(&bytes, field, Delivery::Absolute).unwrap();
+        let kind = match (bytes.len() - field, bytes[0]) {
+            (8, _) => RelocKind::Abs64,
+            (_, 0xb8) => RelocKind::Abs32,
+            _ => RelocKind::Abs32Signed,
+        };
+        assert_eq!((lowered.field, lowered.kind, lowered.addend), (field as u64, kind, 0));
+        assert_eq!(lowered.bytes[..field], bytes[..field]);
+        assert!(lowered.bytes[field..].iter().all(|&byte| byte == 0));
+    }
+    let indexed = [0x8b, 0x04, 0xc5, 1, 2, 3, 4];
+    assert!(lower(&indexed, 3, Delivery::Direct).is_err());
+}
+
+#[test]
+fn narrow_addresses_are_replaced_in_place() {
+    let mov = [0x49, 0xc7, 0xc1, 1, 2, 3, 4];
+    let load = [0x4c, 0x8b, 0x0d, 0, 0, 0, 0];
+    let address = [0x4c, 0x8d, 0x0d, 0, 0, 0, 0];
+    assert_eq!(lower(&mov, 3, Delivery::Got), lowered(&load, 3, RelocKind::GotPc32RelaxRex, -4));
+    assert_eq!(lower(&mov, 3, Delivery::Slot), lowered(&load, 3, RelocKind::Pc32, -4));
+    assert_eq!(lower(&mov, 3, Delivery::Direct), lowered(&address, 3, RelocKind::Pc32, -4));
+    let lea = [0x4c, 0x8d, 0x0c, 0x25, 1, 2, 3, 4];
+    let padded = [&load[..], &[0x90]].concat();
+    assert_eq!(lower(&lea, 4, Delivery::Got), lowered(&padded, 3, RelocKind::GotPc32RelaxRex, -4));
+    // cmpl $0x8070605,0x4030201: the immediate counts, and the nop comes first.
+    let cmp = [0x81, 0x3c, 0x25, 1, 2, 3, 4, 5, 6, 7, 8];
+    let direct = [0x90, 0x81, 0x3d, 0, 0, 0, 0, 5, 6, 7, 8];
+    assert_eq!(lower(&cmp, 3, Delivery::Direct), lowered(&direct, 3, RelocKind::Pc32, -8));
+    let call = [0xff, 0x14, 0x25, 1, 2, 3, 4];
+    let direct = [0x90, 0xff, 0x15, 0, 0, 0, 0];
+    assert_eq!(lower(&call, 3, Delivery::Direct), lowered(&direct, 3, RelocKind::Pc32, -4));
 }
 
 #[test]

@@ -4,11 +4,14 @@ mod decode;
 mod entry;
 mod interpreter;
 mod lower;
+mod pointer_use;
 mod read;
+mod recode;
+mod thunk;
 
 use std::ops::Range;
 
-use super::{Arch, Delivery, Fragment, Instruction, Lowered, Referent};
+use super::{Arch, Delivery, Fragment, Instruction, Lowered, Referent, Thunk};
 use crate::edits::SymbolRef;
 
 /// The AMD64 instruction set.
@@ -44,6 +47,36 @@ impl Arch for X86_64 {
         delivery: Delivery,
     ) -> Result<Lowered, String> {
         read::redirect_read(instruction, field, size, delivery)
+    }
+
+    fn thunk(
+        &self,
+        instruction: &[u8],
+        field: usize,
+        delivery: Delivery,
+        target: Referent,
+        next: Referent,
+        shadow_stack: bool,
+    ) -> Result<Thunk, String> {
+        thunk::thunk(instruction, field, delivery, target, next, shadow_stack)
+    }
+
+    fn is_address(
+        &self,
+        code: &[u8],
+        function: Range<u64>,
+        start: u64,
+        relocated: &dyn Fn(u64, u64) -> bool,
+    ) -> Result<(), String> {
+        pointer_use::is_address(code, function, start, relocated)
+    }
+
+    fn leaves(&self, instruction: &[u8]) -> bool {
+        decode::leaves(instruction)
+    }
+
+    fn stack_pointer(&self) -> gimli::Register {
+        gimli::X86_64::RSP
     }
 
     // The operand stack is the machine's own: no depth has to be known.

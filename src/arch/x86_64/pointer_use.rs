@@ -1,0 +1,177 @@
+//! Whether a register that an instruction sets to a 32-bit constant is used as a 64-bit address afterwards: then a
+//! full address in its place is right wherever it lies. Followed through the function's own jumps.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind,
+    Register,
+};
+
+use super::decode::disassemble;
+
+/// Uses are near: what has shown none after so many instructions is taken for none.
+const LIMIT: usize = 256;
+
+/// Integer arguments, then what variadic functions and closures get (psABI 3.2.3).
+const ARGUMENTS: [Register; 7] =
+    [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9, Register::R10];
+/// What a function keeps for its caller.
+const KEPT: [Register; 6] =
+    [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
+
+/// What one instruction does with the register.
+#[derive(Debug, PartialEq, Eq)]
+enum Use {
+    /// Nothing.
+    Untouched,
+    /// All 64 bits count.
+    Whole,
+    /// Fewer bits count.
+    Part,
+    /// It gets another value, unread.
+    Dead,
+}
+
+/// See [`super::super::Arch::is_address`].
+pub(super) fn is_address(
+    code: &[u8],
+    function: Range<u64>,
+    start: u64,
+    relocated: &dyn Fn(u64, u64) -> bool,
+) -> Result<(), String> {
+    let first = decode_at(code, &function, start).ok_or("the instruction cannot be decoded")?;
+    if !matches!(first.code(), Code::Mov_r32_imm32 | Code::Mov_rm32_imm32)
+        || first.op0_kind() != OpKind::Register
+    {
+        return Ok(());
+    }
+    let register = first.op0_register().full_register();
+    let mut factory = InstructionInfoFactory::new();
+    let mut seen = BTreeSet::new();
+    let mut open = vec![first.next_ip()];
+    let mut proven = false;
+    while let Some(at) = open.pop() {
+        if !seen.insert(at) {
+            continue;
+        }
+        if seen.len() > LIMIT {
+            return Err("is not used as an address nearby".to_owned());
+        }
+        let Some(instruction) = decode_at(code, &function, at) else {
+            return Err("is followed by what is no instruction before its use".to_owned());
+        };
+        let text = || {
+            let end = (at as usize + instruction.len()).min(code.len());
+            disassemble(&code[at as usize..end], at)
+        };
+        match use_of(&mut factory, &instruction, register) {
+            Use::Whole => {
+                proven = true;
+                continue;
+            }
+            Use::Part => return Err(format!("is then used in fewer than 64 bits by `{}`", text())),
+            Use::Dead => continue,
+            Use::Untouched => {}
+        }
+        // A branch that a relocation applies to leaves the function.
+        let length = instruction.len() as u64;
+        let leaves = relocated(at, length) || !function.contains(&instruction.near_branch_target());
+        match instruction.flow_control() {
+            FlowControl::Next | FlowControl::XbeginXabortXend => open.push(at + length),
+            FlowControl::UnconditionalBranch if leaves && ARGUMENTS.contains(&register) => proven = true,
+            FlowControl::UnconditionalBranch if !leaves => open.push(instruction.near_branch_target()),
+            FlowControl::ConditionalBranch if !leaves => {
+                open.extend([at + length, instruction.near_branch_target()]);
+            }
+            FlowControl::Call | FlowControl::IndirectCall if ARGUMENTS.contains(&register) => proven = true,
+            FlowControl::Call | FlowControl::IndirectCall if KEPT.contains(&register) => {
+                open.push(at + length)
+            }
+            // The register is free, and so is the value, after the call.
+            FlowControl::Call | FlowControl::IndirectCall => {}
+            FlowControl::Return if register == Register::RAX => proven = true,
+            // Dead, or the other half of what it returns: whole in either case.
+            FlowControl::Return if !KEPT.contains(&register) => {}
+            FlowControl::IndirectBranch if ARGUMENTS.contains(&register) => proven = true,
+            FlowControl::Exception => {}
+            _ => return Err(format!("is not used before `{}`", text())),
+        }
+    }
+    if proven { Ok(()) } else { Err("is not used as an address".to_owned()) }
+}
+
+fn decode_at(code: &[u8], function: &Range<u64>, at: u64) -> Option<Instruction> {
+    let end = usize::try_from(function.end).ok()?.min(code.len());
+    let bytes = function.contains(&at).then(|| code.get(usize::try_from(at).ok()?..end))??;
+    let instruction = Decoder::with_ip(64, bytes, at, DecoderOptions::MPX).decode();
+    (!instruction.is_invalid()).then_some(instruction)
+}
+
+fn use_of(factory: &mut InstructionInfoFactory, instruction: &Instruction, register: Register) -> Use {
+    let info = factory.info(instruction);
+    let mut found = Use::Untouched;
+    for used in info.used_registers().iter().filter(|used| used.register().full_register() == register) {
+        let whole = used.register() == register;
+        match used.access() {
+            OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite if whole => {
+                return Use::Whole;
+            }
+            OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite => {
+                return Use::Part;
+            }
+            // A write to 32 bits clears the other half; one to fewer leaves the rest.
+            OpAccess::Write if used.register().size() >= 4 => found = Use::Dead,
+            OpAccess::Write | OpAccess::CondWrite => return Use::Part,
+            OpAccess::None | OpAccess::NoMemAccess => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `mov $imm32,%edi` and what follows.
+    fn after(rest: &[u8]) -> Result<(), String> {
+        after_relocated(rest, &|_, _| false)
+    }
+
+    fn after_relocated(rest: &[u8], relocated: &dyn Fn(u64, u64) -> bool) -> Result<(), String> {
+        let code = [&[0xbf, 0x40, 0x40, 0x40, 0x00], rest].concat();
+        is_address(&code, 0..code.len() as u64, 0, relocated)
+    }
+
+    #[test]
+    fn whole_registers_are_addresses() {
+        after(&[0x48, 0x8b, 0x07]).expect("mov (%rdi),%rax");
+        after(&[0x90, 0x48, 0x89, 0xf8]).expect("nop; mov %rdi,%rax");
+        after(&[0x57]).expect("push %rdi");
+        after(&[0xff, 0xd7]).expect("call *%rdi");
+        after(&[0xe8, 0, 0, 0, 0]).expect("an argument of a call");
+        after(&[0x48, 0x0f, 0x44, 0xc7]).expect("cmove %rdi,%rax");
+        after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0x48, 0x89, 0xf8]).expect("both ways use it");
+        after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0xbf, 0, 0, 0, 0]).expect("one way uses it, the other sets it");
+        after_relocated(&[0xe9, 0, 0, 0, 0], &|at, _| at == 5).expect("an argument of a tail call");
+    }
+
+    #[test]
+    fn all_else_is_refused() {
+        for (rest, why) in [
+            (&[0x89, 0xf8][..], "fewer than 64 bits by `mov %edi,%eax`"),
+            (&[0x40, 0x0f, 0xb6, 0xc7], "fewer than 64 bits"),
+            (&[0x66, 0x89, 0x3e], "fewer than 64 bits"),
+            (&[0x67, 0x8b, 0x07], "fewer than 64 bits"),
+            (&[0x40, 0xb7, 0x01, 0x48, 0x8b, 0x07], "fewer than 64 bits"),
+            (&[0xc3], "not used as an address"),
+            (&[0x90, 0x90], "no instruction"),
+            (&[0x31, 0xff, 0x48, 0x8b, 0x07], "not used as an address"),
+            (&[0xeb, 0xfe], "not used as an address"),
+        ] {
+            let error = after(rest).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! An instruction that holds an absolute address, with that address in a register or pc-relative instead. All
+//! else about it stays: operands, sizes, prefixes, and what it does to the flags.
+
+use iced_x86::{
+    Code, ConstantOffsets, Decoder, DecoderOptions, Encoder, FlowControl, Instruction,
+    InstructionInfoFactory, MemoryOperand, Mnemonic, OpKind, Register,
+};
+
+use super::decode::{disassemble, has_address_size_prefix};
+
+/// Which constant of an instruction is the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Constant {
+    /// The immediate.
+    Immediate,
+    /// The displacement of a memory operand.
+    Displacement,
+    /// The 64-bit displacement that `movabs` alone has.
+    FullDisplacement,
+}
+
+/// An instruction, taken apart.
+pub(super) struct Recoder<'a> {
+    bytes: &'a [u8],
+    /// As it was.
+    pub(super) old: Instruction,
+    /// Which of its constants is the address.
+    pub(super) constant: Constant,
+}
+
+/// A new instruction.
+pub(super) struct Recoded {
+    /// Its bytes.
+    pub(super) bytes: Vec<u8>,
+    /// Where in them the displacement of its memory operand is, and how wide; (0, 0): it has none.
+    pub(super) displacement: (usize, usize),
+}
+
+impl<'a> Recoder<'a> {
+    /// Takes `bytes`, one whole instruction, apart; the address is its constant at byte `field`.
+    ///
+    /// # Errors
+    /// What has no such constant, or truncates addresses.
+    pub(super) fn new(bytes: &'a [u8], field: usize) -> Result<Self, String> {
+        let refused = |why: &str| format!("`{}` {why}", disassemble(bytes, 0));
+        let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+        let old = decoder.decode();
+        if old.is_invalid() || old.len() != bytes.len() {
+            return Err(refused("is not one whole instruction"));
+        }
+        let offsets: ConstantOffsets = decoder.get_constant_offsets(&old);
+        let constant = if offsets.immediate_size() == 4 && offsets.immediate_offset() == field {
+            Constant::Immediate
+        } else if offsets.displacement_size() >= 4 && offsets.displacement_offset() == field {
+            if offsets.displacement_size() == 8 { Constant::FullDisplacement } else { Constant::Displacement }
+        } else {
+            return Err(refused("has no constant at the place in question"));
+        };
+        if has_address_size_prefix(bytes) {
+            return Err(refused("computes addresses in 32 bits"));
+        }
+        if matches!(old.segment_prefix(), Register::FS | Register::GS) {
+            return Err(refused("counts from the thread's block"));
+        }
+        Ok(Recoder { bytes, old, constant })
+    }
+
+    /// Why it cannot be done.
+    pub(super) fn refusal(&self, why: &str) -> String {
+        format!("`{}` {why}", disassemble(self.bytes, 0))
+    }
+
+    /// Whether a register is named or used by it in any part.
+    pub(super) fn uses(&self, register: Register) -> bool {
+        let mut factory = InstructionInfoFactory::new();
+        let info = factory.info(&self.old);
+        info.used_registers().iter().any(|used| used.register().full_register() == register)
+            || info
+                .used_memory()
+                .iter()
+                .any(|m| m.base().full_register() == register || m.index().full_register() == register)
+    }
+
+    /// Whether its memory operand counts from the stack pointer.
+    pub(super) fn uses_stack_base(&self) -> bool {
+        self.old.memory_base() == Register::RSP
+    }
+
+    /// Another operation with the same operands.
+    pub(super) fn with_code(&self, code: Code) -> Recoder<'a> {
+        let mut old = self.old;
+        old.set_code(code);
+        Recoder { bytes: self.bytes, old, constant: self.constant }
+    }
+
+    /// A load of its memory operand into a register.
+    pub(super) fn loading_into(&self, register: Register) -> Recoder<'a> {
+        let mut loading = self.with_code(Code::Mov_r64_rm64);
+        // What would be a hint about the jump is nothing to a load.
+        loading.old.set_segment_prefix(Register::None);
+        loading.old.set_op0_kind(OpKind::Register);
+        loading.old.set_op0_register(register);
+        loading.old.set_op1_kind(OpKind::Memory);
+        loading
+    }
+
+    /// Whether it goes on to the next instruction, and the stack pointer is no more to it than the base of a
+    /// memory operand: then the stack may be lower while it runs.
+    pub(super) fn may_run_elsewhere(&self) -> bool {
+        let stack_operand = (0..self.old.op_count()).any(|i| {
+            self.old.op_kind(i) == OpKind::Register
+                && self.old.op_register(i).full_register() == Register::RSP
+        });
+        self.old.flow_control() == FlowControl::Next && !self.old.is_stack_instruction() && !stack_operand
+    }
+
+    /// The instruction with the address in `scratch`, and before it, where an operand has a base register of its own
+    /// too, what adds that one to `scratch`. `lowered`: the stack pointer is by so many bytes lower than it was.
+    ///
+    /// # Errors
+    /// What cannot be said with a register.
+    pub(super) fn through_register(&self, scratch: Register, lowered: i64) -> Result<Vec<Recoded>, String> {
+        if matches!(self.old.mnemonic(), Mnemonic::Bndmk | Mnemonic::Bndldx | Mnemonic::Bndstx) {
+            return Err(self.refusal("means something else with a base register"));
+        }
+        let mut new = self.old;
+        let mut before = None;
+        match self.constant {
+            Constant::FullDisplacement => new = self.without_full_displacement(scratch)?,
+            Constant::Immediate => {
+                let code = with_register(self.old.code()).ok_or_else(|| {
+                    self.refusal("has no form with a 64-bit register in place of the immediate")
+                })?;
+                new.set_code(code);
+                new.set_op1_kind(OpKind::Register);
+                new.set_op1_register(scratch);
+                if self.old.is_ip_rel_memory_operand() {
+                    return Err(self.refusal("has a pc-relative operand besides"));
+                }
+                if self.old.memory_base() == Register::RSP {
+                    let displacement = (self.old.memory_displacement64() as i64).checked_add(lowered);
+                    let displacement = displacement
+                        .filter(|&d| i32::try_from(d).is_ok())
+                        .ok_or_else(|| self.refusal("reaches too far from the stack pointer"))?;
+                    new.set_memory_displacement64(displacement as u64);
+                    new.set_memory_displ_size(if i8::try_from(displacement).is_ok() { 1 } else { 8 });
+                }
+            }
+            Constant::Displacement => {
+                match (self.old.memory_base(), self.old.memory_index()) {
+                    (Register::None, _) => new.set_memory_base(scratch),
+                    (Register::RSP | Register::RIP | Register::EIP, _) => {
+                        return Err(
+                            self.refusal("adds the address to a register that is not the same elsewhere")
+                        );
+                    }
+                    (base, Register::None) => {
+                        new.set_memory_base(scratch);
+                        new.set_memory_index(base);
+                        new.set_memory_index_scale(1);
+                    }
+                    (base, _) => {
+                        let sum = MemoryOperand::with_base_index(scratch, base);
+                        before = Some(
+                            Instruction::with2(Code::Lea_r64_m, scratch, sum).map_err(|e| self.cannot(&e))?,
+                        );
+                        new.set_memory_base(scratch);
+                    }
+                }
+                new.set_memory_displacement64(0);
+                new.set_memory_displ_size(0);
+            }
+        }
+        before.iter().chain([&new]).map(|instruction| self.encode(instruction)).collect()
+    }
+
+    /// The instruction with a pc-relative operand in place of the absolute one.
+    ///
+    /// # Errors
+    /// What has no such form.
+    pub(super) fn pc_relative(&self) -> Result<Recoded, String> {
+        let absolute = self.constant == Constant::Displacement
+            && self.old.memory_base() == Register::None
+            && self.old.memory_index() == Register::None;
+        if !absolute {
+            return Err(self.refusal("has no pc-relative form"));
+        }
+        let mut new = self.old;
+        new.set_memory_base(Register::RIP);
+        new.set_memory_displ_size(8);
+        new.set_memory_displacement64(0);
+        let recoded = self.encode(&new)?;
+        let (offset, width) = recoded.displacement;
+        if width != 4 {
+            return Err(self.refusal("has no pc-relative form"));
+        }
+        let mut bytes = recoded.bytes;
+        bytes.iter_mut().skip(offset).take(width).for_each(|byte| *byte = 0);
+        Ok(Recoded { bytes, displacement: (offset, width) })
+    }
+
+    /// `movabs` from and to memory in the form that takes a register.
+    fn without_full_displacement(&self, scratch: Register) -> Result<Instruction, String> {
+        let memory = MemoryOperand::with_base(scratch);
+        let (code, register, load) = match self.old.code() {
+            Code::Mov_AL_moffs8 => (Code::Mov_r8_rm8, Register::AL, true),
+            Code::Mov_AX_moffs16 => (Code::Mov_r16_rm16, Register::AX, true),
+            Code::Mov_EAX_moffs32 => (Code::Mov_r32_rm32, Register::EAX, true),
+            Code::Mov_RAX_moffs64 => (Code::Mov_r64_rm64, Register::RAX, true),
+            Code::Mov_moffs8_AL => (Code::Mov_rm8_r8, Register::AL, false),
+            Code::Mov_moffs16_AX => (Code::Mov_rm16_r16, Register::AX, false),
+            Code::Mov_moffs32_EAX => (Code::Mov_rm32_r32, Register::EAX, false),
+            Code::Mov_moffs64_RAX => (Code::Mov_rm64_r64, Register::RAX, false),
+            _ => return Err(self.refusal("is encoded in a way that is not known")),
+        };
+        let new = if load {
+            Instruction::with2(code, register, memory)
+        } else {
+            Instruction::with2(code, memory, register)
+        };
+        new.map_err(|error| self.cannot(&error))
+    }
+
+    fn encode(&self, instruction: &Instruction) -> Result<Recoded, String> {
+        let mut encoder = Encoder::new(64);
+        encoder.encode(instruction, 0).map_err(|error| self.cannot(&error))?;
+        let offsets = encoder.get_constant_offsets();
+        let displacement = (offsets.displacement_offset(), offsets.displacement_size());
+        Ok(Recoded { bytes: encoder.take_buffer(), displacement })
+    }
+
+    fn cannot(&self, error: &iced_x86::IcedError) -> String {
+        self.refusal(&format!("cannot be written in another form: {error}"))
+    }
+}
+
+/// The same operation with a 64-bit register for its second operand, where the 32-bit immediate is sign-extended to
+/// 64 bits.
+fn with_register(code: Code) -> Option<Code> {
+    use Code::*;
+    Some(match code {
+        Mov_rm64_imm32 => Mov_rm64_r64,
+        Add_rm64_imm32 | Add_RAX_imm32 => Add_rm64_r64,
+        Or_rm64_imm32 | Or_RAX_imm32 => Or_rm64_r64,
+        Adc_rm64_imm32 | Adc_RAX_imm32 => Adc_rm64_r64,
+        Sbb_rm64_imm32 | Sbb_RAX_imm32 => Sbb_rm64_r64,
+        And_rm64_imm32 | And_RAX_imm32 => And_rm64_r64,
+        Sub_rm64_imm32 | Sub_RAX_imm32 => Sub_rm64_r64,
+        Xor_rm64_imm32 | Xor_RAX_imm32 => Xor_rm64_r64,
+        Cmp_rm64_imm32 | Cmp_RAX_imm32 => Cmp_rm64_r64,
+        Test_rm64_imm32 | Test_RAX_imm32 => Test_rm64_r64,
+        _ => return None,
+    })
+}

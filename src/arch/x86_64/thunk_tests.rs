@@ -1,0 +1,154 @@
+use super::super::decode::disassemble;
+use super::*;
+use crate::edits::{SymbolRef, UndefinedId};
+
+const TARGET: Referent = (SymbolRef::Undefined(UndefinedId(1)), 16);
+const NEXT: Referent = (SymbolRef::Undefined(UndefinedId(2)), 32);
+const DELIVERIES: [Delivery; 3] = [Delivery::Got, Delivery::Slot, Delivery::Direct];
+
+fn of(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Thunk, String> {
+    thunk(instruction, field, delivery, TARGET, NEXT, false)
+}
+
+/// The instructions of a thunk, `;` between them.
+fn text(thunk: &Thunk) -> String {
+    let mut lines = Vec::new();
+    let code = &thunk.fragment.code;
+    super::super::decode::decode(code, 0..code.len() as u64, &mut |i| {
+        let bytes = &code[i.offset as usize..i.offset as usize + usize::from(i.length)];
+        // As if at the start, so that distances do not depend on what comes before.
+        lines.push(disassemble(bytes, 0));
+    });
+    lines.join("; ")
+}
+
+fn in_place_of(instruction: &[u8], field: usize) -> String {
+    let thunk = of(instruction, field, Delivery::Slot).expect("has a thunk");
+    let text = text(&thunk);
+    let inner = text
+        .strip_prefix("lea -0x80(%rsp),%rsp; ")
+        .and_then(|text| text.strip_suffix("; pop %rcx; lea 0x80(%rsp),%rsp; jmp 0x5"));
+    inner.and_then(|text| text.strip_prefix("push %rcx; mov (%rip),%rcx; ")).unwrap_or(&text).to_owned()
+}
+
+#[test]
+fn the_instruction_runs_with_a_register() {
+    for (bytes, field, expected) in [
+        (&[0x48, 0xa3, 0, 1, 2, 3, 4, 5, 6, 7][..], 2, "mov %rax,(%rcx)"),
+        (&[0xa2, 0, 1, 2, 3, 4, 5, 6, 7], 1, "mov %al,(%rcx)"),
+        (&[0x66, 0xa1, 0, 1, 2, 3, 4, 5, 6, 7], 2, "mov (%rcx),%ax"),
+        (&[0x8b, 0x04, 0xc5, 1, 2, 3, 4], 3, "mov (%rcx,%rax,8),%eax"),
+        (&[0x8b, 0x80, 1, 2, 3, 4], 2, "mov (%rcx,%rax),%eax"),
+        (&[0x8b, 0x84, 0x98, 1, 2, 3, 4], 3, "lea (%rcx,%rax),%rcx; mov (%rcx,%rbx,4),%eax"),
+        (&[0xf0, 0x48, 0x81, 0x00, 1, 2, 3, 4], 4, "lock add %rcx,(%rax)"),
+        (&[0x48, 0x3d, 1, 2, 3, 4], 2, "cmp %rcx,%rax"),
+        (&[0x48, 0xc7, 0x44, 0x24, 0x80, 1, 2, 3, 4], 5, "mov %rcx,0x8(%rsp)"),
+        (&[0x48, 0xc7, 0x44, 0x24, 0x10, 1, 2, 3, 4], 5, "mov %rcx,0x98(%rsp)"),
+        // The immediate is another constant.
+        (&[0xc7, 0x04, 0x25, 1, 2, 3, 4, 5, 6, 7, 8], 3, "movl $0x8070605,(%rcx)"),
+    ] {
+        assert_eq!(in_place_of(bytes, field), expected, "{bytes:02x?}");
+    }
+    // %rcx and %rdx are in use.
+    let thunk = of(&[0x48, 0x8b, 0x0c, 0xd5, 1, 2, 3, 4], 4, Delivery::Got).expect("has a thunk");
+    let all = "lea -0x80(%rsp),%rsp; push %rax; mov (%rip),%rax; mov (%rax,%rdx,8),%rcx; pop %rax; \
+               lea 0x80(%rsp),%rsp; jmp 0x5";
+    assert_eq!(text(&thunk), all);
+    assert_eq!(thunk.depth, [(5, 128), (6, 136), (18, 128), (26, 0)]);
+    assert_eq!(thunk.site, [0xe9, 0, 0, 0, 0, 0x0f, 0x1f, 0x00]);
+    let fields: Vec<_> = thunk.fragment.relocations.iter().map(|r| (r.offset, r.kind, r.addend)).collect();
+    assert_eq!(fields, [(9, RelocKind::GotPc32RelaxRex, 12), (27, RelocKind::Pc32, 28)]);
+}
+
+#[test]
+fn registers_pushes_and_branches_have_forms_of_their_own() {
+    for (bytes, field, delivery, expected) in [
+        (&[0xbf, 1, 2, 3, 4][..], 1, Delivery::Got, "mov (%rip),%rdi; jmp 0x5"),
+        (&[0x41, 0xb8, 1, 2, 3, 4], 2, Delivery::Direct, "lea (%rip),%r8; jmp 0x5"),
+        (&[0x68, 1, 2, 3, 4], 1, Delivery::Slot, "push (%rip); jmp 0x5"),
+        (&[0x68, 1, 2, 3, 4], 1, Delivery::Direct, "push %rcx; lea (%rip),%rcx; xchg %rcx,(%rsp); jmp 0x5"),
+        (&[0xff, 0x14, 0xcd, 1, 2, 3, 4], 3, Delivery::Got, "mov (%rip),%r11; jmp *(%r11,%rcx,8)"),
+        (
+            &[0xff, 0x24, 0xcd, 1, 2, 3, 4],
+            3,
+            Delivery::Got,
+            "lea -0x88(%rsp),%rsp; push %rdx; mov (%rip),%rdx; mov (%rdx,%rcx,8),%rdx; mov %rdx,0x8(%rsp); pop %rdx; ret $0x80",
+        ),
+    ] {
+        let found = text(&of(bytes, field, delivery).expect("has a thunk"))
+            .replace("pushq", "push")
+            .replace("jmpq", "jmp");
+        assert_eq!(found, expected, "{bytes:02x?}");
+    }
+    let call = of(&[0xff, 0x14, 0xcd, 1, 2, 3, 4], 3, Delivery::Got).expect("has a thunk");
+    assert_eq!((call.site, call.field, call.calls), (vec![0x66, 0x90, 0xe8, 0, 0, 0, 0], 3, true));
+    let jump = [0xff, 0x24, 0xcd, 1, 2, 3, 4];
+    assert!(thunk(&jump, 3, Delivery::Got, TARGET, NEXT, true).is_err(), "a shadow stack forbids it");
+}
+
+#[test]
+fn all_else_is_refused_with_its_text() {
+    for (bytes, field, why) in [
+        (&[0xb0, 1][..], 1, "no constant"),
+        (&[0xc7, 0x00, 1, 2, 3, 4], 2, "no form with a 64-bit register"),
+        (&[0x3d, 1, 2, 3, 4], 1, "no form with a 64-bit register"),
+        (&[0x67, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "in 32 bits"),
+        (&[0x64, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "thread's block"),
+        (&[0x8b, 0x84, 0x24, 1, 2, 3, 4], 3, "not the same elsewhere"),
+        (&[0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "not the same elsewhere"),
+        (&[0x48, 0xc7, 0x05, 1, 2, 3, 4, 5, 6, 7, 8], 7, "pc-relative operand besides"),
+        (&[0xff, 0x34, 0x25, 1, 2, 3, 4], 3, "uses the stack"),
+        (&[0x8f, 0x04, 0x25, 1, 2, 3, 4], 3, "uses the stack"),
+        (&[0x48, 0x89, 0x24, 0x25, 1, 2, 3, 4], 4, "uses the stack"),
+        (&[0x48, 0x81, 0xc4, 1, 2, 3, 4], 3, "uses the stack"),
+        (&[0x42, 0xff, 0x14, 0xdd, 1, 2, 3, 4], 4, "not free"),
+        (&[0x41, 0xff, 0x93, 1, 2, 3, 4], 3, "not free"),
+        (&[0xff, 0x94, 0x24, 1, 2, 3, 4], 3, "not free"),
+        (&[0xff, 0x1c, 0x25, 1, 2, 3, 4], 3, "uses the stack or goes elsewhere"),
+        (&[0x48, 0x8b, 0x04, 0x25, 1, 2, 3], 4, "is not one whole instruction"),
+        (&[0x48, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 2, "no constant"),
+        (&[0x8b, 0x40, 1], 2, "no constant"),
+        (&[0x48, 0xc7, 0x84, 0x24, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3, 4], 8, "too far from the stack"),
+        (&[0xe8, 1, 2, 3, 4], 1, "uses the stack or goes elsewhere"),
+    ] {
+        for delivery in DELIVERIES {
+            let error = of(bytes, field, delivery).expect_err(why);
+            assert!(error.contains(why), "{bytes:02x?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn random_bytes_have_a_thunk_or_are_refused() {
+    let mut state = 1u64;
+    let mut accepted = 0;
+    for _ in 0..200_000 {
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize
+        };
+        let starts = [
+            &[0x48, 0xa3][..],
+            &[0x48, 0xc7],
+            &[0x8b, 4],
+            &[0x48, 0x81],
+            &[0xff],
+            &[0x66],
+            &[0xc4],
+            &[],
+            &[],
+        ];
+        let mut bytes = starts[next() % starts.len()].to_vec();
+        bytes.extend((0..next() % 12).map(|_| next() as u8));
+        let field = next() % 12;
+        for delivery in DELIVERIES {
+            let Ok(thunk) = of(&bytes, field, delivery) else { continue };
+            accepted += 1;
+            assert_eq!(thunk.site.len(), bytes.len());
+            assert!(thunk.field as usize + 4 <= bytes.len());
+            assert!(!text(&thunk).contains("(bad)"), "{bytes:02x?}: {}", text(&thunk));
+            assert!(thunk.depth.is_sorted());
+        }
+    }
+    assert!(accepted > 1000, "{accepted}");
+}

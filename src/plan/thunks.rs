@@ -1,0 +1,117 @@
+//! Places with no room for what has to stand there: the instruction becomes a jump to code of ours that does its
+//! work and jumps back. The code goes where the instruction's group goes, and can be unwound through as the instruction can.
+
+use super::places::CodeField;
+use super::slots::CODE;
+use super::{Decision, How, Planner, Source};
+use crate::arch::{Delivery, Referent};
+use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
+use crate::function_bounds::Region;
+use crate::object_file::Section;
+use crate::reloc::RelocKind;
+use crate::unwind_row::UnwindRow;
+use crate::unwind_section::CodeFrame;
+
+/// Where processors like jumps to lead.
+const ALIGN: u64 = 8;
+
+impl Planner<'_> {
+    /// Gives an instruction's constant what it means in a thunk, which gets it from `target` by `delivery`.
+    ///
+    /// # Errors
+    /// Why the instruction cannot run elsewhere.
+    pub(super) fn plan_thunk(
+        &mut self,
+        field: &CodeField,
+        (delivery, target): (Delivery, Referent),
+        source: Source,
+        name: &str,
+    ) -> Result<How, String> {
+        let object = self.object();
+        let arch = object.machine.arch();
+        let section = object.section(field.section);
+        let CodeField { start, length, .. } = *field;
+        let end = start + u64::from(length);
+        let old = self.instruction(field.section, start, length);
+        let refusal = |why: &str| format!("`{}` {why}", arch.disassemble(&old, start));
+        if section.large {
+            return Err(refusal(
+                "needs code beside it, and its section may be far from all code that is added",
+            ));
+        }
+        if is_relocated_besides(section, field) {
+            return Err(refusal("has another relocation besides"));
+        }
+        self.check_use(section, field).map_err(|why| refusal(&why))?;
+        let next = (SymbolRef::Section(field.section), end as i64);
+        let at = (field.field - start) as usize;
+        let thunk = arch.thunk(&old, at, delivery, target, next, object.shadow_stack)?;
+
+        let rows = if thunk.calls {
+            // Its caller is the function that the place is in: as at any function's first instruction.
+            UnwindRow::at(object, self.found.frames, (section.id, start), arch.stack_pointer())
+                .map_err(|why| refusal(&why))?
+                .map(|_| Vec::new())
+        } else {
+            UnwindRow::at(object, self.found.frames, (section.id, start), arch.stack_pointer())
+                .and_then(|row| row.map(|row| row.rows(&thunk.depth, arch.stack_pointer())).transpose())
+                .map_err(|why| refusal(&why))?
+        };
+        let code = &thunk.fragment.code;
+        let (home, offset) = self.append(CODE, section.group, ALIGN, code);
+        for relocation in &thunk.fragment.relocations {
+            self.relocate_new(home, NewRelocation { offset: offset + relocation.offset, ..*relocation });
+        }
+        if let Some(rows) = rows {
+            self.code_frames.push(CodeFrame {
+                symbol: SymbolRef::NewSection(home),
+                offset: offset as i64,
+                length: code.len() as u32,
+                rows,
+            });
+        }
+        let local = self.add_local(
+            format!("relocfix.thunk.{name}"),
+            Home::New(home),
+            offset,
+            code.len() as u64,
+            true,
+        );
+        let relocation = NewRelocation {
+            offset: start + thunk.field,
+            kind: RelocKind::Pc32,
+            symbol: SymbolRef::Local(local),
+            addend: -4,
+        };
+        self.put_relocation(field.section, field.entry, relocation);
+        self.edits.bytes.push(BytesEdit { section: field.section, offset: start, old, new: thunk.site });
+        self.report.summary.thunks += 1;
+        self.decisions.push(Decision { section: field.section, start, length, source, how: How::Thunk });
+        Ok(How::Thunk)
+    }
+
+    /// A register that gets a full address must be used as one.
+    fn check_use(&self, section: &Section<'_>, field: &CodeField) -> Result<(), String> {
+        let regions = self.found.scan.bounds.get(&section.id).map_or(&[][..], |bounds| bounds.regions());
+        let region = regions.iter().find(|region| region.range.contains(&field.start));
+        // Where no symbol says how far the function goes, its jumps are followed everywhere.
+        let sized =
+            |region: &&Region<'_>| region.function.is_some_and(|id| self.object().symbol(id).size > 0);
+        let whole = 0..section.data.len() as u64;
+        let function = region.filter(sized).map_or(whole, |region| region.range.clone());
+        let relocated = |offset, length| section.is_relocated(offset, length);
+        self.object().machine.arch().is_address(section.data, function, field.start, &relocated)
+    }
+}
+
+/// Whether a relocation writes into the instruction and is not the field's own.
+fn is_relocated_besides(section: &Section<'_>, field: &CodeField) -> bool {
+    let end = field.start + u64::from(field.length);
+    section.relocations_in(field.start.saturating_sub(7)..end).iter().any(|r| {
+        let covered = match r.kind {
+            RelocKind::None => 0,
+            kind => kind.width().unwrap_or(8),
+        };
+        Some(r.entry) != field.entry && r.offset.saturating_add(covered) > field.start
+    })
+}

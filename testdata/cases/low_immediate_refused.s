@@ -1,0 +1,40 @@
+# What uses 32 bits of the address would cut a real one.
+#: map {"mappings": [{"start": "0x400000", "end": "0x500000", "perms": "rw-p"}],
+#: map  "symbols": [{"address": "0x404040", "name": "low", "size": 16}]}
+#: refused .text+0x1
+#: refused `mov $0x404040,%eax` is then used in fewer than 64 bits by `mov %eax,%edi`
+#: refused `movl $0x404040,0x8(%rdi)` has no form with a 64-bit register
+#: refused `cmp $0x404040,%eax` has no form with a 64-bit register
+#: refused `mov $0x404040,%ebx` is not used before `ret`
+#: refused `pushq 0x404048` uses the stack
+#: refused `mov %rsp,0x404048` uses the stack
+#: refused `addr32 mov 0x404048,%eax` computes addresses in 32 bits
+        .globl  get
+        .type   get, @function
+get:    mov     $SESSION(low), %eax
+        mov     %eax, %edi
+        mov     (%rdi), %rax
+        ret
+        .size   get, . - get
+        .type   halves, @function
+halves: movl    $SESSION(low), 8(%rdi)
+        movl    $0, 12(%rdi)
+        ret
+        .size   halves, . - halves
+        .type   compare, @function
+compare: cmp    $SESSION(low), %eax
+        ret
+        .size   compare, . - compare
+        .type   unused, @function
+unused: mov     $SESSION(low), %ebx
+        ret
+        .size   unused, . - unused
+        .type   stack, @function
+stack:  push    SESSION(low) + 8
+        mov     %rsp, SESSION(low) + 8
+        ret
+        .size   stack, . - stack
+        .type   short, @function
+short:  addr32 mov SESSION(low)+8, %eax
+        ret
+        .size   short, . - short
