@@ -260,11 +260,16 @@ impl Check<'_, '_> {
                 let zero = home.data[start as usize..start as usize + 8].iter().all(|&b| b == 0);
                 zero && stored == Some(&source)
             }
-            (How::Direct, [r]) => {
-                // Half as wide it is only in place of a constant that was no wider.
-                let narrow = matches!(r.kind, RelocKind::Abs32 | RelocKind::Abs32Signed);
-                let fits = r.kind == RelocKind::Abs64 || narrow && self.is_narrow(section, start, length);
-                fits && self.leads_to(self.lead(r, 0), source)
+            (How::Direct, relocations) => {
+                // An instruction may have a pc-relative operand besides.
+                let mut absolute = relocations.iter().filter(|r| r.kind.is_absolute());
+                let only = absolute.next().filter(|_| absolute.next().is_none());
+                only.is_some_and(|r| {
+                    // Half as wide it is only in place of a constant that was no wider.
+                    let narrow = matches!(r.kind, RelocKind::Abs32 | RelocKind::Abs32Signed);
+                    let fits = r.kind == RelocKind::Abs64 || narrow && self.is_narrow(section, start, length);
+                    fits && self.leads_to(self.lead(r, 0), source)
+                })
             }
             // From the table's base or, in data, from the field itself: no instruction has a part in it.
             (How::Relative, [r])
@@ -346,13 +351,27 @@ impl Check<'_, '_> {
             })
         };
         let yields = |r| how(r).is_some_and(|how| self.code_yields(home, range.clone(), r, how, source));
+        let goes_back = |back: &Relocation| {
+            goes(home, range.clone(), back).is_some_and(|(instruction, lead)| {
+                let last = instruction.offset + u64::from(instruction.length) == range.end;
+                last && lead == Lead::Place(section, end)
+            })
+        };
         match home.relocations_in(range.clone()) {
-            [load, back] => {
-                let goes_back = goes(home, range.clone(), back).is_some_and(|(instruction, lead)| {
-                    let last = instruction.offset + u64::from(instruction.length) == range.end;
-                    last && lead == Lead::Place(section, end)
+            [load, back] => yields(load) && goes_back(back),
+            // The instruction's other operand leads where it led.
+            [load, operand, back] => {
+                let old = self.verification.input.section(section).relocations_in(start..end);
+                let mut others = old.iter().filter(|r| r.kind == RelocKind::Pc32);
+                let led = others.next().map(|r| {
+                    self.lead_of(self.moved(r.symbol), r.addend.wrapping_add((end - r.offset) as i64))
                 });
-                yields(load) && goes_back
+                let leads = self.referring(home, range.clone(), operand.offset).map(|i| {
+                    let rest = (i.offset + u64::from(i.length) - operand.offset) as i64;
+                    self.lead(operand, rest)
+                });
+                let same = led.is_some() && led == leads && others.next().is_none();
+                yields(load) && goes_back(back) && same && operand.kind == RelocKind::Pc32
             }
             // What did not go on to the next instruction does not now.
             [load] => {

@@ -145,6 +145,22 @@ pub struct Lowered {
     pub addend: i64,
 }
 
+/// What a thunk refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct ThunkLinks {
+    /// How it gets the address that stood in the instruction.
+    pub delivery: Delivery,
+    /// A slot, a symbol that has an entry in the global offset table, or something near, as `delivery` says.
+    pub target: Referent,
+    /// The instruction's pc-relative operand, if a relocation says what that is: the field's offset in the
+    /// instruction, and where it leads.
+    pub operand: Option<(usize, Referent)>,
+    /// The next instruction.
+    pub next: Referent,
+    /// Returns must match calls.
+    pub shadow_stack: bool,
+}
+
 /// What takes an instruction's place where no replacement fits: a jump or call, and the code that it leads to.
 #[derive(Debug, Clone)]
 pub struct Thunk {
@@ -213,22 +229,12 @@ pub trait Arch: Sync {
         delivery: Delivery,
     ) -> Result<Lowered, String>;
 
-    /// Replaces the constant at byte `field` of one instruction by `target`, in code elsewhere that the instruction's
-    /// place jumps to, and that goes on at `next`; `delivery` says whether `target` is a slot, a symbol that has an
-    /// entry in the global offset table, or near. Flags, registers and what lies below the stack pointer stay.
-    /// `shadow_stack`: returns must match calls.
+    /// Replaces the constant at byte `field` of one instruction, in code elsewhere that the instruction's place jumps
+    /// to. Flags, registers and what lies below the stack pointer stay.
     ///
     /// # Errors
     /// As [`Arch::lower`].
-    fn thunk(
-        &self,
-        instruction: &[u8],
-        field: usize,
-        delivery: Delivery,
-        target: Referent,
-        next: Referent,
-        shadow_stack: bool,
-    ) -> Result<Thunk, String>;
+    fn thunk(&self, instruction: &[u8], field: usize, links: &ThunkLinks) -> Result<Thunk, String>;
 
     /// Whether what the instruction at `start` of `code` makes of a 32-bit constant is a whole address to all that
     /// use it, as far as can be seen in `function`; `relocated` says whether a relocation applies to a range of bytes

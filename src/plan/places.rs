@@ -145,8 +145,6 @@ impl Planner<'_> {
         slot_only: bool,
         name: &str,
     ) -> Result<How, String> {
-        let end = field.start + u64::from(field.length);
-        self.must_be_alone(field.section, field.start..end, field.entry)?;
         let user = self.object().section(field.section).group;
         let (delivery, symbol, addend) = match source {
             Source::Address(symbol, addend) if !slot_only && !self.pic() => {
@@ -174,6 +172,10 @@ impl Planner<'_> {
             Err(reason) if delivery == Delivery::Absolute => return Err(reason),
             Err(_) => return self.plan_thunk(field, (delivery, (symbol, addend)), source, name),
         };
+        let end = field.start + u64::from(field.length);
+        // In place nothing moves but the field itself.
+        let changed = if delivery == Delivery::Absolute { field.field..end } else { field.start..end };
+        self.must_be_alone(field.section, changed, field.entry)?;
         self.apply_lowered(field, old, lowered, symbol, addend);
         let how = match delivery {
             Delivery::Got => How::Got,

@@ -4,10 +4,10 @@
 use super::places::CodeField;
 use super::slots::CODE;
 use super::{Decision, How, Planner, Source};
-use crate::arch::{Delivery, Referent};
-use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
+use crate::arch::{Delivery, Referent, ThunkLinks};
+use crate::edits::{BytesEdit, Home, NewRelocation, RelocationEdit, SymbolRef};
 use crate::function_bounds::Region;
-use crate::object_file::Section;
+use crate::object_file::{Relocation, Section};
 use crate::reloc::RelocKind;
 use crate::unwind_row::UnwindRow;
 use crate::unwind_section::CodeFrame;
@@ -39,13 +39,17 @@ impl Planner<'_> {
                 "needs code beside it, and its section may be far from all code that is added",
             ));
         }
-        if is_relocated_besides(section, field) {
-            return Err(refusal("has another relocation besides"));
-        }
+        let besides = self.relocation_besides(section, field).map_err(refusal)?;
         self.check_use(section, field).map_err(|why| refusal(&why))?;
         let next = (SymbolRef::Section(field.section), end as i64);
         let at = (field.field - start) as usize;
-        let thunk = arch.thunk(&old, at, delivery, target, next, object.shadow_stack)?;
+        // Where the operand leads, whatever its distance from the end of the instruction.
+        let operand = besides.map(|r| {
+            let symbol = SymbolRef::Existing(r.symbol);
+            ((r.offset - start) as usize, (symbol, r.addend.wrapping_add((end - r.offset) as i64)))
+        });
+        let links = ThunkLinks { delivery, target, operand, next, shadow_stack: object.shadow_stack };
+        let thunk = arch.thunk(&old, at, &links)?;
 
         let rows = if thunk.calls {
             // Its caller is the function that the place is in: as at any function's first instruction.
@@ -84,10 +88,29 @@ impl Planner<'_> {
             addend: -4,
         };
         self.put_relocation(field.section, field.entry, relocation);
+        if let Some(moved) = besides {
+            self.edits.relocate(field.section, RelocationEdit::Remove(moved.entry));
+        }
         self.edits.bytes.push(BytesEdit { section: field.section, offset: start, old, new: thunk.site });
         self.report.summary.thunks += 1;
         self.decisions.push(Decision { section: field.section, start, length, source, how: How::Thunk });
         Ok(How::Thunk)
+    }
+
+    /// The relocation of the instruction's other operand, which goes where the instruction goes.
+    fn relocation_besides(
+        &self,
+        section: &Section<'_>,
+        field: &CodeField,
+    ) -> Result<Option<Relocation>, &'static str> {
+        match relocations_besides(section, field)[..] {
+            [] => Ok(None),
+            [r] if self.imports.contains_key(&r.symbol) || self.replaced.contains_key(&r.symbol) => {
+                Err("refers to another variable whose references change")
+            }
+            [r] if r.kind == RelocKind::Pc32 && r.offset >= field.start => Ok(Some(*r)),
+            _ => Err("has another relocation besides"),
+        }
     }
 
     /// A register that gets a full address must be used as one.
@@ -104,14 +127,11 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a relocation writes into the instruction and is not the field's own.
-fn is_relocated_besides(section: &Section<'_>, field: &CodeField) -> bool {
+/// The relocations that write into the instruction, but the field's own.
+fn relocations_besides<'s>(section: &'s Section<'_>, field: &CodeField) -> Vec<&'s Relocation> {
     let end = field.start + u64::from(field.length);
-    section.relocations_in(field.start.saturating_sub(7)..end).iter().any(|r| {
-        let covered = match r.kind {
-            RelocKind::None => 0,
-            kind => kind.width().unwrap_or(8),
-        };
-        Some(r.entry) != field.entry && r.offset.saturating_add(covered) > field.start
-    })
+    let near = section.relocations_in(field.start.saturating_sub(7)..end).iter();
+    near.filter(|r| Some(r.entry) != field.entry && r.offset.saturating_add(r.covered()) > field.start)
+        .filter(|r| r.covered() > 0)
+        .collect()
 }

@@ -234,6 +234,11 @@ impl Case {
             .ok_or_else(|| format!("the map has no address for {name}"))
     }
 
+    /// How far another session of it lies: to addresses with other bytes that still fit where these do.
+    pub(crate) fn distance(&self) -> u64 {
+        if self.addresses().iter().any(|&address| address < 1 << 32) { 0x0112_3000 } else { 0x0011_2233_0000 }
+    }
+
     /// All addresses that the map names.
     pub(crate) fn addresses(&self) -> Vec<u64> {
         let entries =

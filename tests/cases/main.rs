@@ -21,11 +21,6 @@ use support::matrix::{Language, Matrix, Mode};
 use support::untouched::assert_untouched;
 use support::{relocfix, toolchain};
 
-/// How far the second session lies from the first: to still canonical addresses with other bytes.
-const MOVED: u64 = 0x0011_2233_0000;
-/// The same where addresses have 31 bits.
-const MOVED_LOW: u64 = 0x0112_3000;
-
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = Arguments::from_args();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases");
@@ -280,8 +275,7 @@ fn forgotten(case: &Case, object: &Path) -> Result<(), String> {
 /// The same code from a session at other addresses becomes the same bytes.
 fn same_from_another_session(case: &Case, folder: &Path, output: &Path) -> Result<(), Failed> {
     // What is kept is the session's own.
-    let low = case.addresses().iter().any(|&address| address < 1 << 32);
-    let distance = if low { MOVED_LOW } else { MOVED };
+    let distance = case.distance();
     let moved =
         if case.options.iter().any(|option| option == "keep") { None } else { case.moved_map(distance) };
     let Some(map) = moved else { return Ok(()) };

@@ -108,11 +108,12 @@ pub(crate) fn cases() -> Vec<Subject> {
             continue;
         }
         // Constants that are to be kept, or that stand in the source as numbers, do not move.
+        let distance = case.distance();
         let moves = case.refused.is_empty() && !case.options.iter().any(|option| option == "keep");
         subjects.push(Subject {
             name,
             session,
-            twin: if moves { compiled(MOVED) } else { None },
+            twin: if moves { compiled(distance) } else { None },
             files: Memory::default(),
         });
     }

@@ -11,7 +11,7 @@ mod thunk;
 
 use std::ops::Range;
 
-use super::{Arch, Delivery, Fragment, Instruction, Lowered, Referent, Thunk};
+use super::{Arch, Delivery, Fragment, Instruction, Lowered, Referent, Thunk, ThunkLinks};
 use crate::edits::SymbolRef;
 
 /// The AMD64 instruction set.
@@ -49,16 +49,8 @@ impl Arch for X86_64 {
         read::redirect_read(instruction, field, size, delivery)
     }
 
-    fn thunk(
-        &self,
-        instruction: &[u8],
-        field: usize,
-        delivery: Delivery,
-        target: Referent,
-        next: Referent,
-        shadow_stack: bool,
-    ) -> Result<Thunk, String> {
-        thunk::thunk(instruction, field, delivery, target, next, shadow_stack)
+    fn thunk(&self, instruction: &[u8], field: usize, links: &ThunkLinks) -> Result<Thunk, String> {
+        thunk::thunk(instruction, field, links)
     }
 
     fn is_address(

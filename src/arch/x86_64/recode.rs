@@ -26,6 +26,8 @@ pub(super) struct Recoder<'a> {
     pub(super) old: Instruction,
     /// Which of its constants is the address.
     pub(super) constant: Constant,
+    /// The offset of its displacement.
+    displacement: usize,
 }
 
 /// A new instruction.
@@ -62,7 +64,7 @@ impl<'a> Recoder<'a> {
         if matches!(old.segment_prefix(), Register::FS | Register::GS) {
             return Err(refused("counts from the thread's block"));
         }
-        Ok(Recoder { bytes, old, constant })
+        Ok(Recoder { bytes, old, constant, displacement: offsets.displacement_offset() })
     }
 
     /// Why it cannot be done.
@@ -86,11 +88,16 @@ impl<'a> Recoder<'a> {
         self.old.memory_base() == Register::RSP
     }
 
+    /// The offset of its pc-relative displacement.
+    pub(super) fn pc_relative_field(&self) -> Option<usize> {
+        self.old.is_ip_rel_memory_operand().then_some(self.displacement)
+    }
+
     /// Another operation with the same operands.
     pub(super) fn with_code(&self, code: Code) -> Recoder<'a> {
         let mut old = self.old;
         old.set_code(code);
-        Recoder { bytes: self.bytes, old, constant: self.constant }
+        Recoder { old, ..*self }
     }
 
     /// A load of its memory operand into a register.
@@ -135,7 +142,7 @@ impl<'a> Recoder<'a> {
                 new.set_op1_kind(OpKind::Register);
                 new.set_op1_register(scratch);
                 if self.old.is_ip_rel_memory_operand() {
-                    return Err(self.refusal("has a pc-relative operand besides"));
+                    new.set_memory_displacement64(0);
                 }
                 if self.old.memory_base() == Register::RSP {
                     let displacement = (self.old.memory_displacement64() as i64).checked_add(lowered);
@@ -190,13 +197,10 @@ impl<'a> Recoder<'a> {
         new.set_memory_displ_size(8);
         new.set_memory_displacement64(0);
         let recoded = self.encode(&new)?;
-        let (offset, width) = recoded.displacement;
-        if width != 4 {
+        if recoded.displacement.1 != 4 {
             return Err(self.refusal("has no pc-relative form"));
         }
-        let mut bytes = recoded.bytes;
-        bytes.iter_mut().skip(offset).take(width).for_each(|byte| *byte = 0);
-        Ok(Recoded { bytes, displacement: (offset, width) })
+        Ok(recoded)
     }
 
     /// `movabs` from and to memory in the form that takes a register.
@@ -226,7 +230,12 @@ impl<'a> Recoder<'a> {
         encoder.encode(instruction, 0).map_err(|error| self.cannot(&error))?;
         let offsets = encoder.get_constant_offsets();
         let displacement = (offsets.displacement_offset(), offsets.displacement_size());
-        Ok(Recoded { bytes: encoder.take_buffer(), displacement })
+        let mut bytes = encoder.take_buffer();
+        if instruction.is_ip_rel_memory_operand() {
+            // A relocation says what goes there.
+            bytes.iter_mut().skip(displacement.0).take(displacement.1).for_each(|byte| *byte = 0);
+        }
+        Ok(Recoded { bytes, displacement })
     }
 
     fn cannot(&self, error: &iced_x86::IcedError) -> String {

@@ -3,10 +3,10 @@
 
 use iced_x86::{Code, OpKind, Register};
 
-use super::super::{Delivery, Fragment, Referent, Thunk};
+use super::super::{Delivery, Fragment, Referent, Thunk, ThunkLinks};
 use super::lower::{LEA, MOV, nops, rip_relative};
 use super::recode::{Constant, Recoder};
-use crate::edits::NewRelocation;
+use crate::edits::{NewRelocation, SymbolRef};
 use crate::reloc::RelocKind;
 
 /// The area below the stack pointer that signal handlers leave alone.
@@ -29,15 +29,14 @@ const RETURN_ABOVE_RED_ZONE: [u8; 3] = [0xc2, 0x80, 0x00];
 const SCRATCH: [Register; 5] = [Register::RCX, Register::RDX, Register::RAX, Register::RSI, Register::RDI];
 
 /// See [`super::super::Arch::thunk`].
-pub(super) fn thunk(
-    instruction: &[u8],
-    field: usize,
-    delivery: Delivery,
-    target: Referent,
-    next: Referent,
-    shadow_stack: bool,
-) -> Result<Thunk, String> {
+pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Result<Thunk, String> {
     let recoder = Recoder::new(instruction, field)?;
+    let ThunkLinks { delivery, target, operand, next, shadow_stack } = *links;
+    if operand.map(|(at, _)| at) != recoder.pc_relative_field() {
+        return Err(
+            recoder.refusal("has a pc-relative operand besides, without a relocation, or another relocation")
+        );
+    }
     if instruction.len() < JUMP {
         return Err(recoder.refusal("is shorter than a jump"));
     }
@@ -59,7 +58,7 @@ pub(super) fn thunk(
             );
         }
         (Code::Jmp_rm64, Constant::Displacement) => jump(&mut code, &recoder)?,
-        _ => in_place_of(&mut code, &recoder, next)?,
+        _ => in_place_of(&mut code, &recoder, operand.map(|(_, referent)| referent), next)?,
     }
     let Writer { fragment, depth, calls, .. } = code;
     // A call ends where the old one did: its return address is what tables say of the old one.
@@ -82,7 +81,12 @@ pub(super) fn thunk(
 /// 48 8d a4 24 80 00 00 00    lea 0x80(%rsp),%rsp
 /// e9 00 00 00 00             jmp next
 /// ```
-fn in_place_of(code: &mut Writer, recoder: &Recoder<'_>, next: Referent) -> Result<(), String> {
+fn in_place_of(
+    code: &mut Writer,
+    recoder: &Recoder<'_>,
+    operand: Option<Referent>,
+    next: Referent,
+) -> Result<(), String> {
     if !recoder.may_run_elsewhere() {
         return Err(recoder.refusal("uses the stack or goes elsewhere, and there is no replacement for it"));
     }
@@ -93,6 +97,11 @@ fn in_place_of(code: &mut Writer, recoder: &Recoder<'_>, next: Referent) -> Resu
     code.moved(RED_ZONE + WORD);
     code.load(scratch);
     for recoded in recoder.through_register(scratch, RED_ZONE + WORD)? {
+        if let Some((symbol, addend)) = operand {
+            let (at, _) = recoded.displacement;
+            let rest = (recoded.bytes.len() - at) as i64;
+            code.relocate(at, RelocKind::Pc32, symbol, addend.wrapping_sub(rest));
+        }
         code.emit(&recoded.bytes);
     }
     code.pop(scratch);
@@ -224,14 +233,14 @@ impl Writer {
     /// An instruction that ends with a 32-bit distance from its end.
     fn pc_relative(&mut self, opcode: &[u8], kind: RelocKind, (symbol, addend): Referent) {
         self.emit(opcode);
-        let offset = self.fragment.code.len() as u64;
-        self.fragment.relocations.push(NewRelocation {
-            offset,
-            kind,
-            symbol,
-            addend: addend.wrapping_sub(4),
-        });
+        self.relocate(0, kind, symbol, addend.wrapping_sub(4));
         self.emit(&[0; 4]);
+    }
+
+    /// A relocation of a field so many bytes further on.
+    fn relocate(&mut self, ahead: usize, kind: RelocKind, symbol: SymbolRef, addend: i64) {
+        let offset = (self.fragment.code.len() + ahead) as u64;
+        self.fragment.relocations.push(NewRelocation { offset, kind, symbol, addend });
     }
 
     /// Puts the address into a register.

@@ -7,7 +7,11 @@ const NEXT: Referent = (SymbolRef::Undefined(UndefinedId(2)), 32);
 const DELIVERIES: [Delivery; 3] = [Delivery::Got, Delivery::Slot, Delivery::Direct];
 
 fn of(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Thunk, String> {
-    thunk(instruction, field, delivery, TARGET, NEXT, false)
+    thunk(instruction, field, &links(delivery))
+}
+
+fn links(delivery: Delivery) -> ThunkLinks {
+    ThunkLinks { delivery, target: TARGET, operand: None, next: NEXT, shadow_stack: false }
 }
 
 /// The instructions of a thunk, `;` between them.
@@ -60,6 +64,19 @@ fn the_instruction_runs_with_a_register() {
     assert_eq!(fields, [(9, RelocKind::GotPc32RelaxRex, 12), (27, RelocKind::Pc32, 28)]);
 }
 
+/// movq $imm32,sym(%rip)
+#[test]
+fn another_operand_keeps_its_relocation() {
+    let bytes = [0x48, 0xc7, 0x05, 0, 0, 0, 0, 1, 2, 3, 4];
+    let other = (SymbolRef::Undefined(UndefinedId(3)), 48);
+    let thunk = thunk(&bytes, 7, &ThunkLinks { operand: Some((3, other)), ..links(Delivery::Got) }).unwrap();
+    assert!(text(&thunk).contains("mov %rcx,(%rip)"), "{}", text(&thunk));
+    let fields: Vec<_> = thunk.fragment.relocations.iter().map(|r| (r.offset, r.symbol, r.addend)).collect();
+    assert_eq!(fields[1], (16, other.0, 44));
+    let elsewhere = ThunkLinks { operand: Some((2, other)), ..links(Delivery::Got) };
+    assert!(super::thunk(&bytes, 7, &elsewhere).is_err());
+}
+
 #[test]
 fn registers_pushes_and_branches_have_forms_of_their_own() {
     for (bytes, field, delivery, expected) in [
@@ -83,7 +100,10 @@ fn registers_pushes_and_branches_have_forms_of_their_own() {
     let call = of(&[0xff, 0x14, 0xcd, 1, 2, 3, 4], 3, Delivery::Got).expect("has a thunk");
     assert_eq!((call.site, call.field, call.calls), (vec![0x66, 0x90, 0xe8, 0, 0, 0, 0], 3, true));
     let jump = [0xff, 0x24, 0xcd, 1, 2, 3, 4];
-    assert!(thunk(&jump, 3, Delivery::Got, TARGET, NEXT, true).is_err(), "a shadow stack forbids it");
+    assert!(
+        thunk(&jump, 3, &ThunkLinks { shadow_stack: true, ..links(Delivery::Got) }).is_err(),
+        "a shadow stack forbids it"
+    );
 }
 
 #[test]
@@ -95,7 +115,7 @@ fn all_else_is_refused_with_its_text() {
         (&[0x67, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "in 32 bits"),
         (&[0x64, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "thread's block"),
         (&[0x8b, 0x84, 0x24, 1, 2, 3, 4], 3, "not the same elsewhere"),
-        (&[0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "not the same elsewhere"),
+        (&[0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "pc-relative operand besides"),
         (&[0x48, 0xc7, 0x05, 1, 2, 3, 4, 5, 6, 7, 8], 7, "pc-relative operand besides"),
         (&[0xff, 0x34, 0x25, 1, 2, 3, 4], 3, "uses the stack"),
         (&[0x8f, 0x04, 0x25, 1, 2, 3, 4], 3, "uses the stack"),
