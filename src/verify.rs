@@ -267,7 +267,8 @@ impl Check<'_, '_> {
                 only.is_some_and(|r| {
                     // Half as wide it is only in place of a constant that was no wider.
                     let narrow = matches!(r.kind, RelocKind::Abs32 | RelocKind::Abs32Signed);
-                    let fits = r.kind == RelocKind::Abs64 || narrow && self.is_narrow(section, start, length);
+                    let as_wide = !home.exec || r.kind == RelocKind::Abs64;
+                    let fits = as_wide || narrow && self.is_narrow(section, start, length);
                     fits && self.leads_to(self.lead(r, 0), source)
                 })
             }

@@ -7,7 +7,7 @@ use super::{Decision, How, Planner, Source};
 use crate::arch::{Delivery, Referent, ThunkLinks};
 use crate::edits::{BytesEdit, Home, NewRelocation, RelocationEdit, SymbolRef};
 use crate::function_bounds::Region;
-use crate::object_file::{Relocation, Section};
+use crate::object_file::{Relocation, Section, SymbolPlace};
 use crate::reloc::RelocKind;
 use crate::unwind_row::UnwindRow;
 use crate::unwind_section::CodeFrame;
@@ -107,6 +107,9 @@ impl Planner<'_> {
             [] => Ok(None),
             [r] if self.imports.contains_key(&r.symbol) || self.replaced.contains_key(&r.symbol) => {
                 Err("refers to another variable whose references change")
+            }
+            [r] if r.symbol.0 == 0 || self.object().symbol(r.symbol).place == SymbolPlace::Absolute => {
+                Err("has another number for an address")
             }
             [r] if r.kind == RelocKind::Pc32 && r.offset >= field.start => Ok(Some(*r)),
             _ => Err("has another relocation besides"),
