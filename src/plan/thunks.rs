@@ -134,7 +134,5 @@ impl Planner<'_> {
 fn relocations_besides<'s>(section: &'s Section<'_>, field: &CodeField) -> Vec<&'s Relocation> {
     let end = field.start + u64::from(field.length);
     let near = section.relocations_in(field.start.saturating_sub(7)..end).iter();
-    near.filter(|r| Some(r.entry) != field.entry && r.offset.saturating_add(r.covered()) > field.start)
-        .filter(|r| r.covered() > 0)
-        .collect()
+    near.filter(|r| Some(r.entry) != field.entry && r.writes_after(field.start)).collect()
 }
