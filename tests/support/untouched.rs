@@ -363,8 +363,11 @@ impl Comparison<'_> {
         let name = self.old.sections[index].name;
         let fields = self.named.fields.get(name).into_iter().flatten();
         // An instruction has a prefix and an opcode before its constant, and ends with it.
-        let mut windows: BTreeMap<u64, u64> =
-            fields.map(|o| (o.saturating_sub(8), o.saturating_add(8))).collect();
+        let mut windows: BTreeMap<u64, u64> = BTreeMap::new();
+        for &field in fields {
+            let end = windows.entry(field.saturating_sub(8)).or_default();
+            *end = (*end).max(field.saturating_add(8));
+        }
         for (symbol, offset) in &self.named.globals {
             let homes = self.old.symbols.iter().filter(|s| s.name == symbol);
             windows.extend(
@@ -446,9 +449,9 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether one of the windows, by start, none of them longer than twelve bytes, holds that offset.
+/// Whether one of the windows, by start, none of them longer than sixteen bytes, holds that offset.
 fn within(windows: &BTreeMap<u64, u64>, at: u64) -> bool {
-    windows.range(at.saturating_sub(11)..=at).any(|(_, &end)| at < end)
+    windows.range(at.saturating_sub(15)..=at).any(|(_, &end)| at < end)
 }
 
 /// Unsigned LEB128 numbers (DWARF 5, 7.6).
