@@ -146,6 +146,10 @@ fn relocations_that_share_bytes() {
         // One in the opcode of an instruction whose constant is an address.
         format!("f: movabs ${cell}, %rax\nret\n.reloc f, R_X86_64_PC8, a\n"),
         "f: movabs $a, %rax\nret\n.reloc f+1, R_X86_64_PC8, b\n".to_owned(),
+        // Of those that have a relocation of their own, in its addend or its symbol.
+        format!(".globl a\nf: mov a@GOTPCREL(%rip), %rax\nret\n.set a, {cell}\n.reloc f+2, R_X86_64_PC8, b\n"),
+        format!("f: .byte 0xe8, 0, 0, 0, 0\nret\n.reloc f+1, R_X86_64_PLT32, {cell}-4\n.reloc f, R_X86_64_PC8, b\n"),
+        format!("f: .byte 0x48, 0x8d, 5, 0, 0, 0, 0\nret\n.reloc f+3, R_X86_64_PC32, {cell}-4\n.reloc f+2, R_X86_64_PC8, b\n"),
     ];
     for text in refused {
         let Some(object) = assemble(&text) else { return };
