@@ -1,3 +1,5 @@
+//! What a thunk does for every form that has one, and that all others are refused.
+
 use super::super::decode::disassemble;
 use super::*;
 use crate::edits::{SymbolRef, UndefinedId};
