@@ -75,8 +75,12 @@ impl UnwindRow {
         let mut rules = Vec::new();
         for (register, rule) in row.registers() {
             let register = *register;
-            let narrow =
-                |number: i64| i32::try_from(number).map_err(|_| "has a frame beyond 2 GiB".to_owned());
+            // Our entries count in words, as every compiler's do.
+            let narrow = |number: i64| match i32::try_from(number) {
+                Ok(number) if number % 8 == 0 => Ok(number),
+                Ok(_) => Err("saves a register between two words".to_owned()),
+                Err(_) => Err("has a frame beyond 2 GiB".to_owned()),
+            };
             rules.push(match rule {
                 RegisterRule::Undefined => CallFrameInstruction::Undefined(register),
                 RegisterRule::SameValue => CallFrameInstruction::SameValue(register),

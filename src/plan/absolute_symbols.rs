@@ -111,10 +111,11 @@ impl Planner<'_> {
             RelocKind::Got64 => field.form == Some(OperandForm::Address64) && addend == 0,
             _ => false,
         };
-        let end = field.start + u64::from(field.length);
-        if !reads_entry || section.relocations_in(field.start..end).len() != 1 {
+        if !reads_entry {
             return refused();
         }
+        let instruction = field.start..field.start + u64::from(field.length);
+        self.must_be_alone(section.id, instruction, Some(relocation.entry))?;
         let (edit, how) = match source {
             Source::Address(symbol, 0)
                 if !matches!(symbol, SymbolRef::NewSection(_) | SymbolRef::Local(_)) =>

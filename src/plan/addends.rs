@@ -38,13 +38,8 @@ impl Planner<'_> {
         let Some(field) = field else {
             return Err("is the addend of a relocation among instructions that belongs to none".to_owned());
         };
-        let end = field.start + u64::from(field.length);
-        if self.object().section(place.section).relocations_in(field.start..end).len() != 1 {
-            return Err(format!(
-                "is the addend of one of several relocations of an instruction: {}",
-                self.text_at(place.section, field.start, field.length)
-            ));
-        }
+        let instruction = field.start..field.start + u64::from(field.length);
+        self.must_be_alone(place.section, instruction, Some(relocation.entry))?;
         // The field counts from its own start, the instruction from its end.
         let rest = (field.start + u64::from(field.length) - place.offset) as i64;
         let code = CodeField {

@@ -114,11 +114,7 @@ impl Planner<'_> {
         let PoolAccess { start, length, field, size, .. } = *access;
         let old = self.instruction(section, start, length);
         let at = (field - start) as usize;
-        let end = start + u64::from(length);
-        if !self.object().section(section).relocations_in(start..end).is_empty() {
-            let text = self.text_at(section, start, length);
-            return Err(format!("is read by an instruction that is relocated as well: {text}"));
-        }
+        self.must_be_alone(section, start..start + u64::from(length), None)?;
         let lowered = self.object().machine.arch().redirect_read(&old, at, size, delivery)?;
         let code = CodeField { section, start, length, field, entry: None };
         self.apply_lowered(&code, old, lowered, symbol, 0);
