@@ -50,8 +50,16 @@ impl Planner<'_> {
             entry: Some(relocation.entry),
         };
         match (relocation.kind, field.form, field.usage) {
-            (RelocKind::Abs64, Some(_), _) => self.plan_code(&code, source, is_value, name),
-            (RelocKind::Abs32 | RelocKind::Abs32Signed, Some(_), _) if !self.pic() => match source {
+            (
+                RelocKind::Abs64,
+                Some(OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64),
+                _,
+            ) => self.plan_code(&code, source, is_value, name),
+            (
+                RelocKind::Abs32 | RelocKind::Abs32Signed,
+                Some(OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32),
+                _,
+            ) if !self.pic() => match source {
                 Source::Address(symbol, addend) if !is_value => {
                     self.same(&code, relocation.kind, (symbol, addend), source, How::Direct)
                 }

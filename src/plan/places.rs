@@ -173,8 +173,9 @@ impl Planner<'_> {
             Err(_) => return self.plan_thunk(field, (delivery, (symbol, addend)), source, name),
         };
         let end = field.start + u64::from(field.length);
-        // In place nothing moves but the field itself.
-        let changed = if delivery == Delivery::Absolute { field.field..end } else { field.start..end };
+        // In place nothing moves, and beside a narrow field there may be the relocation of another operand.
+        let beside = delivery == Delivery::Absolute && end - field.field < 8;
+        let changed = if beside { field.field..end } else { field.start..end };
         self.must_be_alone(field.section, changed, field.entry)?;
         self.apply_lowered(field, old, lowered, symbol, addend);
         let how = match delivery {
