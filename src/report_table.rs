@@ -58,8 +58,7 @@ impl fmt::Display for Table<'_> {
             }),
         )?;
         let sections = report.sections.iter().map(|section| {
-            let becomes =
-                if section.name == section.becomes { "the same, other flags" } else { &section.becomes };
+            let becomes = if section.name == section.becomes { "same name" } else { &section.becomes };
             [section.name.clone(), becomes.to_owned()]
         });
         self.rows(f, ["SECTION", "BECOMES"], sections)?;
