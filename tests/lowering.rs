@@ -3,6 +3,7 @@
 
 #[allow(dead_code)]
 mod assembled;
+mod support;
 
 use std::fmt::Write;
 use std::process::Command;
@@ -10,6 +11,7 @@ use std::process::Command;
 use assembled::{Assembly, run};
 use relocfix::arch::{Delivery, Fragment, Lowered, Machine};
 use relocfix::edits::NewRelocation;
+use support::toolchain::{Linker, Linkers};
 
 const REGISTERS: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
@@ -45,6 +47,9 @@ fn function(assembly: &mut Assembly, name: &str, lowered: &Lowered, symbol: &str
 
 #[test]
 fn lowered_instructions_give_the_address() {
+    let linkers = Linkers::get().unwrap();
+    let lld = linkers.flags(Linker::Lld);
+    let lld = &["-pie", "-fPIE", &lld[0], &lld[1]][..];
     let arch = Machine::X86_64.arch();
     let old = [0x50, 0xfe, 0x07, 0x10, 0x3a, 0x7f, 0, 0];
     for (flags, absolute) in [
@@ -53,9 +58,9 @@ fn lowered_instructions_give_the_address() {
         (&["-static"], true),
         (&["-no-pie"], true),
         (&["-no-pie", "-Wl,--no-relax"], true),
-        (&["-pie", "-fPIE", "-fuse-ld=lld"], false),
+        (lld, false),
     ] {
-        if flags.contains(&"-fuse-ld=lld") && run(Command::new("ld.lld").arg("--version")).is_none() {
+        if flags == lld && !linkers.found.contains(&Linker::Lld) {
             continue;
         }
         let mut assembly = Assembly::default();

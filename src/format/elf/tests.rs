@@ -9,7 +9,7 @@ mod tools;
 use std::collections::BTreeMap;
 
 use self::edited::{every_edit, small_edit};
-use self::tools::{Fixture, compile, fixtures, linkers, read_without_warning, run, tool};
+use self::tools::{Fixture, compile, fixtures, linkers, missing, read_without_warning, run, tool};
 use super::records::{SectionHeader, SymbolEntry};
 
 use super::tables::{SymbolSection, Tables};

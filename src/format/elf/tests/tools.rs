@@ -60,7 +60,8 @@ pub(super) fn tool(name: &str) -> Option<PathBuf> {
     all_of(name).into_iter().next()
 }
 
-fn missing(what: &str) {
+/// Says that a test is skipped; a failure where nothing may be.
+pub(super) fn missing(what: &str) {
     assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none_or(|v| v != "1"), "{what} is missing");
     eprintln!("SKIPPED: {what} is missing");
 }
