@@ -34,7 +34,7 @@ pub enum ErrorKind {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A place in a section, as messages write it: `.text+0x12`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct At {
     /// The section's name.
     pub section: String,
@@ -42,6 +42,10 @@ pub struct At {
     pub offset: u64,
     /// The function around it, if one is known.
     pub function: Option<String>,
+    /// The source line that it comes from, if one is known: `foo.jl:3`.
+    pub line: Option<String>,
+    /// The text of the instruction that it is in, if one is known.
+    pub instruction: Option<String>,
 }
 
 /// One thing that is wrong, in one file.
@@ -66,9 +70,10 @@ pub struct Error {
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}+{:#x}", self.section, self.offset)?;
-        match &self.function {
-            Some(function) => write!(f, " ({function})"),
-            None => Ok(()),
+        match (&self.function, &self.line) {
+            (Some(function), Some(line)) => write!(f, " ({function}, {line})"),
+            (Some(one), None) | (None, Some(one)) => write!(f, " ({one})"),
+            (None, None) => Ok(()),
         }
     }
 }
@@ -81,7 +86,11 @@ impl fmt::Display for Problem {
         if let Some(at) = &self.at {
             write!(f, "{at}: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        match self.at.as_ref().and_then(|at| at.instruction.as_ref()) {
+            Some(instruction) => write!(f, ": `{instruction}`"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -124,7 +133,7 @@ impl Error {
     pub fn at(mut self, section: impl Into<String>, offset: u64) -> Self {
         let section = section.into();
         for problem in &mut self.problems {
-            problem.at = Some(At { section: section.clone(), offset, function: None });
+            problem.at = Some(At { section: section.clone(), offset, ..At::default() });
         }
         self
     }

@@ -64,6 +64,7 @@ pub mod resolve;
 mod sample_object;
 pub mod scan;
 pub mod session_map;
+pub mod source_lines;
 mod spelled;
 pub mod unwind_row;
 pub mod unwind_section;
@@ -73,7 +74,7 @@ pub mod witness;
 
 use std::collections::HashSet;
 
-use error::At;
+use error::{At, Problem};
 use frame_table::FrameTable;
 use object_file::{Relocation, Section, SymbolPlace};
 use plan::{Found, Plan};
@@ -179,9 +180,12 @@ fn kept_places(report: &Report) -> Vec<String> {
             section: p.section.clone(),
             offset: p.offset,
             function: p.function.clone().or(p.symbol.clone()),
+            line: p.line.clone(),
+            instruction: p.instruction.clone(),
         };
         let reason = p.reason.as_deref().unwrap_or("is not known");
-        format!("{}: {at}: {:#x} {reason}; it was kept", report.input, p.value)
+        let message = format!("{:#x} {reason}; it was kept", p.value);
+        Problem { file: report.input.clone(), at: Some(at), message }.to_string()
     })
     .collect()
 }

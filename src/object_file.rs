@@ -52,6 +52,8 @@ pub struct Section<'d> {
     pub merge: bool,
     /// Thread-local template.
     pub tls: bool,
+    /// The contents are compressed (`SHF_COMPRESSED`).
+    pub compressed: bool,
     /// May be placed more than 2 GiB away from the rest (`SHF_X86_64_LARGE`).
     pub large: bool,
     /// Alignment in bytes, at least 1.

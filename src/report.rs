@@ -88,9 +88,12 @@ pub struct PlaceReport {
     pub evidence: String,
     /// What alignment of the target was relied on.
     pub assumes_alignment: u64,
-    /// Why it is unresolved.
+    /// Why it is unresolved, or cannot be replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of a place with a reason: the text of the instruction that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<String>,
 }
 
 /// What a constant means.
@@ -220,6 +223,7 @@ pub(crate) mod tests {
             evidence: "map".into(),
             assumes_alignment: 1,
             reason: None,
+            instruction: None,
         };
         let unresolved = PlaceReport {
             section: ".data".into(),

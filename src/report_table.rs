@@ -161,7 +161,10 @@ fn place_row(place: &PlaceReport) -> [String; 8] {
         function,
         place.target.as_ref().map_or_else(|| UNRESOLVED.to_owned(), meaning),
         place.delivery.clone(),
-        place.reason.clone().unwrap_or_default(),
+        match (&place.reason, &place.instruction) {
+            (Some(reason), Some(instruction)) => format!("{reason}: `{instruction}`"),
+            (reason, _) => reason.clone().unwrap_or_default(),
+        },
     ]
 }
 

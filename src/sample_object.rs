@@ -43,6 +43,7 @@ pub(crate) fn add_section<'d>(
         exec: name.starts_with(".text"),
         merge: false,
         tls: false,
+        compressed: false,
         large: false,
         align: 1,
         size: data.len() as u64,

@@ -7,13 +7,14 @@ use rayon::prelude::*;
 
 use crate::arch::{Machine, OperandForm, PcUse};
 use crate::code_scan::{self, CodeFound};
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::frame_table::FrameTable;
 use crate::function_bounds::FunctionBounds;
 use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace};
 use crate::record::{Record, holds_program_bytes};
 use crate::reloc::RelocKind;
 use crate::session_map::SessionMap;
+use crate::source_lines::SourceLines;
 use crate::spelled::spelled_words;
 
 /// In what shape a constant stands at its place.
@@ -112,12 +113,54 @@ pub struct Scan<'d> {
     pub accesses: BTreeMap<(SectionId, u64), Vec<PoolAccess>>,
     /// Function bounds of every code section, for messages.
     pub bounds: BTreeMap<SectionId, FunctionBounds<'d>>,
+    /// Source lines, for messages and the report.
+    pub lines: SourceLines,
 }
 
 impl<'d> Scan<'d> {
     /// The function around a place.
     pub fn function(&self, section: SectionId, offset: u64) -> Option<&'d str> {
         self.bounds.get(&section)?.name_at(offset)
+    }
+
+    /// What messages say of a place in the object: everything that is known of it.
+    pub fn at(&self, object: &ObjectFile<'_>, section: SectionId, offset: u64) -> At {
+        let instruction = self.instruction(section, offset).and_then(|(start, length)| {
+            let home = object.section(section);
+            let bytes = home.data.get(start as usize..start as usize + usize::from(length))?;
+            home.exec.then(|| object.machine.arch().disassemble(bytes, start))
+        });
+        At {
+            section: object.section(section).name.to_owned(),
+            offset,
+            function: self.function(section, offset).map(str::to_owned),
+            line: self.lines.at(object, section, offset),
+            instruction,
+        }
+    }
+
+    /// Offset and length of the instruction that a place or a relocated field is in; of a word among the code, of the
+    /// first that reads it.
+    fn instruction(&self, section: SectionId, offset: u64) -> Option<(u64, u8)> {
+        if let Some(field) = self.fields.get(&(section, offset)) {
+            return Some((field.start, field.length));
+        }
+        if let Some(access) = self.accesses.get(&(section, offset)).and_then(|accesses| accesses.first()) {
+            return Some((access.start, access.length));
+        }
+        let sorted = self.places.partition_point(|p| !matches!(p.shape, Shape::AbsoluteSymbol(_)));
+        let places = &self.places[..sorted];
+        let found = places.binary_search_by_key(&(section, offset), |p| (p.section, p.offset)).ok()?;
+        match places[found].shape {
+            Shape::Instruction { start, length, .. } | Shape::Doubtful { start, length } => {
+                Some((start, length))
+            }
+            Shape::DataWord
+            | Shape::PoolWord
+            | Shape::Ambiguous
+            | Shape::Addend(_)
+            | Shape::AbsoluteSymbol(_) => None,
+        }
     }
 
     /// The pc-relative fields of the instructions that reach a word among the code, by offset.

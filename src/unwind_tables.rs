@@ -319,7 +319,7 @@ impl Lowering<'_, '_> {
         let (file, name) = (self.object.name, section.name);
         self.problems.entry((section.id, offset)).or_insert_with(|| Problem {
             file: file.to_owned(),
-            at: Some(At { section: name.to_owned(), offset, function: None }),
+            at: Some(At { section: name.to_owned(), offset, ..At::default() }),
             message: format!("{message}; {REMEDY}"),
         });
     }

@@ -40,6 +40,13 @@ impl Format {
         }
     }
 
+    /// The contents of a compressed section as they were before, if they are well-formed and at most `limit` bytes.
+    pub fn decompress(self, contents: &[u8], limit: usize) -> Option<Vec<u8>> {
+        match self {
+            Format::Elf => elf::decompress(contents, limit),
+        }
+    }
+
     /// The object with all edits applied. Sections keep their indices, and the new ones follow in their order;
     /// new local symbols come right after the input's last local one, which moves all others by one number.
     ///

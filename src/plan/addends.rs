@@ -9,7 +9,7 @@ use crate::arch::{OperandForm, PcUse};
 use crate::edits::{NewRelocation, SymbolRef};
 use crate::object_file::Relocation;
 use crate::reloc::RelocKind;
-use crate::scan::{Field, Place};
+use crate::scan::Place;
 
 /// What such a relocation shall yield.
 struct Meant<'n> {
@@ -63,7 +63,7 @@ impl Planner<'_> {
                 Source::Address(symbol, addend) if !is_value => {
                     self.same(&code, relocation.kind, (symbol, addend), source, How::Direct)
                 }
-                _ => Err(self.cannot(place, relocation.kind, &field)),
+                _ => Err(cannot(relocation.kind)),
             },
             (RelocKind::Plt32 | RelocKind::Pc32, _, Some(PcUse::Branch)) => {
                 self.plan_branch(&code, relocation.kind, rest, &meant)
@@ -75,7 +75,7 @@ impl Planner<'_> {
                 Some((symbol, addend)) => {
                     self.same(&code, RelocKind::Pc32, (symbol, addend - rest), source, How::Relative)
                 }
-                None => Err(self.cannot(place, relocation.kind, &field)),
+                None => Err(cannot(relocation.kind)),
             },
             (RelocKind::GotOff64, Some(OperandForm::Address64), _) => self.plan_table_offset(&code, &meant),
             (RelocKind::PltOff64, Some(OperandForm::Address64), _) => match source {
@@ -87,7 +87,7 @@ impl Planner<'_> {
                     self.same(&code, RelocKind::PltOff64, (stub, 0), source, How::Slot)
                 }
             },
-            _ => Err(self.cannot(place, relocation.kind, &field)),
+            _ => Err(cannot(relocation.kind)),
         }
     }
 
@@ -248,12 +248,10 @@ impl Planner<'_> {
         let offset = self.graph.add(Node::FromTable(base), || text.clone());
         self.plan_code(code, Source::Computed(offset, 0), true, &text)
     }
+}
 
-    fn cannot(&self, place: &Place, kind: RelocKind, field: &Field) -> String {
-        format!(
-            "is the addend of a relocation ({kind:?}) without a symbol, in an instruction that cannot refer to what it \
-             means: {}",
-            self.text_at(place.section, field.start, field.length)
-        )
-    }
+fn cannot(kind: RelocKind) -> String {
+    format!(
+        "is the addend of a relocation ({kind:?}) without a symbol, in an instruction that cannot refer to what it means"
+    )
 }

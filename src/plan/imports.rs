@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::places::{CodeField, DataField};
+use super::places::{CodeField, DataField, no_replacement};
 use super::symbols::Named;
 use super::{Planner, Source};
 use crate::arch::PcUse;
@@ -213,15 +213,15 @@ impl Planner<'_> {
                 };
                 let old = self.instruction(section.id, field.start, field.length);
                 let at = (relocation.offset - field.start) as usize;
-                let lowered = self.object().machine.arch().lower_address_to_load(&old, at)?;
+                let lowered = self.object().machine.arch().lower_address_to_load(&old, at);
+                let lowered = lowered.map_err(|why| no_replacement(&why))?;
                 let slot = SymbolRef::Local(self.slot(source, None, name));
                 self.apply_lowered(&code, old, lowered, slot, 0);
                 Ok("slot")
             }
             Some(PcUse::Branch | PcUse::Memory) | None => Err(format!(
                 "the import `{name}` is accessed where its address is not computed first, which this version cannot \
-                 redirect: {}; recompile as position-independent code (-fPIC)",
-                self.text_at(section.id, field.start, field.length)
+                 redirect; recompile as position-independent code (-fPIC)"
             )),
         }
     }

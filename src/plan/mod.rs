@@ -22,7 +22,7 @@ mod thunks;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
-use crate::error::{At, Problem, Result};
+use crate::error::{Problem, Result};
 use crate::frame_table::FrameTable;
 use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
 use crate::record::Record;
@@ -307,9 +307,7 @@ impl<'a> Planner<'a> {
 
     /// Notes that a place cannot be done, and why.
     fn refuse(&mut self, section: SectionId, offset: u64, message: String) {
-        let name = self.object().section(section).name.to_owned();
-        let function = self.found.scan.function(section, offset).map(str::to_owned);
-        let at = Some(At { section: name, offset, function });
+        let at = Some(self.found.scan.at(self.object(), section, offset));
         self.problems.push(Problem { file: self.object().name.to_owned(), at, message });
     }
 

@@ -70,6 +70,10 @@ impl Planner<'_> {
                     }
                     report.delivery = "kept".to_owned();
                     report.reason = Some(reason);
+                    if !matches!(place.shape, Shape::AbsoluteSymbol(_)) {
+                        let at = self.found.scan.at(self.object(), place.section, place.offset);
+                        report.instruction = at.instruction;
+                    }
                 }
             }
             self.report.places.push(report);
@@ -124,9 +128,8 @@ impl Planner<'_> {
             Shape::Addend(relocation) => {
                 self.plan_addend(place, relocation, source, is_value, &name)
             }
-            Shape::Doubtful { start, length } => Err(format!(
-                "is a 32-bit operand inside {name} and perhaps no address, which this version cannot tell: {}",
-                self.text_at(place.section, start, length)
+            Shape::Doubtful { .. } => Err(format!(
+                "is a 32-bit operand inside {name} and perhaps no address, which only a witness or `constants` can tell"
             )),
             Shape::PoolWord => self.plan_pool_word(place, source, is_value, &name),
             Shape::Ambiguous => {
@@ -162,14 +165,13 @@ impl Planner<'_> {
         let old = self.instruction(field.section, field.start, field.length);
         let at = (field.field - field.start) as usize;
         if !self.replaced_instructions.insert((field.section, field.start)) {
-            return Err(format!(
-                "`{}` holds two addresses, which this version cannot replace",
-                self.text_at(field.section, field.start, field.length)
-            ));
+            return Err(
+                "is one of two addresses in one instruction, which this version cannot replace".to_owned()
+            );
         }
         let lowered = match self.object().machine.arch().lower(&old, at, delivery) {
             Ok(lowered) => lowered,
-            Err(reason) if delivery == Delivery::Absolute => return Err(reason),
+            Err(why) if delivery == Delivery::Absolute => return Err(no_replacement(&why)),
             Err(_) => return self.plan_thunk(field, (delivery, (symbol, addend)), source, name),
         };
         let end = field.start + u64::from(field.length);
@@ -367,12 +369,18 @@ impl Planner<'_> {
             value: place.value,
             reads: if place.shape == Shape::PoolWord { scan.reads(place) } else { Vec::new() },
             function: scan.function(place.section, place.offset).map(str::to_owned),
-            line: None,
+            line: scan.lines.at(object, place.section, place.offset),
             target: None,
             delivery: String::new(),
             evidence: resolved.evidence.name().to_owned(),
             assumes_alignment: 1,
             reason: None,
+            instruction: None,
         }
     }
+}
+
+/// Why a place stays what it is, as its reason.
+pub(super) fn no_replacement(why: &str) -> String {
+    format!("cannot be replaced: the instruction {why}")
 }

@@ -115,7 +115,10 @@ impl Planner<'_> {
         let old = self.instruction(section, start, length);
         let at = (field - start) as usize;
         self.must_be_alone(section, start..start + u64::from(length), None)?;
-        let lowered = self.object().machine.arch().redirect_read(&old, at, size, delivery)?;
+        let lowered = self.object().machine.arch().redirect_read(&old, at, size, delivery);
+        let lowered = lowered.map_err(|why| {
+            format!("cannot be replaced: `{}`, which reads it, {why}", self.text_at(section, start, length))
+        })?;
         let code = CodeField { section, start, length, field, entry: None };
         self.apply_lowered(&code, old, lowered, symbol, 0);
         self.decisions.push(Decision { section, start, length, source, how });

@@ -1,7 +1,7 @@
 //! Places with no room for what has to stand there: the instruction becomes a jump to code of ours that does its
 //! work and jumps back. The code goes where the instruction's group goes, and can be unwound through as the instruction can.
 
-use super::places::CodeField;
+use super::places::{CodeField, no_replacement};
 use super::slots::CODE;
 use super::{Decision, How, Planner, Source};
 use crate::arch::{Delivery, Referent, ThunkLinks};
@@ -33,14 +33,13 @@ impl Planner<'_> {
         let CodeField { start, length, .. } = *field;
         let end = start + u64::from(length);
         let old = self.instruction(field.section, start, length);
-        let refusal = |why: &str| format!("`{}` {why}", arch.disassemble(&old, start));
         if section.large {
-            return Err(refusal(
+            return Err(no_replacement(
                 "needs code beside it, and its section may be far from all code that is added",
             ));
         }
-        let besides = self.relocation_besides(section, field).map_err(refusal)?;
-        self.check_use(section, field).map_err(|why| refusal(&why))?;
+        let besides = self.relocation_besides(section, field).map_err(no_replacement)?;
+        self.check_use(section, field)?;
         let next = (SymbolRef::Section(field.section), end as i64);
         let at = (field.field - start) as usize;
         // Where the operand leads, whatever its distance from the end of the instruction.
@@ -49,17 +48,17 @@ impl Planner<'_> {
             ((r.offset - start) as usize, (symbol, r.addend.wrapping_add((end - r.offset) as i64)))
         });
         let links = ThunkLinks { delivery, target, operand, next, shadow_stack: object.shadow_stack };
-        let thunk = arch.thunk(&old, at, &links)?;
+        let thunk = arch.thunk(&old, at, &links).map_err(|why| no_replacement(&why))?;
 
         let rows = if thunk.calls {
             // Its caller is the function that the place is in: as at any function's first instruction.
             UnwindRow::at(object, self.found.frames, (section.id, start), arch.stack_pointer())
-                .map_err(|why| refusal(&why))?
+                .map_err(|why| no_replacement(&why))?
                 .map(|_| Vec::new())
         } else {
             UnwindRow::at(object, self.found.frames, (section.id, start), arch.stack_pointer())
                 .and_then(|row| row.map(|row| row.rows(&thunk.depth, arch.stack_pointer())).transpose())
-                .map_err(|why| refusal(&why))?
+                .map_err(|why| no_replacement(&why))?
         };
         let code = &thunk.fragment.code;
         let (home, offset) = self.append(CODE, section.group, ALIGN, code);

@@ -268,11 +268,7 @@ impl<'a> Comparison<'a> {
     }
 
     pub(super) fn at(&self, section: SectionId, offset: u64) -> At {
-        At {
-            section: self.object.section(section).name.to_owned(),
-            offset,
-            function: self.scan.function(section, offset).map(str::to_owned),
-        }
+        self.scan.at(self.object, section, offset)
     }
 
     /// Whether so much is wrong already that more would tell nothing: the objects are not the same code.

@@ -243,7 +243,7 @@ impl Comparison<'_> {
         } else {
             format!("what nothing explains; {REMEDY} {}+{offset:#x}", a.name)
         };
-        let message = format!("{ours:#x} is {theirs:#x} in {name}: it is {what}: {text}");
+        let message = format!("{ours:#x} is {theirs:#x} in {name}: it is {what}: `{text}`");
         self.problem(section, offset, message);
     }
 

@@ -2,13 +2,13 @@
 #: map {"mappings": [{"start": "0x400000", "end": "0x500000", "perms": "rw-p"}],
 #: map  "symbols": [{"address": "0x404040", "name": "low", "size": 16}]}
 #: refused .text+0x1
-#: refused `mov $0x404040,%eax` is then used in fewer than 64 bits by `mov %eax,%edi`
-#: refused `movl $0x404040,0x8(%rdi)` has no form with a 64-bit register
-#: refused `cmp $0x404040,%eax` has no form with a 64-bit register
-#: refused `mov $0x404040,%ebx` is not used before `ret`
-#: refused `pushq 0x404048` uses the stack
-#: refused `mov %rsp,0x404048` uses the stack
-#: refused `addr32 mov 0x404048,%eax` computes addresses in 32 bits
+#: refused 0x404040 is then used in fewer than 64 bits by `mov %eax,%edi`: `mov $0x404040,%eax`
+#: refused the instruction has no form with a 64-bit register in place of the immediate: `movl $0x404040,0x8(%rdi)`
+#: refused the instruction has no form with a 64-bit register in place of the immediate: `cmp $0x404040,%eax`
+#: refused 0x404040 is not used before `ret`: `mov $0x404040,%ebx`
+#: refused the instruction uses the stack or goes elsewhere, and there is no replacement for it: `pushq 0x404048`
+#: refused the instruction uses the stack or goes elsewhere, and there is no replacement for it: `mov %rsp,0x404048`
+#: refused the instruction computes addresses in 32 bits: `addr32 mov 0x404048,%eax`
         .globl  get
         .type   get, @function
 get:    mov     $SESSION(low), %eax

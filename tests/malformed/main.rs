@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use relocfix::{ErrorKind, ObjectFile, Options, RelocationModel, SessionMap, fix};
 use serde_json::json;
 
+mod line_tables;
 #[path = "../subjects/mod.rs"]
 mod subjects;
 #[path = "../support/mod.rs"]

@@ -2,7 +2,7 @@
 //! flag touched. What is not one of the forms here is refused.
 
 use super::super::{Delivery, Lowered, OperandForm};
-use super::decode::{disassemble, has_address_size_prefix, is_sign_extended, single};
+use super::decode::{has_address_size_prefix, is_sign_extended, single};
 use super::recode::Recoder;
 use crate::reloc::RelocKind;
 
@@ -15,12 +15,12 @@ const TO_FIELD_END: i64 = -4;
 /// See [`super::super::Arch::lower`].
 pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Lowered, String> {
     let operand = single(instruction)
-        .ok_or_else(|| refusal(instruction, "is not one whole instruction"))?
+        .ok_or_else(|| "is not one whole instruction".to_owned())?
         .operands
         .into_iter()
         .flatten()
         .find(|operand| operand.field == field as u64)
-        .ok_or_else(|| refusal(instruction, "has no constant at the place in question"))?;
+        .ok_or_else(|| "has no constant at the place in question".to_owned())?;
     let form = operand.form;
     if delivery == Delivery::Absolute {
         return Ok(in_place(instruction, field, operand.width, is_zero_extended(instruction, form)));
@@ -32,7 +32,7 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
         (OperandForm::Load64, [0x48, 0xa1, ..]) => Ok(load(instruction, true, delivery)),
         (OperandForm::Load64, [0xa1, ..]) => Ok(load(instruction, false, delivery)),
         (OperandForm::Other64, _) => {
-            Err(refusal(instruction, "uses a 64-bit address in a way that there is no replacement for"))
+            Err("uses a 64-bit address in a way that there is no replacement for".to_owned())
         }
         // mov $imm32,%r64
         (OperandForm::Immediate32, [rex @ (0x48 | 0x49), 0xc7, modrm @ 0xc0..=0xc7, ..]) => {
@@ -43,12 +43,11 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
             Ok(narrow_address(instruction, (rex & 4) << 1 | (modrm >> 3 & 7), delivery))
         }
         (OperandForm::Absolute32, _) if delivery == Delivery::Direct => pc_relative(instruction, field),
-        (OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32, _) => Err(refusal(
-            instruction,
-            "holds an address in 32 bits, which has no replacement of the same length",
-        )),
+        (OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32, _) => {
+            Err("holds an address in 32 bits, which has no replacement of the same length".to_owned())
+        }
         (OperandForm::Address64 | OperandForm::Load64, _) => {
-            Err(refusal(instruction, "is encoded in a way that is not known"))
+            Err("is encoded in a way that is not known".to_owned())
         }
     }
 }
@@ -129,8 +128,7 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
 /// after    4c 8b 0d 00 00 00 00    mov slot(%rip),%r9
 /// ```
 pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<Lowered, String> {
-    let reference =
-        single(instruction).ok_or_else(|| refusal(instruction, "is not one whole instruction"))?.reference;
+    let reference = single(instruction).ok_or_else(|| "is not one whole instruction".to_owned())?.reference;
     let here = reference.is_some_and(|reference| reference.field == field as u64);
     match instruction {
         [rex @ (0x48 | 0x4c), LEA, modrm, _, _, _, _] if here && modrm & 0xc7 == 0x05 => Ok(Lowered {
@@ -139,10 +137,7 @@ pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<
             kind: RelocKind::Pc32,
             addend: TO_FIELD_END,
         }),
-        _ => Err(refusal(
-            instruction,
-            "does not compute a pc-relative 64-bit address at the place in question",
-        )),
+        _ => Err("does not compute a pc-relative 64-bit address at the place in question".to_owned()),
     }
 }
 
@@ -199,7 +194,7 @@ fn pc_relative(old: &[u8], field: usize) -> Result<Lowered, String> {
     let recoded = Recoder::new(old, field)?.pc_relative()?;
     let (at, _) = recoded.displacement;
     let rest = old.len().checked_sub(recoded.bytes.len());
-    let rest = rest.ok_or_else(|| refusal(old, "has no pc-relative form of the same length"))?;
+    let rest = rest.ok_or_else(|| "has no pc-relative form of the same length".to_owned())?;
     let addend = at as i64 - recoded.bytes.len() as i64;
     let bytes = [nops(rest), recoded.bytes].concat();
     Ok(Lowered { bytes, field: (rest + at) as u64, kind: RelocKind::Pc32, addend })
@@ -244,10 +239,6 @@ pub(super) fn nops(mut length: usize) -> Vec<u8> {
         length -= one.len();
     }
     bytes
-}
-
-pub(super) fn refusal(instruction: &[u8], why: &str) -> String {
-    format!("`{}` {why}", disassemble(instruction, 0))
 }
 
 #[cfg(test)]

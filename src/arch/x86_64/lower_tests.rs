@@ -81,37 +81,37 @@ fn lea_becomes_a_load() {
 }
 
 #[test]
-fn what_is_not_known_is_refused_with_its_text() {
-    for (bytes, field, text) in [
-        (vec![0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "mov 0x4030201(%rip),%rax"),
-        (vec![0x06], 0, "(bad)"),
-        (vec![], 0, "(bad)"),
-        (movabs(0), 3, "movabs $0x80007f3a1007fe50,%rax"),
-        (movabs(0)[..9].to_vec(), 2, "(bad)"),
-        ([&movabs(0)[..], &[0x90]].concat(), 2, "movabs $0x80007f3a1007fe50,%rax"),
+fn what_is_not_known_is_refused() {
+    for (bytes, field, why) in [
+        (vec![0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "has no constant"),
+        (vec![0x06], 0, "is not one whole instruction"),
+        (vec![], 0, "is not one whole instruction"),
+        (movabs(0), 3, "has no constant"),
+        (movabs(0)[..9].to_vec(), 2, "is not one whole instruction"),
+        ([&movabs(0)[..], &[0x90]].concat(), 2, "is not one whole instruction"),
     ] {
         for delivery in DELIVERIES {
             let error = lower(&bytes, field, delivery).unwrap_err();
-            assert!(error.contains(text), "{bytes:02x?}: {error}");
+            assert!(error.contains(why), "{bytes:02x?}: {error}");
         }
     }
 }
 
 #[test]
-fn what_has_no_room_is_refused_with_its_text() {
-    for (bytes, field, text) in [
-        (moffs(&[0x48, 0xa3]), 2, "movabs %rax,0x80007f3a1007fe50"),
-        (moffs(&[0xa0]), 1, "movabs 0x80007f3a1007fe50,%al"),
-        (moffs(&[0x64, 0x48, 0xa1]), 3, "movabs %fs:0x80007f3a1007fe50,%rax"),
-        (moffs(&[0x66, 0x48, 0xb8]), 3, "movabs $0x80007f3a1007fe50,%rax"),
-        (vec![0xb8, 1, 2, 3, 4], 1, "mov $0x4030201,%eax"),
-        (vec![0x8b, 0x04, 0x25, 1, 2, 3, 4], 3, "mov 0x4030201,%eax"),
-        (vec![0x8b, 0x04, 0xc5, 1, 2, 3, 4], 3, "mov 0x4030201(,%rax,8),%eax"),
-        (vec![0x8b, 0x80, 1, 2, 3, 4], 2, "mov 0x4030201(%rax),%eax"),
+fn what_has_no_room_is_refused() {
+    for (bytes, field, why) in [
+        (moffs(&[0x48, 0xa3]), 2, "a 64-bit address"),
+        (moffs(&[0xa0]), 1, "a 64-bit address"),
+        (moffs(&[0x64, 0x48, 0xa1]), 3, "a 64-bit address"),
+        (moffs(&[0x66, 0x48, 0xb8]), 3, "a 64-bit address"),
+        (vec![0xb8, 1, 2, 3, 4], 1, "an address in 32 bits"),
+        (vec![0x8b, 0x04, 0x25, 1, 2, 3, 4], 3, "an address in 32 bits"),
+        (vec![0x8b, 0x04, 0xc5, 1, 2, 3, 4], 3, "an address in 32 bits"),
+        (vec![0x8b, 0x80, 1, 2, 3, 4], 2, "an address in 32 bits"),
     ] {
         for delivery in [Delivery::Got, Delivery::Slot] {
             let error = lower(&bytes, field, delivery).unwrap_err();
-            assert!(error.contains(text), "{bytes:02x?}: {error}");
+            assert!(error.contains(why), "{bytes:02x?}: {error}");
         }
         // At a fixed address there is always room.
         let lowered = lower(&bytes, field, Delivery::Absolute).unwrap();

@@ -12,7 +12,6 @@
 use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory, OpAccess, OpKind, Register};
 
 use super::super::{Delivery, Lowered};
-use super::lower::refusal;
 use crate::reloc::RelocKind;
 
 /// See [`super::super::Arch::redirect_read`].
@@ -26,7 +25,7 @@ pub(super) fn redirect_read(
         // Not one of the kinds that let a linker rewrite the instruction: that takes a form that it knows.
         Delivery::Got => RelocKind::GotPc32,
         Delivery::Slot | Delivery::Direct => RelocKind::Pc32,
-        Delivery::Absolute => return Err(refusal(instruction, "finds no absolute address from %rip")),
+        Delivery::Absolute => return Err("finds no absolute address from %rip".to_owned()),
     };
     let mut decoder = Decoder::new(64, instruction, DecoderOptions::NONE);
     let decoded = decoder.decode();
@@ -37,7 +36,7 @@ pub(super) fn redirect_read(
         && decoded.memory_index() == Register::None
         && !matches!(decoded.segment_prefix(), Register::FS | Register::GS);
     if !whole || !here || !plain {
-        return Err(refusal(instruction, "does not find its operand from %rip alone"));
+        return Err("does not find its operand from %rip alone".to_owned());
     }
     let mut factory = InstructionInfoFactory::new();
     let info = factory.info(&decoded);
@@ -45,11 +44,11 @@ pub(super) fn redirect_read(
     for operand in (0..decoded.op_count()).filter(|&i| decoded.op_kind(i) == OpKind::Memory) {
         match info.op_access(operand) {
             OpAccess::Read | OpAccess::CondRead => reads += 1,
-            _ => return Err(refusal(instruction, "does more than read there")),
+            _ => return Err("does more than read there".to_owned()),
         }
     }
     if reads != 1 || decoded.memory_size().size() as u64 != size {
-        return Err(refusal(instruction, "does not read the whole constant and nothing else"));
+        return Err("does not read the whole constant and nothing else".to_owned());
     }
     let mut bytes = instruction.to_vec();
     bytes.iter_mut().skip(field).take(4).for_each(|byte| *byte = 0);

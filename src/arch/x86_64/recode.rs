@@ -6,7 +6,7 @@ use iced_x86::{
     InstructionInfoFactory, MemoryOperand, Mnemonic, OpKind, Register,
 };
 
-use super::decode::{disassemble, has_address_size_prefix};
+use super::decode::has_address_size_prefix;
 
 /// Which constant of an instruction is the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,7 @@ pub(super) enum Constant {
 }
 
 /// An instruction, taken apart.
-pub(super) struct Recoder<'a> {
-    bytes: &'a [u8],
+pub(super) struct Recoder {
     /// As it was.
     pub(super) old: Instruction,
     /// Which of its constants is the address.
@@ -38,17 +37,16 @@ pub(super) struct Recoded {
     pub(super) displacement: (usize, usize),
 }
 
-impl<'a> Recoder<'a> {
+impl Recoder {
     /// Takes `bytes`, one whole instruction, apart; the address is its constant at byte `field`.
     ///
     /// # Errors
     /// What has no such constant, or truncates addresses.
-    pub(super) fn new(bytes: &'a [u8], field: usize) -> Result<Self, String> {
-        let refused = |why: &str| format!("`{}` {why}", disassemble(bytes, 0));
+    pub(super) fn new(bytes: &[u8], field: usize) -> Result<Self, String> {
         let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
         let old = decoder.decode();
         if old.is_invalid() || old.len() != bytes.len() {
-            return Err(refused("is not one whole instruction"));
+            return Err("is not one whole instruction".to_owned());
         }
         let offsets: ConstantOffsets = decoder.get_constant_offsets(&old);
         let constant = if offsets.immediate_size() == 4 && offsets.immediate_offset() == field {
@@ -56,20 +54,15 @@ impl<'a> Recoder<'a> {
         } else if offsets.displacement_size() >= 4 && offsets.displacement_offset() == field {
             if offsets.displacement_size() == 8 { Constant::FullDisplacement } else { Constant::Displacement }
         } else {
-            return Err(refused("has no constant at the place in question"));
+            return Err("has no constant at the place in question".to_owned());
         };
         if has_address_size_prefix(bytes) {
-            return Err(refused("computes addresses in 32 bits"));
+            return Err("computes addresses in 32 bits".to_owned());
         }
         if matches!(old.segment_prefix(), Register::FS | Register::GS) {
-            return Err(refused("counts from the thread's block"));
+            return Err("counts from the thread's block".to_owned());
         }
-        Ok(Recoder { bytes, old, constant, displacement: offsets.displacement_offset() })
-    }
-
-    /// Why it cannot be done.
-    pub(super) fn refusal(&self, why: &str) -> String {
-        format!("`{}` {why}", disassemble(self.bytes, 0))
+        Ok(Recoder { old, constant, displacement: offsets.displacement_offset() })
     }
 
     /// Whether a register is named or used by it in any part.
@@ -94,14 +87,14 @@ impl<'a> Recoder<'a> {
     }
 
     /// Another operation with the same operands.
-    pub(super) fn with_code(&self, code: Code) -> Recoder<'a> {
+    pub(super) fn with_code(&self, code: Code) -> Recoder {
         let mut old = self.old;
         old.set_code(code);
         Recoder { old, ..*self }
     }
 
     /// A load of its memory operand into a register.
-    pub(super) fn loading_into(&self, register: Register) -> Recoder<'a> {
+    pub(super) fn loading_into(&self, register: Register) -> Recoder {
         let mut loading = self.with_code(Code::Mov_r64_rm64);
         // What would be a hint about the jump is nothing to a load.
         loading.old.set_segment_prefix(Register::None);
@@ -128,7 +121,7 @@ impl<'a> Recoder<'a> {
     /// What cannot be said with a register.
     pub(super) fn through_register(&self, scratch: Register, lowered: i64) -> Result<Vec<Recoded>, String> {
         if matches!(self.old.mnemonic(), Mnemonic::Bndmk | Mnemonic::Bndldx | Mnemonic::Bndstx) {
-            return Err(self.refusal("means something else with a base register"));
+            return Err("means something else with a base register".to_owned());
         }
         let mut new = self.old;
         let mut before = None;
@@ -136,7 +129,7 @@ impl<'a> Recoder<'a> {
             Constant::FullDisplacement => new = self.without_full_displacement(scratch)?,
             Constant::Immediate => {
                 let code = with_register(self.old.code()).ok_or_else(|| {
-                    self.refusal("has no form with a 64-bit register in place of the immediate")
+                    "has no form with a 64-bit register in place of the immediate".to_owned()
                 })?;
                 new.set_code(code);
                 new.set_op1_kind(OpKind::Register);
@@ -148,7 +141,7 @@ impl<'a> Recoder<'a> {
                     let displacement = (self.old.memory_displacement64() as i64).checked_add(lowered);
                     let displacement = displacement
                         .filter(|&d| i32::try_from(d).is_ok())
-                        .ok_or_else(|| self.refusal("reaches too far from the stack pointer"))?;
+                        .ok_or_else(|| "reaches too far from the stack pointer".to_owned())?;
                     new.set_memory_displacement64(displacement as u64);
                     new.set_memory_displ_size(if i8::try_from(displacement).is_ok() { 1 } else { 8 });
                 }
@@ -158,7 +151,7 @@ impl<'a> Recoder<'a> {
                     (Register::None, _) => new.set_memory_base(scratch),
                     (Register::RSP | Register::RIP | Register::EIP, _) => {
                         return Err(
-                            self.refusal("adds the address to a register that is not the same elsewhere")
+                            "adds the address to a register that is not the same elsewhere".to_owned()
                         );
                     }
                     (base, Register::None) => {
@@ -190,7 +183,7 @@ impl<'a> Recoder<'a> {
             && self.old.memory_base() == Register::None
             && self.old.memory_index() == Register::None;
         if !absolute {
-            return Err(self.refusal("has no pc-relative form"));
+            return Err("has no pc-relative form".to_owned());
         }
         let mut new = self.old;
         new.set_memory_base(Register::RIP);
@@ -198,7 +191,7 @@ impl<'a> Recoder<'a> {
         new.set_memory_displacement64(0);
         let recoded = self.encode(&new)?;
         if recoded.displacement.1 != 4 {
-            return Err(self.refusal("has no pc-relative form"));
+            return Err("has no pc-relative form".to_owned());
         }
         Ok(recoded)
     }
@@ -215,7 +208,7 @@ impl<'a> Recoder<'a> {
             Code::Mov_moffs16_AX => (Code::Mov_rm16_r16, Register::AX, false),
             Code::Mov_moffs32_EAX => (Code::Mov_rm32_r32, Register::EAX, false),
             Code::Mov_moffs64_RAX => (Code::Mov_rm64_r64, Register::RAX, false),
-            _ => return Err(self.refusal("is encoded in a way that is not known")),
+            _ => return Err("is encoded in a way that is not known".to_owned()),
         };
         let new = if load {
             Instruction::with2(code, register, memory)
@@ -239,7 +232,7 @@ impl<'a> Recoder<'a> {
     }
 
     fn cannot(&self, error: &iced_x86::IcedError) -> String {
-        self.refusal(&format!("cannot be written in another form: {error}"))
+        format!("cannot be written in another form: {error}")
     }
 }
 

@@ -34,11 +34,11 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
     let ThunkLinks { delivery, target, operand, next, shadow_stack } = *links;
     if operand.map(|(at, _)| at) != recoder.pc_relative_field() {
         return Err(
-            recoder.refusal("has a pc-relative operand besides, without a relocation, or another relocation")
+            "has a pc-relative operand besides, without a relocation, or another relocation".to_owned()
         );
     }
     if instruction.len() < JUMP {
-        return Err(recoder.refusal("is shorter than a jump"));
+        return Err("is shorter than a jump".to_owned());
     }
     let mut code = Writer { delivery, target, fragment: empty(), depth: Vec::new(), calls: false };
     let old = &recoder.old;
@@ -53,9 +53,7 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
         (Code::Pushq_imm32, Constant::Immediate) => push(&mut code, next),
         (Code::Call_rm64, Constant::Displacement) => call(&mut code, &recoder)?,
         (Code::Jmp_rm64, Constant::Displacement) if shadow_stack => {
-            return Err(
-                recoder.refusal("needs a return to where no call came from, which a shadow stack forbids")
-            );
+            return Err("needs a return to where no call came from, which a shadow stack forbids".to_owned());
         }
         (Code::Jmp_rm64, Constant::Displacement) => jump(&mut code, &recoder)?,
         _ => in_place_of(&mut code, &recoder, operand.map(|(_, referent)| referent), next)?,
@@ -83,12 +81,12 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
 /// ```
 fn in_place_of(
     code: &mut Writer,
-    recoder: &Recoder<'_>,
+    recoder: &Recoder,
     operand: Option<Referent>,
     next: Referent,
 ) -> Result<(), String> {
     if !recoder.may_run_elsewhere() {
-        return Err(recoder.refusal("uses the stack or goes elsewhere, and there is no replacement for it"));
+        return Err("uses the stack or goes elsewhere, and there is no replacement for it".to_owned());
     }
     let scratch = free_register(recoder)?;
     code.emit(&BELOW_RED_ZONE);
@@ -145,9 +143,9 @@ fn push(code: &mut Writer, next: Referent) {
 /// 4c 8b 1d 00 00 00 00    mov sym@GOTPCREL(%rip),%r11
 /// 41 ff 23                jmp *(%r11)
 /// ```
-fn call(code: &mut Writer, recoder: &Recoder<'_>) -> Result<(), String> {
+fn call(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
     if recoder.uses(Register::R11) || recoder.uses_stack_base() {
-        return Err(recoder.refusal("calls through a register that is not free"));
+        return Err("calls through a register that is not free".to_owned());
     }
     code.calls = true;
     code.load(Register::R11);
@@ -168,9 +166,9 @@ fn call(code: &mut Writer, recoder: &Recoder<'_>) -> Result<(), String> {
 /// 59                         pop %rcx
 /// c2 80 00                   ret $0x80
 /// ```
-fn jump(code: &mut Writer, recoder: &Recoder<'_>) -> Result<(), String> {
+fn jump(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
     if recoder.uses_stack_base() {
-        return Err(recoder.refusal("goes where the stack says"));
+        return Err("goes where the stack says".to_owned());
     }
     let scratch = free_register(recoder)?;
     code.emit(&BELOW_RED_ZONE_AND_WORD);
@@ -189,9 +187,9 @@ fn jump(code: &mut Writer, recoder: &Recoder<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn free_register(recoder: &Recoder<'_>) -> Result<Register, String> {
+fn free_register(recoder: &Recoder) -> Result<Register, String> {
     let mut free = SCRATCH.into_iter().filter(|&register| !recoder.uses(register));
-    free.next().ok_or_else(|| recoder.refusal("uses all registers that could hold the address"))
+    free.next().ok_or_else(|| "uses all registers that could hold the address".to_owned())
 }
 
 /// The number of one of the first eight registers, or of any without what a prefix says.

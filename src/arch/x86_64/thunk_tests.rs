@@ -109,7 +109,7 @@ fn registers_pushes_and_branches_have_forms_of_their_own() {
 }
 
 #[test]
-fn all_else_is_refused_with_its_text() {
+fn all_else_is_refused() {
     for (bytes, field, why) in [
         (&[0xb0, 1][..], 1, "no constant"),
         (&[0xc7, 0x00, 1, 2, 3, 4], 2, "no form with a 64-bit register"),

@@ -76,6 +76,7 @@ fn sections<'d>(tables: &Tables<'d>) -> Result<Vec<Section<'d>>> {
             exec: flag(elf::SHF_EXECINSTR),
             merge: flag(elf::SHF_MERGE),
             tls: flag(elf::SHF_TLS),
+            compressed: flag(elf::SHF_COMPRESSED),
             large: flag(elf::SectionFlags(SHF_X86_64_LARGE)),
             align: if null { 1 } else { header.sh_addralign.max(1) },
             size: if null { 0 } else { header.sh_size },
