@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use relocfix::{Error, ErrorKind, Ignored, Options, RelocationModel, Unresolved};
 
+use crate::capture_args::{self, Capture, CaptureArgs};
 use crate::input::Location;
+use crate::system_libraries;
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -40,7 +42,8 @@ Examples:
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
-    override_usage = "relocfix IN.o -o OUT.o [OPTIONS]\n       relocfix check IN.o [OPTIONS]",
+    override_usage = "relocfix IN.o -o OUT.o [OPTIONS]\n       relocfix check IN.o [OPTIONS]\n       \
+                      relocfix capture --pid PID -o MAP",
     after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"),
 )]
 struct Cli {
@@ -66,11 +69,14 @@ enum Command {
         #[command(flatten)]
         common: Box<CommonArgs>,
     },
-    // Takes whatever follows: what matters is that it is not here yet.
-    #[command(hide = true, disable_help_flag = true)]
-    Capture {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<OsString>,
+    /// Write a session map from what a process knows
+    #[command(after_help = format!("{}\n\n{EXIT_STATUS}", capture_args::EXAMPLES))]
+    Capture(CaptureArgs),
+    /// What `capture` runs in a process of its own
+    #[command(hide = true, name = system_libraries::COMMAND)]
+    Answer {
+        #[arg(value_name = "LIBRARY")]
+        library: String,
     },
 }
 
@@ -175,7 +181,7 @@ enum PrivateArg {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum ColorArg {
+pub(crate) enum ColorArg {
     Auto,
     Always,
     Never,
@@ -201,6 +207,30 @@ pub(crate) enum Color {
     Always,
     /// Never.
     Never,
+}
+
+impl From<ColorArg> for Color {
+    fn from(argument: ColorArg) -> Self {
+        match argument {
+            ColorArg::Auto => Color::Auto,
+            ColorArg::Always => Color::Always,
+            ColorArg::Never => Color::Never,
+        }
+    }
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Something about an object.
+    Object(Box<Invocation>),
+    /// A session map.
+    Capture(Capture),
+    /// What a library of the system answers.
+    Answer {
+        /// Its name.
+        library: String,
+    },
 }
 
 /// What is to be done.
@@ -265,12 +295,14 @@ pub(crate) enum Stop {
 }
 
 /// Reads the command line; the first argument is the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Stop> {
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Stop> {
     let cli = Cli::try_parse_from(arguments).map_err(Stop::Usage)?;
+    let object = |invocation| Asked::Object(Box::new(invocation));
     match cli.command {
-        None => rewrite(cli.rewrite, cli.common),
-        Some(Command::Check { input, common }) => invocation(Task::Check, &input, *common),
-        Some(Command::Capture { rest: _ }) => Err(not_supported("capture")),
+        None => rewrite(cli.rewrite, cli.common).map(object),
+        Some(Command::Check { input, common }) => invocation(Task::Check, &input, *common).map(object),
+        Some(Command::Capture(arguments)) => Ok(Asked::Capture(arguments.into())),
+        Some(Command::Answer { library }) => Ok(Asked::Answer { library }),
     }
 }
 
@@ -328,11 +360,7 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         },
-        color: match common.color {
-            ColorArg::Auto => Color::Auto,
-            ColorArg::Always => Color::Always,
-            ColorArg::Never => Color::Never,
-        },
+        color: common.color.into(),
     })
 }
 
@@ -365,7 +393,10 @@ mod tests {
 
     fn parse_words(words: &str) -> Result<Invocation, Stop> {
         let arguments = ["relocfix"].into_iter().chain(words.split_whitespace());
-        parse(arguments.map(OsString::from))
+        match parse(arguments.map(OsString::from))? {
+            Asked::Object(invocation) => Ok(*invocation),
+            other => panic!("`{words}` gave {other:?}"),
+        }
     }
 
     fn usage_error(words: &str) -> String {
@@ -479,9 +510,6 @@ mod tests {
                     other => panic!("{prefix} {words}: {other:?}"),
                 }
             }
-        }
-        for words in ["capture", "capture --pid 12 -o map.json", "capture --help"] {
-            assert!(matches!(parse_words(words), Err(Stop::NotSupported(_))), "{words}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! How files are read: IN through a memory map, everything else into memory. The map is the only unsafe code of
-//! the program.
+//! How files are read: IN through a memory map, everything else into memory. The map is unsafe code, as
+//! only asking the dynamic linker is.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

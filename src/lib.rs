@@ -85,7 +85,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use object_file::ObjectFile;
 pub use report::Report;
 pub use report_table::Table;
-pub use session_map::{Files, MapSource, SessionMap};
+pub use session_map::{Files, MapSource, SessionMap, capture, proc_maps};
 pub use witness::{Ignored, Witness};
 
 /// What relocations the output may carry.

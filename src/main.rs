@@ -2,11 +2,15 @@
 //! made is written whole or not at all.
 
 mod args;
+mod capture_args;
+mod capture_command;
 mod depfile;
 mod input;
+mod live_process;
 mod map_sources;
 mod messages;
 mod output;
+mod system_libraries;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +18,7 @@ use std::process::ExitCode;
 
 use relocfix::{Error, ErrorKind, ObjectFile, Options, Report, Result, SessionMap, Witness};
 
-use args::{Invocation, Stop, Task, Verbosity};
+use args::{Asked, Invocation, Stop, Task, Verbosity};
 use input::{Input, Location, NamedFiles};
 use map_sources::Found;
 use messages::Messages;
@@ -27,8 +31,8 @@ const REFUSED: u8 = 1;
 const TROUBLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let invocation = match args::parse(std::env::args_os()) {
-        Ok(invocation) => invocation,
+    let asked = match args::parse(std::env::args_os()) {
+        Ok(asked) => asked,
         Err(Stop::Usage(error)) => {
             messages::usage(&error);
             return ExitCode::from(if error.use_stderr() { TROUBLE } else { DONE });
@@ -38,12 +42,24 @@ fn main() -> ExitCode {
             return ExitCode::from(status(&error));
         }
     };
-    let messages = Messages::new(invocation.color, invocation.verbosity);
-    let status = run(&invocation, &messages).unwrap_or_else(|error| {
+    let (messages, result) = match asked {
+        Asked::Object(invocation) => {
+            let messages = Messages::new(invocation.color, invocation.verbosity);
+            (messages, run(&invocation, &messages))
+        }
+        Asked::Capture(invocation) => {
+            let messages = Messages::new(invocation.color, invocation.verbosity);
+            (messages, capture_command::run(&invocation, &messages).map(|()| DONE))
+        }
+        Asked::Answer { library } => {
+            let messages = Messages::new(args::Color::Never, Verbosity::Normal);
+            (messages, system_libraries::answer(&library).and_then(|text| show(&text)).map(|()| DONE))
+        }
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
         messages.error(&error);
         status(&error)
-    });
-    ExitCode::from(status)
+    }))
 }
 
 /// Places that are refused are what `check` finds; everything about understanding the inputs is trouble.

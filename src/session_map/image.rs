@@ -1,27 +1,21 @@
 //! The symbol tables of a mapped file: which name an address in it has for other objects, or why it has none.
 //! Every offset and count in the file is checked: images are input like any other.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use goblin::elf::dynamic::{
-    DF_1_PIE, DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF,
-    DT_VERDEFNUM, DT_VERSYM,
-};
+use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1, DT_SONAME};
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC};
 use goblin::elf::program_header::PT_INTERP;
-use goblin::elf::section_header::{
-    SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_DYNSYM, SHT_GNU_VERDEF, SHT_GNU_VERSYM, SHT_SYMTAB, SectionHeader,
-};
+use goblin::elf::section_header::{SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_SYMTAB, SectionHeader};
 use goblin::elf::sym::{
     STB_GLOBAL, STB_GNU_UNIQUE, STB_WEAK, STT_COMMON, STT_FILE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE,
-    STT_OBJECT, STT_SECTION, STT_TLS, STV_DEFAULT, STV_PROTECTED,
+    STT_OBJECT, STT_SECTION, STT_TLS, STV_DEFAULT, STV_HIDDEN, STV_PROTECTED,
 };
-use goblin::elf::{Elf, ProgramHeader, Sym, VerdefSection, VersymSection};
+use goblin::elf::{Elf, ProgramHeader, Sym};
 
-use super::image_tables::{
-    CTX, Dynamic, Segment, build_id, file_offset, gnu_hash_count, name_in, segments, slice, symbol_table,
-    u32_at,
-};
+use super::dynamic_symbols::{DynamicSymbols, Version, dynamic_strings};
+use super::image_tables::{CTX, Dynamic, Segment, build_id, name_in, segments, slice, symbol_table};
 use super::intervals::Innermost;
 
 /// Why a defined symbol names nothing for other objects.
@@ -31,13 +25,11 @@ enum Why {
     NotExported,
     /// Not the default version, or `GLIBC_PRIVATE`.
     Version,
-    /// An indirect function: its value is that of its resolver.
-    Indirect,
     /// Every link makes its own: `_end`.
     LinkerDefined,
 }
 
-/// How good a name is: SPEC 5's order begins with this.
+/// How good a name is: the order among aliases begins with this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rank {
     ExportedGlobal,
@@ -52,14 +44,17 @@ impl Rank {
         !matches!(self, Rank::None(_))
     }
 
-    fn order(self) -> u8 {
+    /// Smaller is better: other objects' names before those that only a program's own objects can use.
+    fn visibility(self) -> u8 {
         match self {
-            Rank::ExportedGlobal => 0,
-            Rank::ExportedWeak => 1,
-            Rank::Global => 2,
-            Rank::Weak => 3,
-            Rank::None(_) => 4,
+            Rank::ExportedGlobal | Rank::ExportedWeak => 0,
+            Rank::Global | Rank::Weak => 1,
+            Rank::None(_) => 2,
         }
+    }
+
+    fn weak(self) -> bool {
+        matches!(self, Rank::ExportedWeak | Rank::Weak)
     }
 }
 
@@ -73,7 +68,26 @@ struct ImageSymbol {
     table: u8,
     /// Addresses inside it are as good as its own.
     data: bool,
+    /// An indirect function: its value is that of its resolver.
+    indirect: bool,
     rank: Rank,
+    /// The number of its version; 0: none.
+    version: u16,
+}
+
+impl ImageSymbol {
+    /// Whether its address has its name for others.
+    fn names(&self) -> bool {
+        self.rank.names() && !self.indirect
+    }
+}
+
+/// What an image exports under a name.
+pub(super) struct Export<'a> {
+    /// As the file counts; of an indirect function, its resolver's.
+    pub(super) address: u64,
+    pub(super) indirect: bool,
+    pub(super) version: Option<&'a str>,
 }
 
 /// What a file's symbol tables say.
@@ -90,6 +104,8 @@ pub(super) struct Image {
     /// `DT_SONAME`.
     soname: Option<String>,
     strings: [Vec<u8>; 2],
+    /// Versions by their number.
+    versions: HashMap<u16, String>,
     /// By value, then in SPEC 5's order of preference.
     symbols: Vec<ImageSymbol>,
     /// Named variables with a size.
@@ -154,9 +170,12 @@ fn is_linker_defined(name: &str, size: u64) -> bool {
     !anyones && (of_section || NAMES.binary_search(&name).is_ok())
 }
 
-/// The order among names of one address (SPEC 5): exported, global, no leading underscore, short, first in order.
-fn preference(rank: u8, name: &str) -> (u8, bool, usize, &str) {
-    (rank, name.starts_with('_'), name.len(), name)
+/// The order among names of one address: exported, no leading underscore, global before weak, short, first in byte
+/// order. To a dynamic linker a weak definition is as good as a global one; glibc makes its public names weak and
+/// what they stand for global (`puts`, `_IO_puts`), and names with an underscore belong to one implementation
+/// (C11 7.1.3).
+fn preference(rank: Rank, name: &str) -> (u8, bool, bool, usize, &str) {
+    (rank.visibility(), name.starts_with('_'), rank.weak(), name.len(), name)
 }
 
 impl Image {
@@ -196,12 +215,7 @@ impl Image {
         };
 
         let interpreter = program_headers.iter().any(|p| p.p_type == PT_INTERP);
-        let dynstr = match (dynamic.get(DT_STRTAB), dynamic.get(DT_STRSZ)) {
-            (Some(address), Some(size)) => {
-                slice(bytes, "the dynamic string table", file_offset(&segments, address)?, size)?
-            }
-            _ => &[],
-        };
+        let dynstr = dynamic_strings(bytes, &segments, &dynamic)?;
         let soname = dynamic.get(DT_SONAME).and_then(|offset| name_in(dynstr, offset)).map(str::to_owned);
         // libc.so.6 and libpthread.so.0 have an interpreter, too: they can be run to print their version.
         let pie = dynamic.get(DT_FLAGS_1).is_some_and(|flags| flags & DF_1_PIE != 0);
@@ -214,6 +228,7 @@ impl Image {
             executable,
             soname,
             strings: [dynstr.to_vec(), Vec::new()],
+            versions: HashMap::new(),
             symbols: Vec::new(),
             variables: Innermost::default(),
             by_name: Vec::new(),
@@ -231,69 +246,21 @@ impl Image {
         dynamic: &Dynamic,
         sections: &[SectionHeader],
     ) -> Result<(), String> {
-        let Some(address) = dynamic.get(DT_SYMTAB) else {
+        let Some(table) = DynamicSymbols::read(bytes, &self.segments, dynamic, sections)? else {
             return Ok(());
         };
-        let offset = file_offset(&self.segments, address)?;
-        let count = match (dynamic.get(DT_HASH), dynamic.get(DT_GNU_HASH)) {
-            // elf(5): nbucket, nchain; there are as many chains as symbols.
-            (Some(hash), _) => {
-                let table = slice(bytes, "the hash table", file_offset(&self.segments, hash)?, 8)?;
-                u32_at(table, 4).unwrap_or(0).into()
-            }
-            (None, Some(hash)) => gnu_hash_count(bytes, file_offset(&self.segments, hash)?)?,
-            (None, None) => {
-                let table = sections.iter().find(|s| s.sh_type == SHT_DYNSYM);
-                table.map_or(0, |section| section.sh_size / 24)
-            }
-        };
-        if count == 0 {
-            return Ok(());
-        }
-        let symbols = symbol_table(bytes, "the dynamic symbol table", offset, count)?;
-
-        // goblin finds the version tables through section headers, which a file may lack; these say what
-        // the dynamic section says.
-        let table = |sh_type: u32, address: u64, size: u64, count: u64| -> Result<SectionHeader, String> {
-            let mut section = SectionHeader::new();
-            section.sh_type = sh_type;
-            section.sh_offset = file_offset(&self.segments, address)?;
-            section.sh_size = size.min(bytes.len() as u64 - section.sh_offset.min(bytes.len() as u64));
-            section.sh_info = u32::try_from(count).unwrap_or(u32::MAX);
-            Ok(section)
-        };
-        let mut tables = Vec::new();
-        if let Some(address) = dynamic.get(DT_VERSYM) {
-            tables.push(table(SHT_GNU_VERSYM, address, count * 2, 0)?);
-            slice(bytes, "the version table", tables[0].sh_offset, count * 2)?;
-        }
-        if let (Some(address), Some(count)) = (dynamic.get(DT_VERDEF), dynamic.get(DT_VERDEFNUM)) {
-            tables.push(table(SHT_GNU_VERDEF, address, u64::MAX, count)?);
-        }
-        let versions =
-            VersymSection::parse(bytes, &tables, CTX).map_err(|e| format!("the version table: {e}"))?;
-        let definitions =
-            VerdefSection::parse(bytes, &tables, CTX).map_err(|e| format!("the version definitions: {e}"))?;
-        let mut private_versions = Vec::new();
-        for definition in definitions.iter().flat_map(|d| d.iter()) {
-            let name = definition.iter().next();
-            if name.and_then(|n| name_in(&self.strings[0], n.vda_name as u64)) == Some("GLIBC_PRIVATE") {
-                private_versions.push(definition.vd_ndx);
-            }
-        }
-
+        self.versions = table.version_names();
         let mut names = 0;
-        for (index, symbol) in symbols.iter().enumerate() {
-            let version = versions.as_ref().and_then(|v| v.get_at(index));
-            let version_why = version.and_then(|v| {
-                let binds = !v.is_hidden() && !private_versions.contains(&v.version());
-                match (v.is_local(), binds) {
-                    (true, _) => Some(Why::NotExported),
-                    (false, false) => Some(Why::Version),
-                    (false, true) => None,
-                }
-            });
-            names += self.add(&symbol, 0, |binding| match version_why {
+        for index in 0..table.count() {
+            let Some(symbol) = table.get(index) else {
+                break;
+            };
+            let version_why = match table.version(index) {
+                Version::Local => Some(Why::NotExported),
+                Version::Other(_) | Version::Default("GLIBC_PRIVATE") => Some(Why::Version),
+                Version::None | Version::Default(_) => None,
+            };
+            names += self.add(&symbol, 0, table.version_number(index), |binding| match version_why {
                 Some(why) => Rank::None(why),
                 None if binding == STB_WEAK => Rank::ExportedWeak,
                 None => Rank::ExportedGlobal,
@@ -316,7 +283,7 @@ impl Image {
         let executable = self.executable;
         let mut names = 0;
         for symbol in symbol_table(bytes, "the symbol table", table.sh_offset, table.sh_size / 24)?.iter() {
-            names += self.add(&symbol, 1, |binding| match executable {
+            names += self.add(&symbol, 1, 0, |binding| match executable {
                 false => Rank::None(Why::NotExported),
                 true if binding == STB_WEAK => Rank::Weak,
                 true => Rank::Global,
@@ -337,7 +304,7 @@ impl Image {
     }
 
     /// Adds a symbol if it is one with an address; how many bytes of its name were read.
-    fn add(&mut self, symbol: &Sym, table: u8, rank: impl Fn(u8) -> Rank) -> usize {
+    fn add(&mut self, symbol: &Sym, table: u8, version: u16, rank: impl Fn(u8) -> Rank) -> usize {
         let undefined = [SHN_UNDEF, SHN_ABS, SHN_COMMON].contains(&(symbol.st_shndx as u32));
         let kind = symbol.st_type();
         if undefined || [STT_SECTION, STT_FILE, STT_TLS].contains(&kind) {
@@ -351,10 +318,11 @@ impl Image {
         };
         let length = name.len();
         let bound = [STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE].contains(&symbol.st_bind());
-        let visible = [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
-        let rank = if kind == STT_GNU_IFUNC {
-            Rank::None(Why::Indirect)
-        } else if !bound || !visible {
+        // A static libc hides its functions in the program, whose objects all can refer to them.
+        let own =
+            table == 1 && self.executable && kind == STT_GNU_IFUNC && symbol.st_visibility() == STV_HIDDEN;
+        let visible = own || [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
+        let rank = if !bound || !visible {
             Rank::None(Why::NotExported)
         } else if is_linker_defined(name, symbol.st_size) {
             Rank::None(Why::LinkerDefined)
@@ -371,7 +339,9 @@ impl Image {
             name: symbol.st_name as u32,
             table,
             data: !code && [STT_OBJECT, STT_COMMON, STT_NOTYPE].contains(&kind),
+            indirect: kind == STT_GNU_IFUNC,
             rank,
+            version,
         });
         length
     }
@@ -379,14 +349,12 @@ impl Image {
     fn index(&mut self) {
         let mut symbols = std::mem::take(&mut self.symbols);
         symbols.sort_unstable_by(|a, b| {
-            let first = (a.value, a.rank.order()).cmp(&(b.value, b.rank.order()));
-            let name = |s| self.name(s).map(|name| preference(0, name));
-            first.then_with(|| (name(a), a.table, a.size).cmp(&(name(b), b.table, b.size)))
+            let name = |s: &ImageSymbol| self.name(s).map(|name| (s.indirect, preference(s.rank, name)));
+            (a.value, name(a), a.table, a.size).cmp(&(b.value, name(b), b.table, b.size))
         });
         self.symbols = symbols;
-        let named = |s: &ImageSymbol| s.rank.names();
-        let numbered = || (0u32..).zip(&self.symbols).filter(|(_, s)| named(s));
-        let sized = numbered().filter(|(_, s)| s.data && s.size > 0);
+        let numbered = || (0u32..).zip(&self.symbols).filter(|(_, s)| s.rank.names());
+        let sized = numbered().filter(|(_, s)| s.data && s.size > 0 && !s.indirect);
         self.variables = Innermost::new(sized.map(|(i, s)| (s.value..s.value.saturating_add(s.size), i)));
         let names = numbered().filter_map(|(i, s)| self.name(s).map(|name| (hash(name), i)));
         self.by_name = names.collect();
@@ -412,14 +380,22 @@ impl Image {
     /// The name that other objects reach an address of the file by, and how many bytes behind it the address lies.
     pub(super) fn name_at(&self, address: u64) -> Option<(&str, u64)> {
         let first = self.symbols.partition_point(|s| s.value < address);
-        let exact = self.symbols.get(first).filter(|s| s.value == address && s.rank.names());
+        let exact = self.symbols.get(first).filter(|s| s.value == address && s.names());
         let best = exact.or_else(|| self.symbols.get(self.variables.at(address)? as usize))?;
         Some((self.name(best)?, address - best.value))
     }
 
+    /// The name of each address that has one, with the size of a variable; a function's is 0.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+        let named = self.symbols.iter().filter(|s| s.names());
+        let mut last = None;
+        let first = named.filter(move |s| last.replace(s.value) != Some(s.value));
+        first.filter_map(|s| Some((self.name(s)?, s.value, if s.data { s.size } else { 0 })))
+    }
+
     /// What an address of the file is that [`Self::name_at`] has no name for; `file` is what to call the file.
     pub(super) fn explain(&self, address: u64, file: &str) -> String {
-        if !self.symbols.iter().any(|s| s.rank.names()) {
+        if !self.symbols.iter().any(ImageSymbol::names) {
             return format!("is in {file}, an image without symbols");
         }
         let distance = |n: u64| {
@@ -431,7 +407,7 @@ impl Image {
             self.symbols[..after].iter().rev().take(64).filter(|s| address - s.value < s.size.max(1));
         let start = nearby.clone().next().map(|s| s.value);
         let aliases = nearby.filter(|s| Some(s.value) == start).filter_map(|s| Some((s, self.name(s)?)));
-        let around = aliases.min_by_key(|(s, name)| preference(s.rank.order(), name));
+        let around = aliases.min_by_key(|(s, name)| preference(s.rank, name));
         if let Some((symbol, name)) = around {
             let into = distance(address - symbol.value);
             return match symbol.rank {
@@ -441,7 +417,7 @@ impl Image {
                         "is {into}`{name}` of {file}, in a version that no unversioned reference binds to"
                     )
                 }
-                Rank::None(Why::Indirect) => {
+                _ if symbol.indirect => {
                     format!("is {into}the resolver of the indirect function `{name}` of {file}")
                 }
                 Rank::None(Why::LinkerDefined) => {
@@ -450,7 +426,7 @@ impl Image {
                 _ => format!("is {into}the function `{name}` of {file}, and only its start has a name"),
             };
         }
-        let before = self.symbols[..after].iter().rev().find(|s| s.rank.names());
+        let before = self.symbols[..after].iter().rev().find(|s| s.names());
         let first = before.map(|s| self.symbols.partition_point(|other| other.value < s.value));
         let best = first.and_then(|first| self.symbols.get(first));
         match best.and_then(|s| Some((self.name(s)?, s))) {
@@ -464,16 +440,34 @@ impl Image {
         }
     }
 
-    /// The addresses in the file that other objects reach by a name: sorted, without duplicates.
-    pub(super) fn addresses_of(&self, name: &str) -> Vec<u64> {
+    /// The symbols of a name, indirect functions included.
+    fn symbols_named(&self, name: &str) -> impl Iterator<Item = &ImageSymbol> {
         let wanted = hash(name);
         let first = self.by_name.partition_point(|(hash, _)| *hash < wanted);
-        let same = self.by_name[first..].iter().take_while(|(hash, _)| *hash == wanted);
+        let same = self.by_name[first..].iter().take_while(move |(hash, _)| *hash == wanted);
         let symbols = same.filter_map(|(_, index)| self.symbols.get(*index as usize));
-        let named: Vec<&ImageSymbol> = symbols.filter(|s| self.name(s) == Some(name)).collect();
+        symbols.filter(move |s| self.name(s) == Some(name))
+    }
+
+    /// What other images get that refer to a name without a version.
+    pub(super) fn export(&self, name: &str) -> Option<Export<'_>> {
+        let exported = self.symbols_named(name).find(|s| s.rank.visibility() == 0)?;
+        let version = self.versions.get(&exported.version).map(String::as_str);
+        Some(Export { address: exported.value, indirect: exported.indirect, version })
+    }
+
+    /// The indirect functions that have a name: by resolver, then in the order among aliases.
+    pub(super) fn indirect_functions(&self) -> impl Iterator<Item = (&str, u64)> {
+        let indirect = self.symbols.iter().filter(|s| s.indirect && s.rank.names());
+        indirect.filter_map(|s| Some((self.name(s)?, s.value)))
+    }
+
+    /// The addresses in the file that other objects reach by a name: sorted, without duplicates.
+    pub(super) fn addresses_of(&self, name: &str) -> Vec<u64> {
+        let named: Vec<&ImageSymbol> = self.symbols_named(name).filter(|s| !s.indirect).collect();
         // An executable's exported name wins over another of the same name that it keeps to itself.
-        let best = named.iter().map(|s| s.rank.order() / 2).min();
-        let best = named.iter().filter(|s| Some(s.rank.order() / 2) == best);
+        let best = named.iter().map(|s| s.rank.visibility()).min();
+        let best = named.iter().filter(|s| Some(s.rank.visibility()) == best);
         let mut addresses: Vec<u64> = best.map(|s| s.value).collect();
         addresses.sort_unstable();
         addresses.dedup();

@@ -43,7 +43,7 @@ pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_le_bytes(field.try_into().ok()?))
 }
 
-fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     let field = bytes.get(offset..offset.checked_add(8)?)?;
     Some(u64::from_le_bytes(field.try_into().ok()?))
 }
@@ -111,6 +111,11 @@ impl Dynamic {
         let entries =
             section.chunks_exact(16).map_while(|entry| Some((u64_at(entry, 0)?, u64_at(entry, 8)?)));
         Ok(Dynamic(entries.take_while(|(tag, _)| *tag != DT_NULL).collect()))
+    }
+
+    /// Whether the image has none: it is linked statically.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn get(&self, tag: u64) -> Option<u64> {

@@ -40,8 +40,11 @@ pub(super) fn is_pseudo(path: &str) -> bool {
     pseudo.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// What the kernel adds to the path of a file that has no name any more.
+pub(super) const DELETED: &str = " (deleted)";
+
 fn is_deleted(path: &str) -> bool {
-    path.ends_with(" (deleted)")
+    path.ends_with(DELETED)
 }
 
 /// A path's last part.

@@ -1,5 +1,8 @@
 //! What the addresses of the session meant: sorted, merged and checked, so that a lookup is a search.
 
+mod bindings;
+pub mod capture;
+mod dynamic_symbols;
 pub mod expression;
 mod image;
 mod image_tables;
@@ -191,6 +194,15 @@ fn is_perms(text: &str) -> bool {
 fn excerpt(line: &str) -> String {
     let shown: String = line.chars().take(60).flat_map(char::escape_debug).collect();
     shown + if line.chars().nth(60).is_some() { "…" } else { "" }
+}
+
+/// The mappings that a copy of `/proc/PID/maps` lists; `name` is what messages call it.
+///
+/// # Errors
+/// Names the line that is wrong.
+pub fn proc_maps(name: &str, text: &[u8]) -> Result<Vec<Mapping>> {
+    let mappings = maps::read(text).map_err(|message| Error::new(ErrorKind::SessionMap, name, message))?;
+    Ok(mappings.into_iter().map(|(_, mapping)| mapping).collect())
 }
 
 impl SessionMap {

@@ -40,13 +40,17 @@ fn help_names_every_option_on_one_line() {
     for (option, expected) in options.iter().zip(expected) {
         assert!(option.starts_with(expected), "`{option}` is not `{expected}`");
     }
-    for later in ["capture", "anchor", "init-symbol", "infer", "print-link-args"] {
+    for later in ["anchor", "init-symbol", "infer", "print-link-args"] {
         assert!(!help.contains(later), "{later} does not work yet:\n{help}");
     }
     assert!(help.contains("Examples:") && help.contains("Exit status:") && help.contains("check IN.o"));
     let check = folder.run("check --help").exits(0);
     assert!(check.stdout().contains("--report") && check.stdout().contains("Exit status:"));
     assert!(!check.stdout().contains("--output"));
+    let capture = folder.run("capture --help").exits(0);
+    assert!(capture.stdout().contains("--pid <PID>") && capture.stdout().contains("Exit status:"));
+    // What it runs in a process of its own is for nobody else.
+    assert!(!help.contains("answer-for-library"));
 }
 
 #[test]
@@ -68,6 +72,10 @@ fn wrong_usage_exits_2() {
     folder.run("in.o -o out.o --relocation-model dynamic").fails(2, "dynamic");
     folder.run("in.o -o out.o --no-such-option").fails(2, "--no-such-option");
     folder.run("check").fails(2, "IN.o");
+    folder.run("capture -o map.json").fails(2, "--pid <PID>");
+    folder.run("capture --pid 1").fails(2, "--output <FILE>");
+    folder.run("capture --pid 0 -o map.json").fails(2, "--pid");
+    folder.run("capture --pid self -o map.json").fails(2, "--pid");
     assert!(folder.names().is_empty());
 }
 
@@ -79,7 +87,6 @@ fn what_is_not_supported_yet_is_rejected_by_name() {
         ("in.o -o out.o --init-symbol i", "--init-symbol"),
         ("check in.o --infer julia", "--infer"),
         ("in.o -o out.o --print-link-args", "--print-link-args"),
-        ("capture --pid 1 -o map.json", "capture"),
     ] {
         let run = folder.run(arguments).exits(2);
         assert_eq!(run.stderr, format!("relocfix: error: `{name}` is not yet supported by this version\n"));

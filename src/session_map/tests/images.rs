@@ -92,7 +92,7 @@ fn names_of_a_library() {
     for (address, expected) in [
         (TEXT + 0x10, "f+0 (libx.so.1)"),
         (TEXT + 0x20, "yyy+0 (libx.so.1)"),
-        (TEXT + 0x30, "_only+0 (libx.so.1)"),
+        (TEXT + 0x30, "only+0 (libx.so.1)"),
         (TEXT + 0x80, "protected+0 (libx.so.1)"),
         (TEXT + 0x90, "unique+0 (libx.so.1)"),
         (TEXT + 0xb0, "assembler+0 (libx.so.1)"),

@@ -1,0 +1,201 @@
+//! A live process through `/proc`: plain reads of files, which neither stop it nor show in it. What can keep them from
+//! being read is told apart, each with what to do about it (proc(5), ptrace(2)).
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind as Io, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use relocfix::capture::{Process, machine_of_program};
+use relocfix::session_map::Mapping;
+use relocfix::{Error, ErrorKind, Result, proc_maps};
+
+use crate::input::io_reason;
+
+/// A process that runs.
+#[derive(Debug)]
+pub(crate) struct LiveProcess {
+    name: String,
+    folder: PathBuf,
+    machine: relocfix::arch::Machine,
+    memory: File,
+    /// When it started, so that another one of its number is not taken for it.
+    started: String,
+}
+
+impl LiveProcess {
+    /// Opens the process of that number.
+    ///
+    /// # Errors
+    /// There is none, it has ended, it has no memory, or this user may not read it.
+    pub(crate) fn open(pid: u32) -> Result<Self> {
+        let name = format!("process {pid}");
+        if !Path::new("/proc/self/stat").exists() {
+            let message = "/proc shows no processes here: mount it (`mount -t proc proc /proc`)";
+            return Err(Error::new(ErrorKind::Io, name, message));
+        }
+        let folder = PathBuf::from(format!("/proc/{pid}"));
+        let started = started(&folder).map_err(|error| missing(&name, &error))?;
+        if has_ended(&folder) {
+            return Err(ended(&name));
+        }
+        let mut header = Vec::new();
+        let program = File::open(folder.join("exe"));
+        let read = program.and_then(|file| file.take(64).read_to_end(&mut header));
+        match read {
+            Ok(_) => {}
+            // Only what runs a program has this link.
+            Err(error) if error.kind() == Io::NotFound => {
+                let message = "is a thread of the kernel: it has no memory of its own";
+                return Err(Error::new(ErrorKind::Io, name, message));
+            }
+            Err(error) => return Err(unreadable(&name, &folder, &error)),
+        }
+        let machine = machine_of_program(&name, &header)?;
+        let memory = File::open(folder.join("mem")).map_err(|error| unreadable(&name, &folder, &error))?;
+        Ok(LiveProcess { name, folder, machine, memory, started })
+    }
+
+    /// Checks that it is still there, and still the same: what was read in the meantime is its.
+    ///
+    /// # Errors
+    /// It has ended or runs another program.
+    pub(crate) fn check_alive(&self) -> Result<()> {
+        let same = started(&self.folder).is_ok_and(|started| started == self.started);
+        // The memory that was opened is that of the program which ran then.
+        let mappings = self.mappings()?;
+        let first = mappings.iter().find(|m| m.perms.as_deref().is_some_and(|perms| perms.starts_with('r')));
+        let readable = first.is_some_and(|m| self.read(m.range.start, &mut [0]).is_ok());
+        if same && readable { Ok(()) } else { Err(ended(&self.name)) }
+    }
+}
+
+impl Process for LiveProcess {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn machine(&self) -> relocfix::arch::Machine {
+        self.machine
+    }
+
+    fn mappings(&self) -> Result<Vec<Mapping>> {
+        let text = fs::read(self.folder.join("maps"));
+        let text = text.map_err(|error| unreadable(&self.name, &self.folder, &error))?;
+        if text.is_empty() {
+            return Err(ended(&self.name));
+        }
+        proc_maps(&self.name, &text)
+    }
+
+    fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.memory.read_exact_at(buffer, address)
+    }
+
+    fn places(&self, mapping: &Mapping) -> Vec<PathBuf> {
+        let range = format!("{:x}-{:x}", mapping.range.start, mapping.range.end);
+        // Whatever its path is, or was, and in whichever mount namespace; not every user may follow it.
+        let mapped = self.folder.join("map_files").join(range);
+        let path = mapping.path.as_deref().filter(|path| path.starts_with('/')).unwrap_or("/");
+        let in_root = self.folder.join("root").join(path.trim_start_matches('/'));
+        vec![PathBuf::from(path), mapped, in_root, self.folder.join("exe")]
+    }
+
+    fn environment(&self) -> io::Result<Vec<u8>> {
+        fs::read(self.folder.join("environ"))
+    }
+}
+
+/// The 22nd field of `stat`: the second one is a name in parentheses, which may hold anything.
+fn started(folder: &Path) -> io::Result<String> {
+    let text = fs::read(folder.join("stat"))?;
+    let text = String::from_utf8_lossy(&text);
+    let after_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    Ok(after_name.split_whitespace().nth(19).unwrap_or_default().to_owned())
+}
+
+/// Whether nothing is left of it but its exit status, which its parent has not asked for.
+fn has_ended(folder: &Path) -> bool {
+    let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_none_or(|state| matches!(state.trim_start().chars().next(), Some('Z' | 'X')))
+}
+
+fn missing(name: &str, error: &io::Error) -> Error {
+    let message = match error.kind() {
+        Io::NotFound => "there is none that this user can see: a process in a container has another number outside of \
+                         it (`NSpid` of /proc/PID/status has both), and with `hidepid` only its own user and root see it"
+            .to_owned(),
+        _ => format!("cannot be read: {}", io_reason(error)),
+    };
+    Error::new(ErrorKind::Io, name, message)
+}
+
+fn ended(name: &str) -> Error {
+    let message = "has ended or runs another program now: capture it while it runs, or its core file with `--core FILE`";
+    Error::new(ErrorKind::Io, name, message)
+}
+
+fn unreadable(name: &str, folder: &Path, error: &io::Error) -> Error {
+    if has_ended(folder) {
+        return ended(name);
+    }
+    if error.kind() != Io::PermissionDenied {
+        return Error::new(ErrorKind::Io, name, format!("cannot be read: {}", io_reason(error)));
+    }
+    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let policy = match scope.trim() {
+        "" | "0" => "",
+        "1" => {
+            "; kernel.yama.ptrace_scope is 1, so only its ancestors and root may: start it from the program that \
+             captures it, let it call prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY), or use `sysctl kernel.yama.ptrace_scope=0`"
+        }
+        _ => "; kernel.yama.ptrace_scope is 2 or more, so only root may",
+    };
+    let message = format!(
+        "its memory cannot be read: {}: run as the same user or as root (a program that changes its user or may not \
+         be read is for root alone){policy}",
+        io_reason(error)
+    );
+    Error::new(ErrorKind::Io, name, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_reads_itself() {
+        static MARK: [u8; 5] = *b"here!";
+        let process = LiveProcess::open(std::process::id()).unwrap();
+        let mut bytes = [0; 5];
+        process.read(MARK.as_ptr() as u64, &mut bytes).unwrap();
+        assert_eq!(bytes, MARK);
+        assert!(process.read(0, &mut bytes).is_err());
+        assert!(process.check_alive().is_ok());
+    }
+
+    #[test]
+    fn a_number_without_a_process() {
+        // The largest number that Linux gives is 2^22.
+        let error = LiveProcess::open(u32::MAX).unwrap_err();
+        assert!(error.to_string().starts_with("process 4294967295: there is none"), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_has_ended() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let process = LiveProcess::open(child.id()).unwrap();
+        child.kill().unwrap();
+        // Not waited for, it stays a zombie.
+        while !has_ended(&process.folder) {
+            std::thread::yield_now();
+        }
+        let expected = format!("process {}: has ended", child.id());
+        for error in [LiveProcess::open(child.id()).unwrap_err(), process.check_alive().unwrap_err()] {
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
+        child.wait().unwrap();
+        assert!(LiveProcess::open(child.id()).is_err());
+    }
+}

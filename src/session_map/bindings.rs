@@ -1,0 +1,146 @@
+//! Where an image keeps what was bound when it was loaded: the words of its global offset table with the name or the
+//! resolver that each is for, and the stubs that stand for functions of others. From the file; what the process holds
+//! there is for whoever reads its memory.
+
+use goblin::elf::dynamic::{DT_JMPREL, DT_PLTREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ};
+use goblin::elf::header::ET_EXEC;
+use goblin::elf::reloc::{R_X86_64_GLOB_DAT, R_X86_64_IRELATIVE, R_X86_64_JUMP_SLOT};
+use goblin::elf::section_header::{SHN_UNDEF, SHT_RELA, SectionHeader};
+use goblin::elf::sym::STT_FUNC;
+use goblin::elf::{Elf, ProgramHeader};
+
+use super::dynamic_symbols::{DynamicSymbols, Version};
+use super::image_tables::{CTX, Dynamic, Segment, file_offset, segments, slice, u64_at};
+
+/// A name of another image, as an image refers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    /// The version that it was linked against.
+    pub(super) version: Option<String>,
+}
+
+/// What a word is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Whatever that name means.
+    Name(Reference),
+    /// What the resolver at this address of the file answers (`IRELATIVE`).
+    Resolver(u64),
+}
+
+/// A word that the dynamic linker fills.
+#[derive(Debug)]
+pub(super) struct Word {
+    /// Its address, as the file counts.
+    pub(super) address: u64,
+    /// What the file has there: a lazily bound word points to its stub until the first call.
+    pub(super) before: u64,
+    pub(super) bound: Bound,
+}
+
+/// What an image has bound.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    pub(super) words: Vec<Word>,
+    /// In a program at a fixed address, a function of a library has the address of a stub of the program's.
+    pub(super) stubs: Vec<(Reference, u64)>,
+}
+
+impl Bindings {
+    /// Reads them from an image's file.
+    ///
+    /// # Errors
+    /// What contradicts the format.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Bindings, String> {
+        let header = Elf::parse_header(bytes).map_err(|error| format!("the file header: {error}"))?;
+        let program_headers =
+            ProgramHeader::parse(bytes, header.e_phoff as usize, header.e_phnum.into(), CTX)
+                .map_err(|error| format!("the program header table: {error}"))?;
+        let segments = segments(bytes, &program_headers)?;
+        let dynamic = Dynamic::read(bytes, &program_headers)?;
+        let sections = SectionHeader::parse(bytes, header.e_shoff as usize, header.e_shnum.into(), CTX)
+            .unwrap_or_default();
+        let symbols = DynamicSymbols::read(bytes, &segments, &dynamic, &sections)?;
+
+        let mut tables = Vec::new();
+        let mut add = |address: Option<u64>, size: Option<u64>| -> Result<(), String> {
+            if let (Some(address), Some(size)) = (address, size) {
+                let offset = file_offset(&segments, address)?;
+                tables.push(slice(bytes, "a relocation table", offset, size)?);
+            }
+            Ok(())
+        };
+        add(dynamic.get(DT_RELA), dynamic.get(DT_RELASZ))?;
+        if dynamic.get(DT_PLTREL) == Some(DT_RELA) {
+            add(dynamic.get(DT_JMPREL), dynamic.get(DT_PLTRELSZ))?;
+        }
+        if dynamic.is_empty() && header.e_type == ET_EXEC {
+            // A static executable's startup code finds its table by symbols, which need not be there.
+            for section in sections.iter().filter(|s| s.sh_type == SHT_RELA) {
+                tables.push(slice(bytes, "a relocation table", section.sh_offset, section.sh_size)?);
+            }
+        }
+        let mut bindings = Bindings::default();
+        for table in tables {
+            bindings.add_table(table, bytes, &segments, symbols.as_ref());
+        }
+        if let Some(symbols) = &symbols {
+            bindings.add_stubs(symbols);
+        }
+        Ok(bindings)
+    }
+
+    /// Elf64_Rela: where, symbol and type, addend.
+    fn add_table(
+        &mut self,
+        table: &[u8],
+        bytes: &[u8],
+        segments: &[Segment],
+        symbols: Option<&DynamicSymbols<'_>>,
+    ) {
+        for entry in table.chunks_exact(24) {
+            let field = |at| u64_at(entry, at).unwrap_or(0);
+            let (address, info, addend) = (field(0), field(8), field(16));
+            let bound = match info as u32 {
+                R_X86_64_GLOB_DAT | R_X86_64_JUMP_SLOT => {
+                    match symbols.and_then(|symbols| reference(symbols, (info >> 32) as usize)) {
+                        Some(reference) => Bound::Name(reference),
+                        None => continue,
+                    }
+                }
+                R_X86_64_IRELATIVE => Bound::Resolver(addend),
+                // A pointer in data may have been overwritten by the program; these are the linker's own.
+                _ => continue,
+            };
+            let there = file_offset(segments, address).ok().and_then(|at| usize::try_from(at).ok());
+            let before = there.and_then(|at| u64_at(bytes, at)).unwrap_or(0);
+            self.words.push(Word { address, before, bound });
+        }
+    }
+
+    /// Undefined functions with an address (psABI: function addresses).
+    fn add_stubs(&mut self, symbols: &DynamicSymbols<'_>) {
+        for index in 1..symbols.count() {
+            let Some(symbol) = symbols.get(index) else {
+                break;
+            };
+            let stub =
+                symbol.st_shndx as u32 == SHN_UNDEF && symbol.st_value != 0 && symbol.st_type() == STT_FUNC;
+            if let Some(reference) = stub.then(|| reference(symbols, index)).flatten() {
+                self.stubs.push((reference, symbol.st_value));
+            }
+        }
+    }
+}
+
+fn reference(symbols: &DynamicSymbols<'_>, index: usize) -> Option<Reference> {
+    let symbol = symbols.get(index).filter(|_| index > 0)?;
+    let name = symbols.name(&symbol)?.to_owned();
+    let version = match symbols.version(index) {
+        Version::Default(version) | Version::Other(version) => Some(version.to_owned()),
+        Version::None => None,
+        Version::Local => return None,
+    };
+    Some(Reference { name, version })
+}

@@ -1,0 +1,212 @@
+//! Which programs and libraries a process has loaded. Its memory says: the file that is now at a path may be
+//! another one.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, Header};
+use goblin::elf::{Elf, ProgramHeader};
+use goblin::elf64::header::SIZEOF_EHDR;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::Process;
+use crate::Files;
+use crate::arch::Machine;
+use crate::session_map::bindings::Bindings;
+use crate::session_map::image::Image;
+use crate::session_map::image_tables::{CTX, build_id};
+use crate::session_map::loaded::is_pseudo;
+use crate::session_map::{Mapping, SessionMap, SessionSymbol, loaded};
+
+/// As much of an image's first mapping as is read to tell what it is, a page: headers and notes lie at its start.
+const HEAD: u64 = 0x1000;
+
+/// The start of an image in a process's memory.
+pub(super) struct Head {
+    path: String,
+    /// Where it is mapped.
+    first: Mapping,
+    /// The file header and the program headers.
+    headers: Vec<u8>,
+    /// What is left of [`HEAD`].
+    build_id: Option<String>,
+}
+
+/// An image that a process has loaded.
+pub(super) struct Loaded {
+    pub(super) path: String,
+    pub(super) image: Image,
+    /// How far its addresses are from those in the file; one for each time that it is loaded.
+    pub(super) biases: Vec<u64>,
+    /// What it has bound to others and itself.
+    pub(super) bindings: Bindings,
+    /// Whoever reads the map later finds the file at its path.
+    pub(super) reachable: bool,
+}
+
+/// The machine of a program, by its file's first bytes.
+pub(super) fn machine(header: &[u8]) -> Option<Machine> {
+    let header = header_of(header)?;
+    (header.e_machine == EM_X86_64).then_some(Machine::X86_64)
+}
+
+fn header_of(bytes: &[u8]) -> Option<Header> {
+    let class = (bytes.get(EI_CLASS), bytes.get(EI_DATA));
+    let readable = bytes.starts_with(ELFMAG)
+        && class == (Some(&ELFCLASS64), Some(&ELFDATA2LSB))
+        && bytes.len() >= SIZEOF_EHDR;
+    readable.then(|| Elf::parse_header(bytes).ok()).flatten()
+}
+
+/// The file header and the program headers, and the build-id where it can be seen.
+fn headers_of(bytes: &[u8]) -> Option<(Vec<u8>, Option<String>)> {
+    let header = header_of(bytes)?;
+    let start = usize::try_from(header.e_phoff).ok()?;
+    let end = start.checked_add(usize::from(header.e_phnum) * 56)?;
+    let table = bytes.get(start..end)?;
+    let program_headers = ProgramHeader::parse(bytes, start, header.e_phnum.into(), CTX).ok()?;
+    let headers = [&bytes[..SIZEOF_EHDR], table].concat();
+    Some((headers, build_id(bytes, &program_headers).ok().flatten()))
+}
+
+/// Finds the images among the mappings, and gives every mapping of an image its build-id.
+pub(super) fn identify(process: &dyn Process, mappings: &mut [Mapping]) -> Vec<Head> {
+    let mut heads: Vec<Head> = Vec::new();
+    let mut known: HashMap<String, Option<String>> = HashMap::new();
+    for mapping in mappings.iter() {
+        let Some(path) = mapping.path.as_deref().filter(|path| mapping.offset == 0 && may_be_image(path))
+        else {
+            continue;
+        };
+        if known.contains_key(path) {
+            continue;
+        }
+        let length = (mapping.range.end - mapping.range.start).min(HEAD);
+        let mut bytes = vec![0; length as usize];
+        let read = process.read(mapping.range.start, &mut bytes);
+        let Some((headers, build_id)) = read.ok().and_then(|()| headers_of(&bytes)) else {
+            continue;
+        };
+        known.insert(path.to_owned(), build_id.clone());
+        heads.push(Head { path: path.to_owned(), first: mapping.clone(), headers, build_id });
+    }
+    for mapping in mappings {
+        let id = mapping.path.as_ref().and_then(|path| known.get(path));
+        mapping.build_id = id.cloned().flatten();
+    }
+    heads
+}
+
+/// Whether an image may be mapped from there: a file, even one that has no name any more, or the kernel's own.
+fn may_be_image(path: &str) -> bool {
+    path == VDSO || path.starts_with("/memfd:") || !is_pseudo(path)
+}
+
+/// The library that the kernel maps into each process: its names are of no use to a linker.
+pub(super) const VDSO: &str = "[vdso]";
+
+/// Reads the images' files, and says what could not be read.
+pub(super) fn load(
+    process: &dyn Process,
+    map: &SessionMap,
+    heads: &[Head],
+    files: &dyn Files,
+) -> (Vec<Loaded>, Vec<String>) {
+    let wanted: Vec<&Head> = heads.iter().filter(|head| head.path != VDSO).collect();
+    let opened: Vec<Result<Loaded, String>> =
+        wanted.into_par_iter().map(|head| load_one(process, map, head, files)).collect();
+    let (mut images, mut warnings) = (Vec::new(), Vec::new());
+    for result in opened {
+        match result {
+            Ok(image) => images.push(image),
+            Err(warning) => warnings.push(warning),
+        }
+    }
+    (images, warnings)
+}
+
+fn load_one(
+    process: &dyn Process,
+    map: &SessionMap,
+    head: &Head,
+    files: &dyn Files,
+) -> Result<Loaded, String> {
+    let mut why = "it has no name any more".to_owned();
+    for place in process.places(&head.first) {
+        let bytes = match files.read(&place) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                why = error.to_string();
+                continue;
+            }
+        };
+        if !is_file_of(head, &bytes) {
+            why = "another file is there now".to_owned();
+            continue;
+        }
+        let image = Image::parse(&bytes).map_err(|message| format!("{}: {message}", head.path))?;
+        let Some(image) = image else {
+            why = "it is no program or library".to_owned();
+            continue;
+        };
+        let bindings = Bindings::parse(&bytes).map_err(|message| format!("{}: {message}", head.path))?;
+        let biases = map.biases(&head.path, &image);
+        let reachable = place == Path::new(&head.path);
+        return Ok(Loaded { path: head.path.clone(), image, biases, bindings, reachable });
+    }
+    Err(format!(
+        "{}: what {} has mapped cannot be read ({why}): what lies in it has no names",
+        head.path,
+        process.name()
+    ))
+}
+
+/// Whether a file is the one that is mapped.
+fn is_file_of(head: &Head, bytes: &[u8]) -> bool {
+    headers_of(bytes).is_some_and(|(headers, id)| {
+        headers == head.headers && (head.build_id.is_none() || id == head.build_id)
+    })
+}
+
+impl Loaded {
+    /// Its build-id.
+    pub(super) fn build_id(&self) -> Option<&String> {
+        self.image.build_id.as_ref()
+    }
+
+    /// Where its first byte lies, if it is loaded once.
+    pub(super) fn start(&self) -> Option<u64> {
+        let [bias] = self.biases[..] else {
+            return None;
+        };
+        let first = self.image.segments.iter().map(|s| s.address & !(HEAD - 1)).min()?;
+        Some(bias.wrapping_add(first))
+    }
+
+    /// Its indirect functions, each once, by its best name, with its resolver.
+    pub(super) fn indirect_functions(&self) -> Vec<(&str, u64)> {
+        let mut functions: Vec<(&str, u64)> = self.image.indirect_functions().collect();
+        functions.dedup_by_key(|(_, resolver)| *resolver);
+        functions
+    }
+
+    /// The library that a linker finds its names in; none if it is a program.
+    pub(super) fn library(&self) -> Option<String> {
+        self.image.library(self.path.strip_suffix(loaded::DELETED).unwrap_or(&self.path))
+    }
+
+    /// Its names for others, at their addresses in the process. Functions have no size: only their start has a name.
+    pub(super) fn symbols(&self) -> Vec<SessionSymbol> {
+        let library = self.library();
+        let mut symbols = Vec::new();
+        for bias in &self.biases {
+            symbols.extend(self.image.names().map(|(name, address, size)| SessionSymbol {
+                address: address.wrapping_add(*bias),
+                name: name.to_owned(),
+                size,
+                library: library.clone(),
+            }));
+        }
+        symbols
+    }
+}

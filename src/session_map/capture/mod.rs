@@ -1,0 +1,113 @@
+//! A session map from a process itself: what it has mapped, and the names of what it holds that no file's symbol table
+//! tells. Nothing is attached to or stopped: a [`Process`] is only read.
+
+mod choices;
+mod images;
+mod indirect;
+mod text;
+
+use std::io;
+use std::path::PathBuf;
+
+use super::{LOWEST_ADDRESS, Mapping, SessionMap, SessionSymbol};
+use crate::Files;
+use crate::arch::Machine;
+use crate::error::{Error, ErrorKind, Result};
+
+pub use choices::{ASKED, Answer, Position, Question, SystemLibraries};
+
+/// A live process or what a core file kept of one: its mappings, its memory and where its files are.
+pub trait Process: Sync {
+    /// What messages call it: `process 1234`.
+    fn name(&self) -> &str;
+
+    /// The machine that it is made for.
+    fn machine(&self) -> Machine;
+
+    /// What it has mapped, by address.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no more.
+    fn mappings(&self) -> Result<Vec<Mapping>>;
+
+    /// Fills `buffer` with the memory at an address.
+    ///
+    /// # Errors
+    /// Not all of it can be read.
+    fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Where a mapped file may be found, the path that others reach it by first. What is there is compared with the
+    /// memory before it is believed.
+    fn places(&self, mapping: &Mapping) -> Vec<PathBuf>;
+
+    /// Its environment as it was started: `NAME=VALUE`, each ended by a NUL.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn environment(&self) -> io::Result<Vec<u8>>;
+}
+
+/// What a process knew.
+#[derive(Debug)]
+pub struct Captured {
+    /// The machine that it is made for.
+    pub machine: Machine,
+    /// What it had mapped, by address.
+    pub mappings: Vec<Mapping>,
+    /// Names that no table of the mapped files gives, or none that can be read later; by address.
+    pub symbols: Vec<SessionSymbol>,
+    /// What could not be found out, and what to do about it.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a process; `files` reads those that it has mapped, `system` answers for its C library.
+///
+/// # Errors
+/// It cannot be read, or holds nothing.
+pub fn capture(process: &dyn Process, files: &dyn Files, system: &dyn SystemLibraries) -> Result<Captured> {
+    let (mappings, heads) = identified(process)?;
+    let mut map = SessionMap::default();
+    map.merge_mappings(process.name(), (1..).zip(mappings).collect())?;
+    let (loaded, mut warnings) = images::load(process, &map, &heads, files);
+    let mut symbols = Vec::new();
+    for image in loaded.iter().filter(|image| !image.reachable) {
+        symbols.extend(image.symbols());
+    }
+    let mut implementations = indirect::bound(process, &map, &loaded);
+    warnings.extend(choices::add(process, &map, &loaded, system, &mut implementations));
+    symbols.extend(indirect::symbols(&loaded, &implementations, &mut warnings));
+    symbols.extend(indirect::stubs(&loaded));
+    symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+    symbols.dedup();
+    Ok(Captured { machine: process.machine(), mappings: map.mappings, symbols, warnings })
+}
+
+/// What a process has mapped, with the build-ids of its images.
+///
+/// # Errors
+/// It cannot be read.
+pub fn mappings(process: &dyn Process) -> Result<Vec<Mapping>> {
+    identified(process).map(|(mappings, _)| mappings)
+}
+
+fn identified(process: &dyn Process) -> Result<(Vec<Mapping>, Vec<images::Head>)> {
+    let mut mappings = process.mappings()?;
+    mappings.retain(|mapping| mapping.range.start >= LOWEST_ADDRESS);
+    // Shared or private is not in a core file, and means nothing here.
+    for perms in mappings.iter_mut().filter_map(|mapping| mapping.perms.as_mut()) {
+        perms.truncate(3);
+    }
+    let heads = images::identify(process, &mut mappings);
+    Ok((mappings, heads))
+}
+
+/// The machine of a program, by the first bytes of its file.
+///
+/// # Errors
+/// It is none that sessions can be of: of another machine or width.
+pub fn machine_of_program(name: &str, header: &[u8]) -> Result<Machine> {
+    images::machine(header).ok_or_else(|| {
+        let message = "is no program of a machine that this version knows (64-bit x86-64)";
+        Error::new(ErrorKind::NotSupported, name, message)
+    })
+}

@@ -1,0 +1,73 @@
+//! Processes that cannot be read, and what is said about them. Nothing is written then.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::relocfix::{refused, tool};
+
+/// `capture` of that process, which must fail and say all of these.
+fn fails(command: &mut Command, folder: &Path, pid: &str, texts: &[&str]) -> Result<(), String> {
+    let map = folder.join("map.json");
+    let texts: Vec<String> = texts.iter().map(|text| format!("process {pid}: {text}")).collect();
+    refused(command.args(["capture", "--pid", pid, "-o"]).arg(&map), &map, 2, &texts).map(drop)
+}
+
+#[test]
+fn no_such_process() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    // Linux gives no number above 2^22.
+    fails(&mut tool(), folder.path(), "99999999", &["there is none that this user can see"])
+}
+
+#[test]
+fn a_process_that_has_ended() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut child = Command::new("true").spawn().map_err(|error| error.to_string())?;
+    // Until it is waited for, its number stays its own.
+    let status = format!("/proc/{}/stat", child.id());
+    while !fs::read_to_string(&status).map_err(|error| error.to_string())?.contains(") Z ") {
+        std::thread::yield_now();
+    }
+    let said =
+        fails(&mut tool(), folder.path(), &child.id().to_string(), &["has ended or runs another program"]);
+    child.wait().map_err(|error| error.to_string())?;
+    said
+}
+
+#[test]
+fn a_thread_of_the_kernel() -> Result<(), String> {
+    // On Linux that is the second one there is; a container does not show it.
+    if !fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd") {
+        eprintln!("SKIPPED: /proc does not show the kernel's own processes");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let expected = if is_root() { "is a thread of the kernel" } else { "its memory cannot be read" };
+    fails(&mut tool(), folder.path(), "2", &[expected])
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0)
+}
+
+/// Another user's process: the first one, or if root asks, its own asked for by nobody.
+#[test]
+fn a_process_that_may_not_be_read() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+    open(folder.path(), 0o777).map_err(|error| error.to_string())?;
+    let expected = ["its memory cannot be read: Permission denied: run as the same user or as root"];
+    if !is_root() {
+        return fails(&mut tool(), folder.path(), "1", &expected);
+    }
+    // Where this is built may be root's alone.
+    let copy = folder.path().join("relocfix");
+    fs::copy(env!("CARGO_BIN_EXE_relocfix"), &copy).map_err(|error| error.to_string())?;
+    open(&copy, 0o755).map_err(|error| error.to_string())?;
+    let nobody = 65534;
+    let own = std::process::id().to_string();
+    fails(Command::new(&copy).uid(nobody).gid(nobody), folder.path(), &own, &expected)
+}

@@ -1,0 +1,9 @@
+//! Session maps that are read from processes: every name is held against the dynamic linker of another process, and
+//! what was fixed with them runs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod errors;
+mod names;
+mod session;

@@ -1,0 +1,103 @@
+//! A program that knows addresses, while it runs: what it knows, an object that holds it, and maps of the process.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::command::succeed;
+use crate::support::relocfix::tool;
+
+/// Where the sources of the test programs are.
+pub(crate) fn producers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/producers")
+}
+
+/// Compiles a test program.
+pub(crate) fn compile(folder: &Path, source: &str, options: &[&str]) -> Result<PathBuf, String> {
+    let program = folder.join(source.trim_end_matches(".c"));
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-O1", "-fno-builtin", "-Wall", "-Werror", "-o"]).arg(&program).arg(producers().join(source));
+    succeed(gcc.args(options))?;
+    Ok(program)
+}
+
+/// A program that runs, and waits.
+pub(crate) struct Session {
+    pub(crate) child: Child,
+    /// Names that the program's source has, and addresses.
+    pub(crate) known: Vec<(String, u64)>,
+}
+
+impl Session {
+    /// Starts a program and reads what it knows.
+    pub(crate) fn start(command: &mut Command) -> Result<Session, String> {
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|error| format!("{command:?}: {error}"))?;
+        let output = child.stdout.take().ok_or("its output")?;
+        let mut known = Vec::new();
+        for line in BufReader::new(output).lines() {
+            let line = line.map_err(|error| error.to_string())?;
+            if line == "ready" {
+                return Ok(Session { child, known });
+            }
+            let (name, address) = line.split_once(" 0x").ok_or(format!("not an address: {line}"))?;
+            let address = u64::from_str_radix(address, 16).map_err(|error| format!("{line}: {error}"))?;
+            known.push((name.to_owned(), address));
+        }
+        Err(format!("{command:?} ended early"))
+    }
+
+    /// `relocfix capture --pid … EXTRA`: the map, and where it is.
+    pub(crate) fn capture(&self, map: &Path, extra: &[&str]) -> Result<Value, String> {
+        let mut command = tool();
+        command.args(["capture", "--pid", &self.child.id().to_string(), "-o"]).arg(map).args(extra);
+        let finished = succeed(&mut command)?;
+        assert_eq!(finished.stderr, "", "{}", finished.shown);
+        read_map(map)
+    }
+
+    /// An object with a function for each address that returns it, and the addresses as data.
+    pub(crate) fn object(&self, folder: &Path) -> Result<PathBuf, String> {
+        let mut source = String::from(".text\n");
+        for (number, (_, address)) in self.known.iter().enumerate() {
+            let _ = writeln!(source, ".globl f{number}\n.type f{number}, @function");
+            let _ = writeln!(
+                source,
+                "f{number}: movabs ${address:#x}, %rax\nret\n.size f{number}, . - f{number}"
+            );
+        }
+        source.push_str(".data\n.balign 8\n.globl words\n.type words, @object\nwords:\n");
+        for (_, address) in &self.known {
+            let _ = writeln!(source, ".quad {address:#x}");
+        }
+        source.push_str(".size words, . - words\n.section .note.GNU-stack, \"\", @progbits\n");
+        let (text, object) = (folder.join("in.s"), folder.join("in.o"));
+        fs::write(&text, source).map_err(|error| error.to_string())?;
+        succeed(Command::new("as").arg("--64").arg(&text).arg("-o").arg(&object))?;
+        Ok(object)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // It waits for input that never comes.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A map that was written.
+pub(crate) fn read_map(path: &Path) -> Result<Value, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A number of a map or report.
+pub(crate) fn number(value: &Value) -> u64 {
+    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).or(value.as_u64()).unwrap_or(0)
+}
