@@ -125,7 +125,28 @@ impl<'d> Scan<'d> {
 
     /// What messages say of a place in the object: everything that is known of it.
     pub fn at(&self, object: &ObjectFile<'_>, section: SectionId, offset: u64) -> At {
-        let instruction = self.instruction(section, offset).and_then(|(start, length)| {
+        self.at_instruction(object, section, offset, self.instruction(section, offset))
+    }
+
+    /// Where a place is, for messages, also one that the scan did not find.
+    pub(crate) fn at_place(&self, object: &ObjectFile<'_>, place: &Place) -> At {
+        let instruction = match place.shape {
+            Shape::Instruction { start, length, .. } | Shape::Doubtful { start, length } => {
+                Some((start, length))
+            }
+            _ => self.instruction(place.section, place.offset),
+        };
+        self.at_instruction(object, place.section, place.offset, instruction)
+    }
+
+    fn at_instruction(
+        &self,
+        object: &ObjectFile<'_>,
+        section: SectionId,
+        offset: u64,
+        instruction: Option<(u64, u8)>,
+    ) -> At {
+        let instruction = instruction.and_then(|(start, length)| {
             let home = object.section(section);
             let bytes = home.data.get(start as usize..start as usize + usize::from(length))?;
             home.exec.then(|| object.machine.arch().disassemble(bytes, start))

@@ -2,10 +2,12 @@
 //! addresses, the constant that stood there, and no session address is left. Nothing is believed that the plan
 //! says of itself; it only says what each field shall yield.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod constants;
+
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use crate::arch::{Instruction, PcUse};
+use crate::arch::{Half, Instruction, PcUse};
 use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame_table::FrameTable;
@@ -17,7 +19,7 @@ use crate::record::Record;
 use crate::reloc::RelocKind;
 use crate::resolve::Resolved;
 use crate::scan::{self, Place, Scan, Shape, needs_lowering};
-use crate::session_map::{Files, Meaning, SessionMap};
+use crate::session_map::{Files, SessionMap};
 use crate::{Options, RelocationModel};
 
 /// Where a reference leads.
@@ -212,42 +214,9 @@ impl Check<'_, '_> {
         Ok(())
     }
 
-    /// The constants are what the session's addresses give for their meaning.
-    fn constants(&self) -> Result<()> {
-        let Verification { map, files, resolved, .. } = self.verification;
-        let mut known: HashMap<(&str, Option<&str>), Option<u64>> = HashMap::new();
-        for Resolved { place, meaning, .. } in *resolved {
-            // What is derived is derived again, from where its base lay.
-            let (base, step) = match meaning {
-                Meaning::Derived { base, step } => (base.as_ref(), Some(*step)),
-                meaning => (meaning, None),
-            };
-            let address = match base {
-                Meaning::Value(id, offset) => {
-                    map.values[id.0 as usize].address.map(|a| a.wrapping_add(*offset as u64))
-                }
-                Meaning::Symbol { name, offset, library } => {
-                    let address = *known
-                        .entry((name, library.as_deref()))
-                        .or_insert_with(|| map.address_of(name, library.as_deref(), *files));
-                    address.map(|a| a.wrapping_add(*offset as u64))
-                }
-                Meaning::Constant(index) => Some(map.constants[*index].0),
-                Meaning::Derived { .. } => None,
-                Meaning::Unresolved(_) => continue,
-            };
-            let number = address.map(|address| step.map_or(address, |step| step.of(address)));
-            if number != Some(place.value) {
-                let message = format!("what {:#x} means lay at {address:#x?} in the session", place.value);
-                return self.error(place.section, place.offset, &message);
-            }
-        }
-        Ok(())
-    }
-
     /// A changed field yields what was decided.
     fn decision(&self, decision: &Decision) -> Result<()> {
-        let Decision { section, start, length, source, how } = *decision;
+        let Decision { section, start, length, source, half, how } = *decision;
         let home = self.output.section(section);
         let relocations: Vec<&Relocation> = home
             .relocations_in(start..start + u64::from(length))
@@ -289,7 +258,7 @@ impl Check<'_, '_> {
             (How::Got, [r]) if r.kind == RelocKind::Got64 => self.leads_to(self.lead(r, 0), source),
             (How::Slot, [r]) if r.kind == RelocKind::GotOff64 => self.slot_holds(self.lead(r, 0), source),
             (How::Got | How::Slot | How::Relative, [r]) => {
-                self.code_yields(home, start..start + u64::from(length), r, how, source)
+                self.code_yields(home, start..start + u64::from(length), r, how, (source, half))
             }
             (How::Thunk, [r]) => self.thunk_yields(decision, r),
             _ => false,
@@ -324,7 +293,7 @@ impl Check<'_, '_> {
 
     /// The place goes to code that yields what it shall, and that goes back to behind the place.
     fn thunk_yields(&self, decision: &Decision, r: &Relocation) -> bool {
-        let Decision { section, start, length, source, .. } = *decision;
+        let Decision { section, start, length, source, half, .. } = *decision;
         let end = start + u64::from(length);
         let goes = |home: &Section<'_>, range: Range<u64>, r: &Relocation| {
             let instruction = self.referring(home, range, r.offset)?;
@@ -351,7 +320,8 @@ impl Check<'_, '_> {
                 _ => How::Got,
             })
         };
-        let yields = |r| how(r).is_some_and(|how| self.code_yields(home, range.clone(), r, how, source));
+        let yields =
+            |r| how(r).is_some_and(|how| self.code_yields(home, range.clone(), r, how, (source, half)));
         let goes_back = |back: &Relocation| {
             goes(home, range.clone(), back).is_some_and(|(instruction, lead)| {
                 let last = instruction.offset + u64::from(instruction.length) == range.end;
@@ -390,8 +360,11 @@ impl Check<'_, '_> {
         range: Range<u64>,
         r: &Relocation,
         how: How,
-        source: Source,
+        (source, half): (Source, Option<Half>),
     ) -> bool {
+        if half.is_some() && how != How::Slot {
+            return false;
+        }
         let Some(instruction) = self.referring(home, range, r.offset) else { return false };
         let Some(reference) = instruction.reference else {
             return false;
@@ -404,7 +377,12 @@ impl Check<'_, '_> {
                 RelocKind::GotPc32 | RelocKind::GotPc32Relax | RelocKind::GotPc32RelaxRex,
                 PcUse::Memory,
             ) => r.addend == -rest && self.leads_to(self.lead(r, rest), source),
-            (How::Slot, RelocKind::Pc32, PcUse::Memory) => self.slot_holds(self.lead(r, rest), source),
+            (How::Slot, RelocKind::Pc32, PcUse::Memory) => {
+                // All of the slot is read, or just the half that it shall be.
+                let (size, offset) =
+                    half.map_or((reference.size >= 8, 0), |half| (reference.size == 4, half.offset()));
+                size && self.slot_holds(self.lead(r, rest - offset), source)
+            }
             (How::Relative, RelocKind::Pc32, _) | (How::Relative, RelocKind::Plt32, PcUse::Branch) => {
                 self.leads_to(self.lead(r, rest), source)
             }

@@ -4,6 +4,7 @@
 mod comparison;
 mod derive;
 mod differences;
+mod halves;
 mod ignored;
 mod movement;
 mod shape;

@@ -357,18 +357,114 @@ fn a_place_can_be_ignored_without_a_witness() -> Result<(), String> {
 }
 
 #[test]
-fn displacements_and_halves_are_named() -> Result<(), String> {
-    let (one, other) = pair(
+fn displacements_and_halves_are_solved() -> Result<(), String> {
+    let fixed = both(
         "f: movabs $LIBRARY+0x2400, %rax; lea (CLOSE+0x40-LIBRARY-0x2400)(%rax), %rcx; ret
          g: movl $((LIBRARY+0x4800)&0xffffffff), (%rdi); movl $((LIBRARY+0x4800)>>32), 4(%rdi); ret",
     )?;
-    let message = refusal(&one, &other);
-    assert!(message.contains("the distance from `table` to `neighbour`"), "{message}");
-    assert!(message.contains("-disable-constant-hoisting"), "{message}");
-    assert!(
-        message.contains("the low half of `cell`") && message.contains("the high half of an address"),
-        "{message}"
+    expect(
+        &fixed.report,
+        &[
+            ("table", "map"),
+            ("neighbour - table", "derived"),
+            ("(uint32_t)cell", "derived"),
+            ("cell >> 32", "derived"),
+        ],
     );
+    assert_eq!(fixed.report.summary.thunks, 3);
+    Ok(())
+}
+
+#[test]
+fn a_distance_from_two_things_is_none() -> Result<(), String> {
+    // Both are as far from something that lies in the other library.
+    let mut maps = (ONE.map(), OTHER.map());
+    for (map, bases) in [(&mut maps.0, ONE), (&mut maps.1, OTHER)] {
+        let address = format!("{:#x}", bases.close + 0x2440);
+        map["symbols"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "further", "address": address, "size": 8}));
+    }
+    let source = "f: movabs $LIBRARY+0x2400, %rax; movabs $LIBRARY+0x4800, %rcx
+         mov (CLOSE+0x40-LIBRARY-0x2400)(%rax), %rax; ret";
+    let one = Session::with_map("in.o", source, ONE, &maps.0)?;
+    let other = Session::with_map("twin.o", source, OTHER, &maps.1)?;
+    for (a, b) in [(&one, &other), (&other, &one)] {
+        let message = refusal(a, b);
+        assert!(message.contains("can be neighbour - table and can be further - cell"), "{message}");
+    }
+    Ok(())
+}
+
+#[test]
+fn high_halves_need_more_than_themselves() -> Result<(), String> {
+    // Alone.
+    let (one, other) = pair("f: mov $(LIBRARY>>32), %eax; ret")?;
+    let message = refusal(&one, &other);
+    assert!(message.contains("perhaps the high half of `table` or of `cell`"), "{message}");
+    assert!(message.ends_with(": `mov $0x7f12,%eax`"), "{message}");
+    // With two low halves, or two addresses, in registers, where nothing says which go together.
+    let two = "f: mov $((LIBRARY+0x2400)&0xffffffff), %eax; mov $((LIBRARY+0x4800)&0xffffffff), %ecx
+         mov $(LIBRARY>>32), %edx; ret";
+    let (one, other) = pair(two)?;
+    assert!(
+        refusal(&one, &other).contains("the high half of `table` or of `cell`, and nothing in its function")
+    );
+    let addresses =
+        "f: movabs $LIBRARY+0x2400, %rax; movabs $LIBRARY+0x4800, %rcx; mov $(LIBRARY>>32), %edx; ret";
+    let (one, other) = pair(addresses)?;
+    assert!(
+        refusal(&one, &other).contains("the high half of `table` or of `cell`, and nothing in its function")
+    );
+    // One of each, or neighbouring stores into one word, in either order.
+    let fixed = both("f: movabs $LIBRARY+0x2400, %rax; mov $(LIBRARY>>32), %edx; ret")?;
+    expect(&fixed.report, &[("table", "map"), ("table >> 32", "derived")]);
+    let fixed = both(
+        "f: movl $((LIBRARY+0x2400)&0xffffffff), (%rdi,%rsi,8); movl $(LIBRARY>>32), 4(%rdi,%rsi,8)
+         movl $(LIBRARY>>32), 12(%rdi); movl $((LIBRARY+0x4800)&0xffffffff), 8(%rdi); ret",
+    )?;
+    let low = |name: &str| (format!("(uint32_t){name}"), "derived".to_owned());
+    let high = |name: &str| (format!("{name} >> 32"), "derived".to_owned());
+    assert_eq!(meanings(&fixed.report), [low("table"), high("table"), high("cell"), low("cell")]);
+    // Into two words they are as good as in registers.
+    let apart = "f: movl $((LIBRARY+0x2400)&0xffffffff), (%rdi); movl $(LIBRARY>>32), 8(%rdi)
+         movl $((LIBRARY+0x4800)&0xffffffff), 16(%rdi); ret";
+    let (one, other) = pair(apart)?;
+    assert!(refusal(&one, &other).contains("the high half of `table` or of `cell`"));
+    Ok(())
+}
+
+#[test]
+fn the_half_that_did_not_move_is_asked_for() -> Result<(), String> {
+    let source = |number: &str| {
+        format!(
+            ".type f, @function; f: mov $((LIBRARY+0x2400)&0xffffffff), %eax; mov ${number}, %edx; ret
+             .type g, @function; g: mov $0x7f12, %eax; ret"
+        )
+    };
+    // Within 4 GiB.
+    let near = Bases { library: 0x7f12_7654_0000, close: 0x7f12_9654_0000, heap: 0x55bb_3800_0000 };
+    let sessions = |source: &str, near: Bases| -> Result<_, String> {
+        Ok((Session::new("in.o", source, ONE)?, Session::new("twin.o", source, near)?))
+    };
+    let (one, other) = sessions(&source("(LIBRARY>>32)"), near)?;
+    for (a, b) in [(&one, &other), (&other, &one)] {
+        let message = refusal(a, b);
+        assert!(
+            message.contains("0x7f12 can be the other half of `table`, which is the same in"),
+            "{message}"
+        );
+        assert!(message.contains(".text+0x6 (f)") && message.lines().count() == 1, "{message}");
+    }
+    rewrite(&one, &other, &[".text+0x6"], false).map_err(|error| error.to_string())?;
+    let (one, other) = sessions(&source("0x7f13"), near)?;
+    rewrite(&one, &other, &[], false).map_err(|error| error.to_string())?;
+    // By a multiple of 4 GiB.
+    let far = Bases { library: 0x7f98_3456_0000, ..near };
+    let source = "f: movabs $LIBRARY+0x2400, %rcx; mov $((LIBRARY+0x2400)&0xffffffff), %eax; mov $(LIBRARY>>32), %edx; ret";
+    let (one, other) = sessions(source, far)?;
+    assert!(refusal(&one, &other).contains("0x34562400 can be the other half of `table`"));
     Ok(())
 }
 

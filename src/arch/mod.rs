@@ -130,6 +130,35 @@ pub enum Delivery {
     Direct,
     /// An absolute relocation in place, for output that is not position-independent.
     Absolute,
+    /// From one half of such a variable, extended to 64 bits as the instruction extends its own constant.
+    Half(Half),
+}
+
+/// The part of an address that 32 bits hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Half {
+    /// Bits 0 to 31.
+    Low,
+    /// Bits 32 to 63.
+    High,
+}
+
+impl Half {
+    /// Where it lies in the variable.
+    pub fn offset(self) -> i64 {
+        match self {
+            Half::Low => 0,
+            Half::High => 4,
+        }
+    }
+
+    /// That part of a number.
+    pub fn of(self, number: u64) -> u32 {
+        match self {
+            Half::Low => number as u32,
+            Half::High => (number >> 32) as u32,
+        }
+    }
 }
 
 /// An instruction's replacement: as many bytes, and one relocation.
@@ -252,6 +281,10 @@ pub trait Arch: Sync {
 
     /// Whether an instruction is a call or jump to an address that it reads.
     fn leaves(&self, instruction: &[u8]) -> bool;
+
+    /// Whether two instructions, one behind the other, store constants of 32 bits into one word of 64, the first into
+    /// its low half and the second into its high half, or the other way round if `high_first`.
+    fn store_halves(&self, first: &[u8], second: &[u8], high_first: bool) -> bool;
 
     /// The stack pointer's number in call frame information.
     fn stack_pointer(&self) -> gimli::Register;

@@ -132,7 +132,7 @@ impl Planner<'_> {
         };
         self.edits.relocate(section.id, edit);
         let (start, length) = (field.start, field.length);
-        self.decisions.push(Decision { section: section.id, start, length, source, how });
+        self.decisions.push(Decision { section: section.id, start, length, source, half: None, how });
         self.report_lowered(section, relocation, how.name());
         Ok(())
     }

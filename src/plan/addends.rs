@@ -48,6 +48,7 @@ impl Planner<'_> {
             length: field.length,
             field: place.offset,
             entry: Some(relocation.entry),
+            half: None,
         };
         match (relocation.kind, field.form, field.usage) {
             (
@@ -126,7 +127,7 @@ impl Planner<'_> {
             ));
         };
         let DataField { section, offset: start, .. } = field;
-        let code = CodeField { section, start, length: place.width, field: start, entry };
+        let code = CodeField { section, start, length: place.width, field: start, entry, half: None };
         self.same(&code, relocation.kind, target, source, How::Relative)
     }
 
@@ -153,11 +154,11 @@ impl Planner<'_> {
         source: Source,
         how: How,
     ) -> Result<How, String> {
-        let CodeField { section, start, length, field, entry } = *code;
+        let CodeField { section, start, length, field, entry, .. } = *code;
         // What the relocation overwrites must not say what stood there.
         self.zero(section, field, kind.width().unwrap_or(0) as usize);
         self.put_relocation(section, entry, NewRelocation { offset: field, kind, symbol, addend });
-        self.decisions.push(Decision { section, start, length, source, how });
+        self.decisions.push(Decision { section, start, length, source, half: None, how });
         Ok(how)
     }
 
@@ -217,7 +218,7 @@ impl Planner<'_> {
         };
         self.apply_lowered(code, old, lowered, symbol, 0);
         let CodeField { section, start, length, .. } = *code;
-        self.decisions.push(Decision { section, start, length, source, how });
+        self.decisions.push(Decision { section, start, length, source, half: None, how });
         Ok(how)
     }
 

@@ -63,6 +63,15 @@ impl Planner<'_> {
                 let base = self.node(base)?;
                 self.computed(Node::Not(base), expression)
             }
+            Expression::Low(base) => {
+                let base = self.node(base)?;
+                let high = self.graph.add(Node::Shl(base, 32), || expression.text(&self.found.map.values));
+                self.computed(Node::Shr(high, 32), expression)
+            }
+            Expression::Difference(to, from) => {
+                let (to, from) = (self.node(to)?, self.node(from)?);
+                self.computed(Node::Difference(to, from), expression)
+            }
         }
     }
 

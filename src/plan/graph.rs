@@ -32,6 +32,8 @@ pub(crate) enum Node {
     Neg(NodeId),
     /// ~node.
     Not(NodeId),
+    /// Node - node.
+    Difference(NodeId, NodeId),
 }
 
 impl Node {
@@ -48,6 +50,7 @@ impl Node {
             | Node::Not(n) => {
                 vec![*n]
             }
+            Node::Difference(to, from) => vec![*to, *from],
             Node::Call(function, arguments, ..) => {
                 std::iter::once(*function).chain(arguments.iter().copied()).collect()
             }

@@ -96,6 +96,7 @@ impl Planner<'_> {
                             length: f.length,
                             field: relocation.offset,
                             entry: Some(relocation.entry),
+                            half: None,
                         };
                         // In the static model, too: the address is not known before the initializer has run.
                         self.plan_code(&field, source, true, &name)?.name()
@@ -210,6 +211,7 @@ impl Planner<'_> {
                     length: field.length,
                     field: relocation.offset,
                     entry: Some(relocation.entry),
+                    half: None,
                 };
                 let old = self.instruction(section.id, field.start, field.length);
                 let at = (relocation.offset - field.start) as usize;

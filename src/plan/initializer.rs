@@ -129,6 +129,11 @@ impl Planner<'_> {
                 self.push(program, place, base, what);
                 program.operations.push(FillOp::Not);
             }
+            Node::Difference(to, from) => {
+                self.push(program, place, to, what);
+                self.push(program, place, from, what);
+                program.operations.extend([FillOp::Neg, FillOp::AddPopped]);
+            }
         }
         if checked {
             let message = self.message(id, what);

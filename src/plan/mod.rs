@@ -21,6 +21,7 @@ mod thunks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::arch::Half;
 use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
 use crate::error::{Problem, Result};
 use crate::frame_table::FrameTable;
@@ -130,8 +131,10 @@ pub(crate) struct Decision {
     /// The instruction's offset and length, or the field's.
     pub(crate) start: u64,
     pub(crate) length: u8,
-    /// What it shall yield.
+    /// What it shall yield,
     pub(crate) source: Source,
+    /// or this half of that.
+    pub(crate) half: Option<Half>,
     /// How.
     pub(crate) how: How,
 }

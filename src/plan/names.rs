@@ -74,7 +74,10 @@ impl Planner<'_> {
         match meaning {
             Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.clone(),
             Meaning::Symbol { name, .. } => name.clone(),
-            Meaning::Constant(_) | Meaning::Derived { .. } | Meaning::Unresolved(_) => "constant".to_owned(),
+            Meaning::Constant(_)
+            | Meaning::Derived { .. }
+            | Meaning::Difference { .. }
+            | Meaning::Unresolved(_) => "constant".to_owned(),
         }
     }
 }

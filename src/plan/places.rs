@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::symbols::Reach;
 use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
-use crate::arch::{Delivery, Lowered};
+use crate::arch::{Delivery, Half, Lowered};
 use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::object_file::SectionId;
@@ -12,7 +12,7 @@ use crate::reloc::RelocKind;
 use crate::report::{PlaceReport, TargetName, TargetReport};
 use crate::resolve::Resolved;
 use crate::scan::{Place, Shape};
-use crate::session_map::Meaning;
+use crate::session_map::{Meaning, Step};
 use crate::{Unresolved, arch};
 
 /// A place in an instruction, with or without a relocation of its own.
@@ -25,6 +25,8 @@ pub(super) struct CodeField {
     pub(super) field: u64,
     /// The index of the relocation that applies to it.
     pub(super) entry: Option<u32>,
+    /// It holds this half only of what it is to yield.
+    pub(super) half: Option<Half>,
 }
 
 /// A place in data, with or without a relocation of its own.
@@ -53,10 +55,11 @@ impl Planner<'_> {
                 _ if shared => Err("shares bytes with a variable that the session map fills".to_owned()),
                 Meaning::Unresolved(reason) => Err(reason.clone()),
                 meaning => {
-                    let source = self.meaning_source(meaning)?;
                     report.target = Some(self.target_report(meaning));
                     self.note_library(meaning);
-                    self.plan_place(place, source, meaning)
+                    let (half, meaning) = half_of(place, meaning);
+                    let source = self.meaning_source(meaning)?;
+                    self.plan_place(place, source, half, meaning)
                 }
             };
             match planned {
@@ -71,7 +74,7 @@ impl Planner<'_> {
                     report.delivery = "kept".to_owned();
                     report.reason = Some(reason);
                     if !matches!(place.shape, Shape::AbsoluteSymbol(_)) {
-                        let at = self.found.scan.at(self.object(), place.section, place.offset);
+                        let at = self.found.scan.at_place(self.object(), place);
                         report.instruction = at.instruction;
                     }
                 }
@@ -90,7 +93,8 @@ impl Planner<'_> {
             return;
         }
         let message = format!("{:#x} {reason}", place.value);
-        self.refuse(place.section, place.offset, message);
+        let at = Some(self.found.scan.at_place(self.object(), place));
+        self.problems.push(Problem { file: self.object().name.to_owned(), at, message });
     }
 
     /// What a meaning becomes.
@@ -108,7 +112,13 @@ impl Planner<'_> {
     }
 
     /// Plans one place and says how it gets what it means.
-    fn plan_place(&mut self, place: &Place, source: Source, meaning: &Meaning) -> Result<How, String> {
+    fn plan_place(
+        &mut self,
+        place: &Place,
+        source: Source,
+        half: Option<Half>,
+        meaning: &Meaning,
+    ) -> Result<How, String> {
         let is_value = !matches!(meaning, Meaning::Symbol { .. });
         let name = match meaning {
             // With the offset it would be another name for a slot that has one.
@@ -118,7 +128,8 @@ impl Planner<'_> {
         };
         match place.shape {
             Shape::Instruction { start, length, .. } => {
-                let field = CodeField { section: place.section, start, length, field: place.offset, entry: None };
+                let (section, field) = (place.section, place.offset);
+                let field = CodeField { section, start, length, field, entry: None, half };
                 self.plan_code(&field, source, is_value, &name)
             }
             Shape::DataWord => {
@@ -150,6 +161,10 @@ impl Planner<'_> {
     ) -> Result<How, String> {
         let user = self.object().section(field.section).group;
         let (delivery, symbol, addend) = match source {
+            _ if let Some(half) = field.half => {
+                let slot = self.slot(source, user, name);
+                (Delivery::Half(half), SymbolRef::Local(slot), half.offset())
+            }
             Source::Address(symbol, addend) if !slot_only && !self.pic() => {
                 (Delivery::Absolute, symbol, addend)
             }
@@ -182,12 +197,12 @@ impl Planner<'_> {
         self.apply_lowered(field, old, lowered, symbol, addend);
         let how = match delivery {
             Delivery::Got => How::Got,
-            Delivery::Slot => How::Slot,
+            Delivery::Slot | Delivery::Half(_) => How::Slot,
             Delivery::Direct => How::Relative,
             Delivery::Absolute => How::Direct,
         };
-        let CodeField { section, start, length, .. } = *field;
-        self.decisions.push(Decision { section, start, length, source, how });
+        let CodeField { section, start, length, half, .. } = *field;
+        self.decisions.push(Decision { section, start, length, source, half, how });
         Ok(how)
     }
 
@@ -282,7 +297,7 @@ impl Planner<'_> {
 
     fn decide_data(&mut self, field: &DataField, source: Source, how: How) -> Result<How, String> {
         let DataField { section, offset: start, .. } = *field;
-        self.decisions.push(Decision { section, start, length: 8, source, how });
+        self.decisions.push(Decision { section, start, length: 8, source, half: None, how });
         Ok(how)
     }
 
@@ -328,7 +343,7 @@ impl Planner<'_> {
             Meaning::Symbol { name, offset, .. } => {
                 TargetReport { name: TargetName::Symbol(name.clone()), offset: *offset }
             }
-            Meaning::Derived { .. } => {
+            Meaning::Derived { .. } | Meaning::Difference { .. } => {
                 TargetReport { name: TargetName::Expression(meaning.text(map)), offset: 0 }
             }
             Meaning::Constant(_) | Meaning::Unresolved(_) => {
@@ -343,6 +358,10 @@ impl Planner<'_> {
                 self.report.libraries.push(library.clone());
             }
             Meaning::Derived { base, .. } => self.note_library(base),
+            Meaning::Difference { to, from } => {
+                self.note_library(to);
+                self.note_library(from);
+            }
             _ => {}
         }
     }
@@ -383,4 +402,15 @@ impl Planner<'_> {
 /// Why a place stays what it is, as its reason.
 pub(super) fn no_replacement(why: &str) -> String {
     format!("cannot be replaced: the instruction {why}")
+}
+
+/// The half of another meaning that a 32-bit place holds, and that; or no half, and its own.
+fn half_of<'m>(place: &Place, meaning: &'m Meaning) -> (Option<Half>, &'m Meaning) {
+    match meaning {
+        Meaning::Derived { base, step: Step::Low } if place.width == 4 => (Some(Half::Low), base),
+        Meaning::Derived { base, step: Step::Shr(32) } if place.width == 4 => (Some(Half::High), base),
+        // A process has its memory below 1 << 47 (psABI 3.4.1): what is left of an address fits, whatever its sign.
+        Meaning::Derived { step: Step::Shr(16..), .. } if place.width == 4 => (Some(Half::Low), meaning),
+        meaning => (None, meaning),
+    }
 }

@@ -119,9 +119,9 @@ impl Planner<'_> {
         let lowered = lowered.map_err(|why| {
             format!("cannot be replaced: `{}`, which reads it, {why}", self.text_at(section, start, length))
         })?;
-        let code = CodeField { section, start, length, field, entry: None };
+        let code = CodeField { section, start, length, field, entry: None, half: None };
         self.apply_lowered(&code, old, lowered, symbol, 0);
-        self.decisions.push(Decision { section, start, length, source, how });
+        self.decisions.push(Decision { section, start, length, source, half: None, how });
         Ok(())
     }
 

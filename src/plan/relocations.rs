@@ -113,6 +113,7 @@ impl Planner<'_> {
                 length: f.length,
                 field: offset,
                 entry: Some(relocation.entry),
+                half: None,
             }),
             _ => Err(format!(
                 "the absolute relocation against `{}` is no instruction's constant; let the compiler put such words \

@@ -39,7 +39,10 @@ impl Planner<'_> {
             ));
         }
         let besides = self.relocation_besides(section, field).map_err(no_replacement)?;
-        self.check_use(section, field)?;
+        // Of half an address there are no more bits that could be used.
+        if field.half.is_none() {
+            self.check_use(section, field)?;
+        }
         let next = (SymbolRef::Section(field.section), end as i64);
         let at = (field.field - start) as usize;
         // Where the operand leads, whatever its distance from the end of the instruction.
@@ -92,7 +95,15 @@ impl Planner<'_> {
         }
         self.edits.bytes.push(BytesEdit { section: field.section, offset: start, old, new: thunk.site });
         self.report.summary.thunks += 1;
-        self.decisions.push(Decision { section: field.section, start, length, source, how: How::Thunk });
+        let how = How::Thunk;
+        self.decisions.push(Decision {
+            section: field.section,
+            start,
+            length,
+            source,
+            half: field.half,
+            how,
+        });
         Ok(How::Thunk)
     }
 

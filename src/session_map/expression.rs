@@ -71,6 +71,10 @@ pub enum Expression {
     Neg(Box<Expression>),
     /// All bits inverted.
     Not(Box<Expression>),
+    /// The low 32 bits, zeros above.
+    Low(Box<Expression>),
+    /// The first minus the second.
+    Difference(Box<Expression>, Box<Expression>),
     /// A value, made once.
     Value(ValueId),
     /// Whatever the session map says that address is.
@@ -90,6 +94,8 @@ pub enum Step {
     Neg,
     /// All bits inverted.
     Not,
+    /// The low 32 bits, zeros above.
+    Low,
 }
 
 impl Step {
@@ -101,6 +107,7 @@ impl Step {
             Step::Shl(count) => number.wrapping_shl(count.into()),
             Step::Neg => number.wrapping_neg(),
             Step::Not => !number,
+            Step::Low => u64::from(number as u32),
         }
     }
 
@@ -112,6 +119,7 @@ impl Step {
             Step::Shl(count) => Expression::Shl(base, count),
             Step::Neg => Expression::Neg(base),
             Step::Not => Expression::Not(base),
+            Step::Low => Expression::Low(base),
         }
     }
 }
@@ -127,6 +135,9 @@ impl Meaning {
                 Expression::Symbol { name: name.clone(), offset: *offset }
             }
             Meaning::Derived { base, step } => step.expression(base.expression(map)?),
+            Meaning::Difference { to, from } => {
+                Expression::Difference(Box::new(to.expression(map)?), Box::new(from.expression(map)?))
+            }
             Meaning::Unresolved(_) => return None,
         })
     }
@@ -175,7 +186,9 @@ impl Expression {
     fn write(&self, out: &mut Limited, values: &[Value], operand: bool) -> fmt::Result {
         let binary = match self {
             Expression::Symbol { offset, .. } => *offset != 0,
-            Expression::Add(..) | Expression::Shr(..) | Expression::Shl(..) => true,
+            Expression::Add(..) | Expression::Shr(..) | Expression::Shl(..) | Expression::Difference(..) => {
+                true
+            }
             _ => false,
         };
         if binary && operand {
@@ -245,6 +258,15 @@ impl Expression {
                 out.write_char('~')?;
                 base.write(out, values, true)?;
             }
+            Expression::Low(base) => {
+                out.write_str("(uint32_t)")?;
+                base.write(out, values, true)?;
+            }
+            Expression::Difference(to, from) => {
+                to.write(out, values, false)?;
+                out.write_str(" - ")?;
+                from.write(out, values, true)?;
+            }
             Expression::Value(id) => match values.get(id.0 as usize) {
                 Some(value) => out.write_str(&value.name)?,
                 None => out.write_str("<a result of `before`>")?,
@@ -275,7 +297,9 @@ impl Expression {
             | Expression::Shr(base, _)
             | Expression::Shl(base, _)
             | Expression::Neg(base)
-            | Expression::Not(base) => vec![base],
+            | Expression::Not(base)
+            | Expression::Low(base) => vec![base],
+            Expression::Difference(to, from) => vec![to, from],
         }
     }
 }
@@ -427,6 +451,8 @@ mod tests {
             (Expression::Shl(symbol("table", 4), 3), "(table + 4) << 3"),
             (Expression::Neg(Box::new(Expression::Add(symbol("a", 0), -1))), "-(a - 1)"),
             (Expression::Not(symbol("a", 0)), "~a"),
+            (Expression::Low(symbol("a", 8)), "(uint32_t)(a + 8)"),
+            (Expression::Difference(symbol("a", 8), symbol("b", -8)), "a + 8 - (b - 8)"),
             (Expression::Add(symbol("a", 0), i64::MIN), "a - 9223372036854775808"),
             (
                 call(

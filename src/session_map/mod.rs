@@ -139,6 +139,13 @@ pub enum Meaning {
         /// How.
         step: Step,
     },
+    /// The distance between two things, neither of which is one: shown in the same way.
+    Difference {
+        /// Where it leads.
+        to: Box<Meaning>,
+        /// From where.
+        from: Box<Meaning>,
+    },
     /// A session address without a name, and why: `is in [heap]; give it a value in the session map`.
     Unresolved(String),
 }

@@ -1,6 +1,8 @@
 //! Holds every place against the witness: one that differs must mean the same there; one that does not, although
 //! what it would mean lay elsewhere, is none.
 
+use std::ops::Range;
+
 use super::derive::{Explanation, Pair, Sessions, same_target};
 use super::movement::Movement;
 use super::shape::is_compared;
@@ -46,6 +48,7 @@ impl<'a> Comparison<'a> {
             theirs: self.witness.map,
             files: self.files,
             landmarks: &self.movement.landmarks,
+            highs: &self.movement.highs,
         }
     }
 
@@ -89,7 +92,7 @@ impl<'a> Comparison<'a> {
                     self.testimony.resolved.push(resolved);
                 }
                 Verdict::Contradiction(message) => {
-                    self.problem(place.section, place.offset, message);
+                    self.problem_at(&place, message);
                     self.testimony.resolved.push(resolved);
                 }
             }
@@ -136,7 +139,11 @@ impl<'a> Comparison<'a> {
             return Ok(Verdict::Place(Resolved { place: self.decided(place), meaning, evidence }));
         }
         let near = self.near(place.section, place.offset, near);
-        Ok(match self.sessions().explain((place.value, theirs), &near) {
+        let explained = match place.width {
+            4 => self.sessions().explain_narrow((place.value, theirs), &near),
+            _ => self.sessions().explain((place.value, theirs), &near),
+        };
+        Ok(match explained {
             Explanation::One(meaning) => {
                 Verdict::Place(Resolved { place: self.decided(place), meaning, evidence: Evidence::Derived })
             }
@@ -164,7 +171,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// The witness's number at a place of ours.
-    fn their_value(&self, place: &Place) -> Option<u64> {
+    pub(super) fn their_value(&self, place: &Place) -> Option<u64> {
         let theirs = self.witness.object;
         match place.shape {
             Shape::AbsoluteSymbol(id) => Some(theirs.symbol(id).value),
@@ -209,39 +216,58 @@ impl<'a> Comparison<'a> {
         found
     }
 
-    /// Where what a meaning names lay in the witness's session.
+    /// What a meaning was in the witness's session.
     fn their_address(&self, meaning: &Meaning) -> Option<u64> {
-        let theirs = self.witness.map;
+        self.number_in(self.witness.map, meaning)
+    }
+
+    /// What a meaning was in both sessions.
+    pub(super) fn numbers(&self, meaning: &Meaning) -> Option<Pair> {
+        Some((self.number_in(self.map, meaning)?, self.number_in(self.witness.map, meaning)?))
+    }
+
+    /// What a meaning of this session was in the session of `map`.
+    fn number_in(&self, map: &SessionMap, meaning: &Meaning) -> Option<u64> {
         match meaning {
             Meaning::Value(id, offset) => {
                 let name = &self.map.values.get(id.0 as usize)?.name;
-                let value = theirs.values.iter().find(|v| v.name == *name)?;
+                let value = map.values.iter().find(|v| v.name == *name)?;
                 Some(value.address?.wrapping_add(*offset as u64))
             }
             Meaning::Symbol { name, offset, library } => {
-                let address = theirs.address_of(name, library.as_deref(), self.files)?;
+                let address = map.address_of(name, library.as_deref(), self.files)?;
                 Some(address.wrapping_add(*offset as u64))
             }
             Meaning::Constant(_) => {
                 let text = meaning.text(self.map);
-                let found = theirs.constants.iter().find(|(_, e)| e.text(&theirs.values) == text)?;
+                let found = map.constants.iter().find(|(_, e)| e.text(&map.values) == text)?;
                 Some(found.0)
             }
-            Meaning::Derived { .. } | Meaning::Unresolved(_) => None,
+            Meaning::Derived { base, step } => Some(step.of(self.number_in(map, base)?)),
+            Meaning::Difference { to, from } => {
+                Some(self.number_in(map, to)?.wrapping_sub(self.number_in(map, from)?))
+            }
+            Meaning::Unresolved(_) => None,
         }
     }
 
     /// The addresses that the function around a place uses elsewhere; `places` are sorted.
     pub(super) fn near(&self, section: SectionId, offset: u64, places: &[(Place, Pair)]) -> Vec<Pair> {
-        let regions = self.scan.bounds.get(&section).map(|b| b.regions()).unwrap_or_default();
-        let after = regions.partition_point(|r| r.range.start <= offset);
-        let Some(region) = after.checked_sub(1).and_then(|i| regions.get(i)) else {
+        let Some(function) = self.function(section, offset) else {
             return Vec::new();
         };
-        let from = places.partition_point(|(p, _)| (p.section, p.offset) < (section, region.range.start));
-        let end = places.partition_point(|(p, _)| (p.section, p.offset) < (section, region.range.end));
+        let from = places.partition_point(|(p, _)| (p.section, p.offset) < (section, function.start));
+        let end = places.partition_point(|(p, _)| (p.section, p.offset) < (section, function.end));
         let inside = places.get(from..end).unwrap_or_default().iter().filter(|(p, _)| p.offset != offset);
         inside.map(|(_, pair)| *pair).collect()
+    }
+
+    /// The function around an offset.
+    pub(super) fn function(&self, section: SectionId, offset: u64) -> Option<Range<u64>> {
+        let regions = self.scan.bounds.get(&section).map(|b| b.regions()).unwrap_or_default();
+        let after = regions.partition_point(|r| r.range.start <= offset);
+        let region = after.checked_sub(1).and_then(|i| regions.get(i))?;
+        Some(region.range.clone())
     }
 
     fn both(&self, (a, ours): (u64, &Meaning), (b, theirs): (u64, &Meaning)) -> String {
@@ -278,6 +304,11 @@ impl<'a> Comparison<'a> {
 
     pub(super) fn problem(&mut self, section: SectionId, offset: u64, message: String) {
         let at = Some(self.at(section, offset));
+        self.testimony.problems.push(Problem { file: self.object.name.to_owned(), at, message });
+    }
+
+    pub(super) fn problem_at(&mut self, place: &Place, message: String) {
+        let at = Some(self.scan.at_place(self.object, place));
         self.testimony.problems.push(Problem { file: self.object.name.to_owned(), at, message });
     }
 

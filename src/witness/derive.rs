@@ -1,6 +1,8 @@
 //! Explains numbers that are addresses of neither session: one expression that gives the one number with this
 //! session's addresses and the other with the other's. Two explanations are none.
 
+use std::collections::BTreeSet;
+
 use crate::session_map::{Files, Meaning, SessionMap, Step};
 
 /// How far before a thing a base may lie that an index corrects (`table[i - 1]`).
@@ -31,6 +33,8 @@ pub(super) struct Sessions<'a> {
     pub(super) files: &'a dyn Files,
     /// Addresses that both maps name, sorted.
     pub(super) landmarks: &'a [Pair],
+    /// The high halves of addresses of things that both sessions had.
+    pub(super) highs: &'a BTreeSet<Pair>,
 }
 
 impl Sessions<'_> {
@@ -46,14 +50,38 @@ impl Sessions<'_> {
 
     /// Explains a pair of numbers; `near` are the addresses that the function around it uses.
     pub(super) fn explain(&self, pair: Pair, near: &[Pair]) -> Explanation {
-        let tiers: [&dyn Fn() -> Vec<Meaning>; 6] = [
+        self.first(&[
             &|| self.near_exactly(pair, near),
             &|| self.near_inside(pair, near),
             &|| self.exactly(pair),
             &|| self.inside(pair),
+            &|| self.distances(pair, near, is_exact),
+            &|| self.distances(pair, near, |_| true),
             &|| self.before(pair, near),
             &|| self.before(pair, self.landmarks_after(pair)),
-        ];
+        ])
+    }
+
+    /// Explains a pair of numbers that an instruction extends from 32 bits: as [`Self::explain`] does, and as low
+    /// halves. High halves are not explained: see [`super::halves`].
+    pub(super) fn explain_narrow(&self, pair: Pair, near: &[Pair]) -> Explanation {
+        let high = |meaning: &Meaning| matches!(meaning, Meaning::Derived { step: Step::Shr(32), .. });
+        self.first(&[
+            &|| self.near_exactly(pair, near).into_iter().filter(|m| !high(m)).collect(),
+            &|| self.near_inside(pair, near).into_iter().filter(|m| !high(m)).collect(),
+            &|| self.exactly(pair),
+            &|| self.inside(pair),
+            &|| self.distances(pair, near, is_exact),
+            &|| self.distances(pair, near, |_| true),
+            &|| self.before(pair, near),
+            &|| self.before(pair, self.landmarks_after(pair)),
+            &|| self.low_halves(pair),
+            &|| self.low_halves_derived(pair, near),
+        ])
+    }
+
+    /// What the first of the tiers says that says something.
+    fn first(&self, tiers: &[&dyn Fn() -> Vec<Meaning>]) -> Explanation {
         for tier in tiers {
             let mut found: Vec<Meaning> = Vec::new();
             for meaning in tier() {
@@ -147,7 +175,7 @@ impl Sessions<'_> {
     }
 
     /// What both addresses mean if they are the first behind something.
-    fn one_past(&self, (a, b): Pair) -> Option<Meaning> {
+    pub(super) fn one_past(&self, (a, b): Pair) -> Option<Meaning> {
         self.same((a.wrapping_sub(1), b.wrapping_sub(1))).map(|last| plus(last, 1))
     }
 
@@ -160,6 +188,50 @@ impl Sessions<'_> {
                 if distance == base.1.wrapping_sub(address.1) && (1..=BEFORE).contains(&distance) {
                     let meaning = self.same(base).map(|m| plus(m, -(distance as i64)));
                     found.extend(meaning.and_then(|m| derived(m, step)));
+                }
+            }
+        }
+        found
+    }
+
+    /// Distances from what the function names to something that `wanted` selects.
+    fn distances(&self, (a, b): Pair, near: &[Pair], wanted: fn(&Meaning) -> bool) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for base in near {
+            let there = (base.0.wrapping_add(a), base.1.wrapping_add(b));
+            let to = self.same(there).or_else(|| self.one_past(there)).filter(wanted);
+            // Tried last: it is seldom that something lies there at all.
+            let from = to.is_some().then(|| self.same(*base)).flatten();
+            found.extend(to.zip(from).and_then(|(to, from)| {
+                let plain = |m: &Meaning| matches!(m, Meaning::Value(..) | Meaning::Symbol { .. });
+                let known = plain(&to) && plain(&from);
+                known.then(|| Meaning::Difference { to: Box::new(to), from: Box::new(from) })
+            }));
+        }
+        found
+    }
+
+    /// The low halves of addresses.
+    fn low_halves(&self, (a, b): Pair) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for high in self.highs {
+            let whole = |high: u64, low: u64| high << 32 | u64::from(low as u32);
+            let address = (whole(high.0, a), whole(high.1, b));
+            let meaning = self.same(address).or_else(|| self.one_past(address));
+            found.extend(meaning.map(low_half));
+        }
+        found
+    }
+
+    /// The low halves of what one operation makes of an address that the function names.
+    fn low_halves_derived(&self, pair: Pair, near: &[Pair]) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        let low = |a: u64, b: u64| (a as u32, b as u32);
+        for &base in near {
+            let shifts = (1..=SHIFT_LIMIT as u8).map(Step::Shr);
+            for step in [Step::Neg, Step::Not].into_iter().chain(shifts) {
+                if low(step.of(base.0), step.of(base.1)) == low(pair.0, pair.1) {
+                    found.extend(self.same(base).and_then(|m| derived(m, step)).map(low_half));
                 }
             }
         }
@@ -221,11 +293,15 @@ fn shifts((a, b): Pair) -> impl Iterator<Item = (u8, Pair)> {
 /// What an operation makes of a meaning; small summands go into its offset.
 fn derived(base: Meaning, step: Step) -> Option<Meaning> {
     match (base, step) {
-        (Meaning::Unresolved(_) | Meaning::Derived { .. }, _) => None,
+        (Meaning::Unresolved(_) | Meaning::Derived { .. } | Meaning::Difference { .. }, _) => None,
         (base, Step::Add(0)) => Some(base),
         (base @ (Meaning::Value(..) | Meaning::Symbol { .. }), Step::Add(n @ 1..=7)) => Some(plus(base, n)),
         (base, step) => Some(Meaning::Derived { base: Box::new(base), step }),
     }
+}
+
+fn low_half(whole: Meaning) -> Meaning {
+    Meaning::Derived { base: Box::new(whole), step: Step::Low }
 }
 
 fn plus(meaning: Meaning, bytes: i64) -> Meaning {

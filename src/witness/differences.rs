@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::comparison::{Comparison, word};
 use super::derive::{Explanation, Pair};
+use super::halves::Open;
 use super::shape::is_compared;
 use crate::arch::Operand;
 use crate::code_scan::{Part, Parts};
@@ -16,7 +17,7 @@ use crate::scan::{Place, Shape, is_session_constant};
 use crate::session_map::SessionMap;
 
 /// What to do about a difference that nothing explains.
-const REMEDY: &str =
+pub(super) const REMEDY: &str =
     "declare what it means in `constants` of both session maps, or that it is harmless with --ignore";
 
 /// The differing bytes of a section that are not yet explained.
@@ -45,6 +46,7 @@ impl Comparison<'_> {
         let (object, theirs) = (self.object, self.witness.object);
         let near: Vec<(Place, Pair)> = self.near_places();
         let before = used.len();
+        let mut open = Vec::new();
         let mut known: HashMap<SectionId, Vec<Range<u64>>> = HashMap::new();
         let mut addends = HashSet::new();
         let places = self.testimony.resolved.iter().map(|r| &r.place).chain(&self.testimony.dismissed);
@@ -64,10 +66,12 @@ impl Comparison<'_> {
             if a.data != b.data {
                 let mut left = Left { unexplained: a.data.iter().zip(b.data).map(|(a, b)| a != b).collect() };
                 known.get(&a.id).into_iter().flatten().for_each(|field| left.explain(field));
-                self.section(a, b, left, &near, used);
+                self.section(a, b, left, (&near, &mut open), used);
             }
             self.addends(a, b, &addends, used);
         }
+        self.high_halves(open, &near);
+        self.halves_that_did_not_move(used);
         let symbol = |p: &Place| match p.shape {
             Shape::AbsoluteSymbol(id) => Some(id),
             _ => None,
@@ -94,8 +98,9 @@ impl Comparison<'_> {
         let places = self.testimony.resolved.iter().filter(|r| r.evidence != Evidence::Derived);
         places
             .filter_map(|r| {
-                let theirs = word(self.witness.object.section(r.place.section).data, r.place.offset)?;
-                (r.place.width == 8 && theirs != r.place.value).then_some((r.place, (r.place.value, theirs)))
+                let theirs = self.their_value(&r.place)?;
+                let symbol = matches!(r.place.shape, Shape::AbsoluteSymbol(_));
+                (!symbol && theirs != r.place.value).then_some((r.place, (r.place.value, theirs)))
             })
             .collect()
     }
@@ -105,7 +110,7 @@ impl Comparison<'_> {
         a: &Section<'_>,
         b: &Section<'_>,
         mut left: Left,
-        near: &[(Place, Pair)],
+        (near, open): (&[(Place, Pair)], &mut Vec<Open>),
         used: &mut BTreeSet<usize>,
     ) {
         let mut parts = None;
@@ -119,7 +124,7 @@ impl Comparison<'_> {
             let done = match self.scan.bounds.get(&a.id) {
                 Some(bounds) => {
                     let parts = parts.get_or_insert_with(|| Parts::of(self.object, a, bounds, self.map));
-                    self.in_code(a, b, at, parts, near, used)
+                    self.in_code(a, b, at, parts, (near, &mut *open), used)
                 }
                 None => self.in_data(a, b, at, &left, used),
             };
@@ -153,7 +158,7 @@ impl Comparison<'_> {
         b: &Section<'_>,
         at: u64,
         parts: &Parts,
-        near: &[(Place, Pair)],
+        (near, open): (&[(Place, Pair)], &mut Vec<Open>),
         used: &mut BTreeSet<usize>,
     ) -> Option<Range<u64>> {
         match parts.at(at)? {
@@ -174,77 +179,38 @@ impl Comparison<'_> {
                     let shape = Shape::Instruction { start, length, form: operand.form };
                     return Some(self.field(a, operand.field, pair, shape, near, used));
                 }
-                let theirs = self.operand(a.id, start, operand.field, self.witness.object)?.1;
-                let near = self.near(a.id, at, near);
-                self.narrow(a, start, length, operand, theirs.value, &near, used);
+                let theirs = self.operand(a.id, start, operand.field, self.witness.object)?.1.value;
+                if !self.ignored(a, &field, used) {
+                    let Operand { field: offset, width, value, form } = operand;
+                    let shape = Shape::Instruction { start, length, form };
+                    let place = Place { section: a.id, offset, width, value, shape };
+                    let near = self.near(a.id, at, near);
+                    open.extend(self.narrow(place, theirs, &near));
+                }
                 Some(field)
             }
             Part::Distance => None,
         }
     }
 
-    /// A 32-bit operand that differs.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an instruction, its operand in both sessions, what is around"
-    )]
-    fn narrow(
-        &mut self,
-        a: &Section<'_>,
-        start: u64,
-        length: u8,
-        operand: Operand,
-        theirs: u64,
-        near: &[Pair],
-        used: &mut BTreeSet<usize>,
-    ) {
-        let (section, offset) = (a.id, operand.field);
-        let field = offset..offset + u64::from(operand.width);
-        if self.ignored(a, &field, used) {
-            return;
-        }
-        let pair = (operand.value, theirs);
-        if let Some(meaning) = self.sessions().same(pair) {
-            let shape = Shape::Instruction { start, length, form: operand.form };
-            let place = Place { section, offset, width: operand.width, value: operand.value, shape };
-            self.testimony.resolved.push(Resolved { place, meaning, evidence: Evidence::Witness });
-            return;
-        }
-        let bytes = &a.data[start as usize..start as usize + usize::from(length)];
-        let text = self.object.machine.arch().disassemble(bytes, start);
+    /// A 32-bit operand that differs; what nothing explains but that it may be a high half is given back.
+    fn narrow(&mut self, place: Place, theirs: u64, near: &[Pair]) -> Option<Open> {
         let sessions = self.sessions();
-        let distance = near.iter().find_map(|&base| {
-            let to = (base.0.wrapping_add(pair.0), base.1.wrapping_add(pair.1));
-            Some((sessions.same(base)?, sessions.same(to)?))
-        });
-        let half = |bits: u32| {
-            let part = |address: u64| (address >> bits) as u32;
-            let mut halves = near
-                .iter()
-                .chain(self.movement.landmarks.iter())
-                .filter(|base| (part(base.0), part(base.1)) == (pair.0 as u32, pair.1 as u32));
-            halves.find_map(|&base| sessions.same(base))
+        let pair = (place.value, theirs);
+        let (meaning, evidence) = match sessions.same(pair) {
+            Some(meaning) => (meaning, Evidence::Witness),
+            None => match sessions.explain_narrow(pair, near) {
+                Explanation::One(meaning) => (meaning, Evidence::Derived),
+                Explanation::Two(one, other) => {
+                    let message = self.two(pair, &one, &other);
+                    self.problem_at(&place, message);
+                    return None;
+                }
+                Explanation::None => return Some(Open { place, theirs }),
+            },
         };
-        let name = self.witness.object.name;
-        let (ours, theirs) = pair;
-        let what = if let Some((from, to)) = distance {
-            let (from, to) = (from.text(self.map), to.text(self.map));
-            format!(
-                "the distance from `{from}` to `{to}`, which is another in each session: compile without constant \
-                 hoisting (-disable-constant-hoisting)"
-            )
-        } else if let Some(whole) = half(0) {
-            format!("the low half of `{}`, which this version cannot replace", whole.text(self.map))
-        } else if let Some(whole) = half(32) {
-            format!(
-                "the high half of an address (`{}`), which this version cannot replace",
-                whole.text(self.map)
-            )
-        } else {
-            format!("what nothing explains; {REMEDY} {}+{offset:#x}", a.name)
-        };
-        let message = format!("{ours:#x} is {theirs:#x} in {name}: it is {what}: `{text}`");
-        self.problem(section, offset, message);
+        self.testimony.resolved.push(Resolved { place, meaning, evidence });
+        None
     }
 
     fn in_data(
@@ -344,7 +310,7 @@ impl Comparison<'_> {
                 Explanation::One(meaning) => (meaning, Evidence::Derived),
                 Explanation::Two(one, other) => {
                     let message = self.two(pair, &one, &other);
-                    return self.problem(place.section, place.offset, message);
+                    return self.problem_at(&place, message);
                 }
                 Explanation::None => {
                     let message = format!(
@@ -355,7 +321,7 @@ impl Comparison<'_> {
                         self.object.section(place.section).name,
                         place.offset
                     );
-                    return self.problem(place.section, place.offset, message);
+                    return self.problem_at(&place, message);
                 }
             },
         };
@@ -404,7 +370,12 @@ impl Comparison<'_> {
     }
 
     /// Whether the user declares a field harmless.
-    fn ignored(&self, section: &Section<'_>, field: &Range<u64>, used: &mut BTreeSet<usize>) -> bool {
+    pub(super) fn ignored(
+        &self,
+        section: &Section<'_>,
+        field: &Range<u64>,
+        used: &mut BTreeSet<usize>,
+    ) -> bool {
         let index = self.ignore.iter().position(|ignored| ignored.covers(section.name, field));
         used.extend(index);
         index.is_some()

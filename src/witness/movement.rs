@@ -5,10 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::session_map::{Mapping, SessionMap, Value};
 
+/// No process has its memory in so many pieces of 4 GiB; with more, no half is explained.
+const MOST_HIGHS: usize = 4096;
+
 /// Things that both sessions had, and where.
 pub(super) struct Movement {
     /// Addresses of values and symbols that both maps name, in this session and in the other; sorted.
     pub(super) landmarks: Vec<(u64, u64)>,
+    /// The high halves of those, and of where files were mapped, in both sessions. None is zero:
+    /// such an address is its own low half.
+    pub(super) highs: BTreeSet<(u64, u64)>,
     /// Distances, and what moved by them.
     moved: BTreeMap<u64, BTreeSet<String>>,
     /// Distances by which a mapping's contents moved, by where the mapping begins.
@@ -18,8 +24,12 @@ pub(super) struct Movement {
 impl Movement {
     /// Between the sessions of two maps.
     pub(super) fn between(ours: &SessionMap, theirs: &SessionMap) -> Self {
-        let mut movement =
-            Movement { landmarks: Vec::new(), moved: BTreeMap::new(), by_mapping: HashMap::new() };
+        let mut movement = Movement {
+            landmarks: Vec::new(),
+            highs: BTreeSet::new(),
+            moved: BTreeMap::new(),
+            by_mapping: HashMap::new(),
+        };
         // A library's parts move together: the first of them stands for all.
         let files = first_of_files(theirs);
         for (path, start) in first_of_files(ours) {
@@ -28,6 +38,9 @@ impl Movement {
                 movement.moved.entry(distance).or_default().insert(path.to_owned());
                 let of_file = ours.mappings.iter().filter(|m| m.path.as_deref() == Some(path));
                 for mapping in of_file {
+                    for address in [mapping.range.start, mapping.range.end - 1] {
+                        movement.add_high(address, address.wrapping_add(distance));
+                    }
                     movement.by_mapping.entry(mapping.range.start).or_default().insert(distance);
                 }
             }
@@ -35,6 +48,7 @@ impl Movement {
         let mut labelled = BTreeSet::new();
         for (name, a, b) in named_by_both(ours, theirs) {
             movement.landmarks.push((a, b));
+            movement.add_high(a, b);
             let distance = b.wrapping_sub(a);
             let mapping = mapping_at(ours, a);
             if let Some(mapping) = mapping {
@@ -53,7 +67,17 @@ impl Movement {
         }
         movement.landmarks.sort_unstable();
         movement.landmarks.dedup();
+        if movement.highs.len() > MOST_HIGHS {
+            movement.highs.clear();
+        }
         movement
+    }
+
+    fn add_high(&mut self, a: u64, b: u64) {
+        let high = (a >> 32, b >> 32);
+        if high.0 != 0 && high.1 != 0 {
+            self.highs.insert(high);
+        }
     }
 
     /// Whether anything is known to have moved.

@@ -4,7 +4,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `map JSON` | the session map; several lines are joined. `relocfix`, `machine` and one mapping around all addresses are added |
-//! | `place WHERE TARGET DELIVERY` | a place of the report. WHERE is `.text+0x2`, or `.text` where compilers differ; TARGET is `symbol cell+0`, `value heap+8`, `constant 0x…+0` or `none` |
+//! | `place WHERE TARGET DELIVERY` | a place of the report. WHERE is `.text+0x2`, or `.text` where compilers differ; TARGET is `symbol cell+0`, `value heap+8`, `constant 0x…+0`, `expression cell >> 3+0` or `none` |
 //! | `lowered WHERE SYMBOL DELIVERY` | an existing relocation that had to change |
 //! | `import WHERE SYMBOL DELIVERY` | a reference to an import |
 //! | `global SYMBOL+0 DELIVERY` | a variable that was filled |
@@ -14,6 +14,7 @@
 //! | `landing-pads N` | the object's property asks for them, and the N functions that startup code calls have them |
 //! | `refused TEXT` | nothing is written, exit status 1, and the message contains TEXT |
 //! | `rejected TEXT` | the same for a map that cannot be used: exit status 2 |
+//! | `witness` | the same source from another session is the witness, in which each mapping moved by a distance of its own |
 //! | `stays` | an address of the map may be spelled in the output, where it is none |
 //! | `driver` | the lines `\| …` after it are the program that calls the code, in C (C++ for `.cc`) |
 //! | `stdout TEXT` | a line that the program prints |
@@ -57,6 +58,8 @@ pub(crate) struct Case {
     pub(crate) refused: Vec<String>,
     /// What the rejection of the map says; empty if there is none.
     pub(crate) rejected: Vec<String>,
+    /// Whether another session's object is the witness.
+    pub(crate) witness: bool,
     /// Whether bytes may spell an address of the map.
     pub(crate) stays: bool,
     /// The program.
@@ -142,6 +145,7 @@ impl Case {
             }
             "refused" => self.refused.push(rest.to_owned()),
             "rejected" => self.rejected.push(rest.to_owned()),
+            "witness" => self.witness = true,
             "stays" => self.stays = true,
             "driver" => self.driver = Some(String::new()),
             "stdout" => {
@@ -183,13 +187,14 @@ impl Case {
         }
     }
 
-    /// The source as a session compiled it, its addresses `moved` by that many bytes.
+    /// The source as a session compiled it: the map's, or `another` whose memory lay elsewhere.
     ///
     /// # Errors
     /// `SESSION` of a name that the map does not have.
-    pub(crate) fn session_source(&self, moved: u64) -> Result<String, String> {
+    pub(crate) fn session_source(&self, another: bool) -> Result<String, String> {
         self.substitute(|name| {
-            let address = self.address(name)?.wrapping_add(moved);
+            let address = self.address(name)?;
+            let address = if another { self.moved(address) } else { address };
             // LLVM's assembly knows decimal integers only.
             Ok(if self.extension == "ll" { format!("{address}") } else { format!("{address:#x}") })
         })
@@ -234,9 +239,18 @@ impl Case {
             .ok_or_else(|| format!("the map has no address for {name}"))
     }
 
-    /// How far another session of it lies: to addresses with other bytes that still fit where these do.
-    pub(crate) fn distance(&self) -> u64 {
-        if self.addresses().iter().any(|&address| address < 1 << 32) { 0x0112_3000 } else { 0x0011_2233_0000 }
+    /// Where an address of the map lies in another session: it has other bytes that still fit where these do. What a
+    /// witness is to show moved by another distance than the mapping before it.
+    fn moved(&self, address: u64) -> u64 {
+        let low = self.addresses().iter().any(|&address| address < 1 << 32);
+        let (distance, more) = if low { (0x0112_3000, 0x0010_1000) } else { (0x0011_2233_0000, 0x0011_3000) };
+        let within = |mapping: &Value| {
+            let (start, end) = (number(&mapping["start"]), number(&mapping["end"]));
+            start.zip(end).is_some_and(|(start, end)| (start..end).contains(&address))
+        };
+        let index = self.map["mappings"].as_array().and_then(|mappings| mappings.iter().position(within));
+        let index = index.filter(|_| self.witness).unwrap_or(0) as u64;
+        address + distance + index * more
     }
 
     /// All addresses that the map names.
@@ -246,32 +260,33 @@ impl Case {
         entries.filter_map(|entry| number(&entry["address"])).collect()
     }
 
-    /// The map of a session whose addresses are higher by `moved` bytes; `None` if the map has numbers that do not
-    /// simply move.
-    pub(crate) fn moved_map(&self, moved: u64) -> Option<Value> {
+    /// The map of another session; `None` if the map has numbers that do not simply move.
+    pub(crate) fn moved_map(&self) -> Option<Value> {
         let simple = self.map.get("constants").is_none();
-        simple.then(|| shift(&self.map, moved))
+        simple.then(|| self.shift(&self.map))
+    }
+
+    fn shift(&self, value: &Value) -> Value {
+        match value {
+            Value::Object(entries) => {
+                let shifted = entries.iter().map(|(key, value)| {
+                    let number = number(value).and_then(|number| match key.as_str() {
+                        "address" | "start" => Some(self.moved(number)),
+                        "end" => Some(self.moved(number - 1) + 1),
+                        _ => None,
+                    });
+                    let value = number.map_or_else(|| self.shift(value), |a| json!(format!("{a:#x}")));
+                    (key.clone(), value)
+                });
+                Value::Object(shifted.collect::<Map<_, _>>())
+            }
+            Value::Array(items) => items.iter().map(|item| self.shift(item)).collect(),
+            other => other.clone(),
+        }
     }
 }
 
 fn number(value: &Value) -> Option<u64> {
     let text = value.as_str()?;
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
-}
-
-fn shift(value: &Value, moved: u64) -> Value {
-    match value {
-        Value::Object(entries) => {
-            let shifted = entries.iter().map(|(key, value)| {
-                let address =
-                    ["address", "start", "end"].contains(&key.as_str()).then(|| number(value)).flatten();
-                let value =
-                    address.map_or_else(|| shift(value, moved), |a| json!(format!("{:#x}", a + moved)));
-                (key.clone(), value)
-            });
-            Value::Object(shifted.collect::<Map<_, _>>())
-        }
-        Value::Array(items) => items.iter().map(|item| shift(item, moved)).collect(),
-        other => other.clone(),
-    }
 }

@@ -63,23 +63,32 @@ fn oracle(case: &Case) -> Result<(), String> {
 
 fn fixed(case: &Case) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let Some(input) = compile(case, &case.session_source(0)?, folder.path(), "in")? else {
+    let Some(input) = compile(case, &case.session_source(false)?, folder.path(), "in")? else {
         return Ok(());
     };
     let map = folder.path().join("in.session.json");
     fs::write(&map, case.map.to_string())?;
     let output = folder.path().join("out.o");
+    // What is kept is the session's own.
+    let keeps = case.options.iter().any(|option| option == "keep");
+    let twin = if keeps { None } else { twin(case, folder.path())? };
+    let mut options = case.options.clone();
+    if case.witness {
+        let (object, map) = twin.as_ref().ok_or("a witness needs a map whose addresses move")?;
+        options.extend(witness(object, map));
+    }
     for (status, texts) in [(1, &case.refused), (2, &case.rejected)] {
         if !texts.is_empty() {
             let mut command = relocfix::tool();
-            command.arg(&input).arg("-o").arg(&output).arg("-s").arg(&map).args(&case.options);
+            command.arg(&input).arg("-o").arg(&output).arg("-s").arg(&map).args(&options);
             relocfix::refused(&mut command, &output, status, texts)?;
             return Ok(());
         }
     }
 
-    let (listed, status) = relocfix::check(&input, Some(&map))?;
-    let fixed = relocfix::fix(&input, &output, Some(&map), &case.options)?;
+    let told = options.get(case.options.len()..).unwrap_or_default();
+    let (listed, status) = relocfix::check_with(&input, Some(&map), told)?;
+    let fixed = relocfix::fix(&input, &output, Some(&map), &options)?;
     compare_lists(case, &fixed.report)?;
     let places = |report: &Value| lines(report, "place", true);
     // `check` was not told of a model of its own.
@@ -105,7 +114,16 @@ fn fixed(case: &Case) -> Result<(), Failed> {
     if case.options.is_empty() && relocfix::is_recorded(&output)? {
         relocfix::assert_stable(&output, None, &case.options)?;
     }
-    same_from_another_session(case, folder.path(), &output)?;
+    if let Some((twin, twin_map)) = &twin {
+        // The same code from a session at other addresses becomes the same bytes.
+        let other = folder.path().join("twin-out.o");
+        let mut options = case.options.clone();
+        if case.witness {
+            options.extend(witness(&input, &map));
+        }
+        relocfix::fix(twin, &other, Some(twin_map), &options)?;
+        relocfix::assert_same(&output, &other)?;
+    }
     if case.extension == "s" && case.oracle && case.options.is_empty() && case.is_symbolic() {
         like_the_assembler(case, folder.path(), &input, &map)?;
     }
@@ -209,7 +227,8 @@ fn lines(report: &Value, list: &str, exact: bool) -> Vec<String> {
 }
 
 fn target(target: &Value) -> String {
-    let kind = ["symbol", "value", "constant"].into_iter().find(|kind| target.get(kind).is_some());
+    let kind =
+        ["symbol", "value", "constant", "expression"].into_iter().find(|kind| target.get(kind).is_some());
     kind.map_or_else(
         || "none".to_owned(),
         |kind| format!("{kind} {}+{}", text(&target[kind]), target["offset"]),
@@ -272,22 +291,20 @@ fn forgotten(case: &Case, object: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The same code from a session at other addresses becomes the same bytes.
-fn same_from_another_session(case: &Case, folder: &Path, output: &Path) -> Result<(), Failed> {
-    // What is kept is the session's own.
-    let distance = case.distance();
-    let moved =
-        if case.options.iter().any(|option| option == "keep") { None } else { case.moved_map(distance) };
-    let Some(map) = moved else { return Ok(()) };
-    let Some(input) = compile(case, &case.session_source(distance)?, folder, "twin")? else {
-        return Ok(());
+/// The object of another session and its map, if there can be one.
+fn twin(case: &Case, folder: &Path) -> Result<Option<(PathBuf, PathBuf)>, Failed> {
+    let Some(map) = case.moved_map() else { return Ok(None) };
+    let Some(object) = compile(case, &case.session_source(true)?, folder, "twin")? else {
+        return Ok(None);
     };
     let path = folder.join("twin.session.json");
     fs::write(&path, map.to_string())?;
-    let twin = folder.join("twin-out.o");
-    relocfix::fix(&input, &twin, Some(&path), &case.options)?;
-    relocfix::assert_same(output, &twin)?;
-    Ok(())
+    Ok(Some((object, path)))
+}
+
+fn witness(object: &Path, map: &Path) -> Vec<String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    vec!["--witness".to_owned(), text(object), "--witness-session-map".to_owned(), text(map)]
 }
 
 /// In the static model the output is what the assembler makes of symbols.

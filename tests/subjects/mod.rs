@@ -96,24 +96,25 @@ pub(crate) fn cases() -> Vec<Subject> {
         let case = Case::parse(&fs::read_to_string(&path).unwrap(), &extension).unwrap();
         let compiler = case.compiler.clone().unwrap_or_else(|| compiler_of(&extension).to_owned());
         let flags: Vec<&str> = case.flags.iter().map(String::as_str).collect();
-        let compiled = |moved| {
-            let map = if moved == 0 { Some(case.map.clone()) } else { case.moved_map(moved) }?;
-            let source = case.session_source(moved).unwrap();
+        let compiled = |another| {
+            let map = if another { case.moved_map() } else { Some(case.map.clone()) }?;
+            let source = case.session_source(another).unwrap();
             let object = compile(&compiler, &flags, &extension, &source)?;
             Some(Session { object, map: map.to_string().into_bytes() })
         };
-        let Some(session) = compiled(0) else { continue };
+        let Some(session) = compiled(false) else { continue };
         if read_map(&session.map, &Memory::default()).is_err() {
             // Rejected before any object is looked at.
             continue;
         }
-        // Constants that are to be kept, or that stand in the source as numbers, do not move.
-        let distance = case.distance();
-        let moves = case.refused.is_empty() && !case.options.iter().any(|option| option == "keep");
+        // Constants that are to be kept, or that stand in the source as numbers, do not move; what only a comparison
+        // shows stays as it is, and differs.
+        let keeps = case.witness || case.options.iter().any(|option| option == "keep");
+        let moves = case.refused.is_empty() && !keeps;
         subjects.push(Subject {
             name,
             session,
-            twin: if moves { compiled(distance) } else { None },
+            twin: if moves { compiled(true) } else { None },
             files: Memory::default(),
         });
     }

@@ -52,8 +52,20 @@ pub(crate) fn fix<S: AsRef<OsStr>>(
 /// # Errors
 /// It ends with neither 0 nor 1, or its report is none.
 pub(crate) fn check(input: &Path, map: Option<&Path>) -> Result<(Value, i32), String> {
+    check_with::<&str>(input, map, &[])
+}
+
+/// The same with more options: its report, and what it ended with.
+///
+/// # Errors
+/// It ends with neither 0 nor 1, or its report is none.
+pub(crate) fn check_with<S: AsRef<OsStr>>(
+    input: &Path,
+    map: Option<&Path>,
+    extra: &[S],
+) -> Result<(Value, i32), String> {
     let mut command = tool();
-    command.arg("check").arg(input).args(["--report", "-"]);
+    command.arg("check").arg(input).args(["--report", "-"]).args(extra);
     if let Some(map) = map {
         command.arg("--session-map").arg(map);
     }

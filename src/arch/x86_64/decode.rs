@@ -200,6 +200,29 @@ pub(super) fn leaves(bytes: &[u8]) -> bool {
         && decoded.op0_kind() == OpKind::Memory
 }
 
+/// See [`super::super::Arch::store_halves`].
+///
+/// ```text
+/// c7 45 f8 l0 l1 l2 l3    movl $low,-8(%rbp)
+/// c7 45 fc h0 h1 h2 h3    movl $high,-4(%rbp)
+/// ```
+pub(super) fn store_halves(first: &[u8], second: &[u8], high_first: bool) -> bool {
+    let (low, high) = if high_first { (second, first) } else { (first, second) };
+    let store = |bytes: &[u8]| {
+        let decoded = Decoder::new(64, bytes, OPTIONS).decode();
+        let is_store = decoded.len() == bytes.len()
+            && decoded.code() == Code::Mov_rm32_imm32
+            && decoded.op0_kind() == OpKind::Memory
+            && !decoded.is_ip_rel_memory_operand();
+        is_store.then_some(decoded)
+    };
+    let (Some(low), Some(high)) = (store(low), store(high)) else { return false };
+    let of = |i: &iced_x86::Instruction| {
+        (i.memory_base(), i.memory_index(), i.memory_index_scale(), i.segment_prefix())
+    };
+    of(&low) == of(&high) && high.memory_displacement64() == low.memory_displacement64().wrapping_add(4)
+}
+
 /// Where a distance from the end of `instruction` leads.
 fn relative(instruction: &Instruction, distance: i64) -> u64 {
     instruction.offset.wrapping_add(u64::from(instruction.length)).wrapping_add_signed(distance)

@@ -12,6 +12,8 @@ const NOP3: [u8; 3] = [0x0f, 0x1f, 0x00];
 /// A pc-relative field counts from the end of its instruction, and here that is the end of the field.
 const TO_FIELD_END: i64 = -4;
 
+const WIDE: &str = "takes more than half of an address";
+
 /// See [`super::super::Arch::lower`].
 pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Lowered, String> {
     let operand = single(instruction)
@@ -27,16 +29,22 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
     }
     match (form, instruction) {
         (OperandForm::Address64, [rex @ (0x48 | 0x49), opcode @ 0xb8..=0xbf, ..]) => {
-            Ok(address(instruction, (rex & 1) << 3 | (opcode & 7), delivery))
+            address(instruction, (rex & 1) << 3 | (opcode & 7), delivery)
         }
-        (OperandForm::Load64, [0x48, 0xa1, ..]) => Ok(load(instruction, true, delivery)),
-        (OperandForm::Load64, [0xa1, ..]) => Ok(load(instruction, false, delivery)),
+        (OperandForm::Load64, [0x48, 0xa1, ..]) => load(instruction, true, delivery),
+        (OperandForm::Load64, [0xa1, ..]) => load(instruction, false, delivery),
         (OperandForm::Other64, _) => {
             Err("uses a 64-bit address in a way that there is no replacement for".to_owned())
         }
         // mov $imm32,%r64
         (OperandForm::Immediate32, [rex @ (0x48 | 0x49), 0xc7, modrm @ 0xc0..=0xc7, ..]) => {
             Ok(narrow_address(instruction, (rex & 1) << 3 | (modrm & 7), delivery))
+        }
+        (OperandForm::Immediate32, [0xc7, modrm @ 0xc0..=0xc7, ..]) if is_half(delivery) => {
+            Ok(half(modrm & 7))
+        }
+        (OperandForm::Immediate32, [0x41, 0xc7, modrm @ 0xc0..=0xc7, ..]) if is_half(delivery) => {
+            Ok(half(8 | (modrm & 7)))
         }
         // lea disp32,%r64
         (OperandForm::Absolute32, [rex @ (0x48 | 0x4c), LEA, modrm, 0x25, ..]) if modrm & 0xc7 == 0x04 => {
@@ -58,7 +66,7 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
 /// 48 b8 i0 i1 i2 i3 i4 i5 i6 i7    movabs $imm64,%rax
 /// 49 b9 i0 i1 i2 i3 i4 i5 i6 i7    movabs $imm64,%r9
 /// ```
-fn address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
+fn address(old: &[u8], register: u8, delivery: Delivery) -> Result<Lowered, String> {
     let (opcode, kind) = match delivery {
         // 48 8b 05 00 00 00 00    mov sym@GOTPCREL(%rip),%rax
         // 0f 1f 00                nopl (%rax)
@@ -72,11 +80,12 @@ fn address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
         // 0f 1f 00                nopl (%rax)
         Delivery::Direct => (LEA, RelocKind::Pc32),
         // 48 b8 00 00 00 00 00 00 00 00    movabs $sym,%rax
-        Delivery::Absolute => return in_place(old, 2, 8, false),
+        Delivery::Absolute => return Ok(in_place(old, 2, 8, false)),
+        Delivery::Half(_) => return Err(WIDE.to_owned()),
     };
     let mut bytes = rip_relative(true, opcode, register);
     bytes.extend(NOP3);
-    Lowered { bytes, field: 3, kind, addend: TO_FIELD_END }
+    Ok(Lowered { bytes, field: 3, kind, addend: TO_FIELD_END })
 }
 
 /// `movabs moffs64, %rax`, and the same to `%eax`. Before:
@@ -87,7 +96,7 @@ fn address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
 /// ```
 ///
 /// The destination is also the only register free to hold the address.
-fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
+fn load(old: &[u8], wide: bool, delivery: Delivery) -> Result<Lowered, String> {
     let kind = match delivery {
         Delivery::Got => RelocKind::GotPc32RelaxRex,
         Delivery::Slot => RelocKind::Pc32,
@@ -100,11 +109,12 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
             let mut bytes = rip_relative(wide, MOV, 0);
             let field = bytes.len() as u64 - 4;
             bytes.extend(NOP3);
-            return Lowered { bytes, field, kind: RelocKind::Pc32, addend: TO_FIELD_END };
+            return Ok(Lowered { bytes, field, kind: RelocKind::Pc32, addend: TO_FIELD_END });
         }
         // 48 a1 00 00 00 00 00 00 00 00    movabs sym,%rax
         //    a1 00 00 00 00 00 00 00 00    movabs sym,%eax
-        Delivery::Absolute => return in_place(old, old.len().saturating_sub(8), 8, false),
+        Delivery::Absolute => return Ok(in_place(old, old.len().saturating_sub(8), 8, false)),
+        Delivery::Half(_) => return Err(WIDE.to_owned()),
     };
     // 48 8b 05 00 00 00 00    mov slot(%rip),%rax, or mov sym@GOTPCREL(%rip),%rax
     // 48 8b 00                mov (%rax),%rax
@@ -115,7 +125,7 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Lowered {
     // A linker that turns the first into lea sym(%rip),%rax leaves the second right.
     let mut bytes = rip_relative(true, MOV, 0);
     bytes.extend(if wide { &[0x48, MOV, 0x00][..] } else { &[MOV, 0x00] });
-    Lowered { bytes, field: 3, kind, addend: TO_FIELD_END }
+    Ok(Lowered { bytes, field: 3, kind, addend: TO_FIELD_END })
 }
 
 /// See [`super::super::Arch::lower_address_to_load`].
@@ -145,17 +155,24 @@ pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<
 pub(super) const MOV: u8 = 0x8b;
 /// `lea m, r`
 pub(super) const LEA: u8 = 0x8d;
+/// `movslq r/m32, r64`
+pub(super) const MOVSLQ: u8 = 0x63;
 
 /// `opcode` with the operands `0(%rip)` and `register`, 64 bits if `wide`.
 pub(super) fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(10);
-    if wide {
-        // REX.W, and REX.R for %r8 to %r15
-        bytes.push(0x48 | (register & 8) >> 1);
+    // REX.W, and REX.R for %r8 to %r15
+    let prefix = 0x40 | u8::from(wide) << 3 | (register & 8) >> 1;
+    if prefix != 0x40 {
+        bytes.push(prefix);
     }
     // mod 00, r/m 101: disp32(%rip)
     bytes.extend([opcode, (register & 7) << 3 | 0x05, 0, 0, 0, 0]);
     bytes
+}
+
+fn is_half(delivery: Delivery) -> bool {
+    matches!(delivery, Delivery::Half(_))
 }
 
 /// An address in 32 bits that goes to a 64-bit register:
@@ -165,6 +182,7 @@ pub(super) fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
 ///          48 8d 04 25 d0 d1 d2 d3    lea disp32,%rax
 /// after    48 8b 05 00 00 00 00       mov slot(%rip),%rax, or mov sym@GOTPCREL(%rip),%rax
 ///          48 8d 05 00 00 00 00       lea sym(%rip),%rax
+///          48 63 05 00 00 00 00       movslq slot(%rip),%rax, of half an address
 /// ```
 ///
 /// and a nop where the old one was longer.
@@ -173,10 +191,26 @@ fn narrow_address(old: &[u8], register: u8, delivery: Delivery) -> Lowered {
         Delivery::Got => (MOV, RelocKind::GotPc32RelaxRex),
         Delivery::Slot => (MOV, RelocKind::Pc32),
         Delivery::Direct | Delivery::Absolute => (LEA, RelocKind::Pc32),
+        Delivery::Half(_) => (MOVSLQ, RelocKind::Pc32),
     };
     let mut bytes = rip_relative(true, opcode, register);
     bytes.extend(nops(old.len().saturating_sub(bytes.len())));
     Lowered { bytes, field: 3, kind, addend: TO_FIELD_END }
+}
+
+/// Half of an address that goes to a 32-bit register:
+///
+/// ```text
+/// before   c7 c0 i0 i1 i2 i3       mov $imm32,%eax
+/// after    8b 05 00 00 00 00       mov slot(%rip),%eax
+///
+/// before   41 c7 c1 i0 i1 i2 i3    mov $imm32,%r9d
+/// after    44 8b 0d 00 00 00 00    mov slot(%rip),%r9d
+/// ```
+fn half(register: u8) -> Lowered {
+    let bytes = rip_relative(false, MOV, register);
+    let field = bytes.len() as u64 - 4;
+    Lowered { bytes, field, kind: RelocKind::Pc32, addend: TO_FIELD_END }
 }
 
 /// An absolute operand of what the object itself defines: the pc-relative form is a byte shorter.

@@ -67,6 +67,10 @@ impl Arch for X86_64 {
         decode::leaves(instruction)
     }
 
+    fn store_halves(&self, first: &[u8], second: &[u8], high_first: bool) -> bool {
+        decode::store_halves(first, second, high_first)
+    }
+
     fn stack_pointer(&self) -> gimli::Register {
         gimli::X86_64::RSP
     }

@@ -26,6 +26,7 @@ pub(super) fn redirect_read(
         Delivery::Got => RelocKind::GotPc32,
         Delivery::Slot | Delivery::Direct => RelocKind::Pc32,
         Delivery::Absolute => return Err("finds no absolute address from %rip".to_owned()),
+        Delivery::Half(_) => return Err("reads more than half of an address".to_owned()),
     };
     let mut decoder = Decoder::new(64, instruction, DecoderOptions::NONE);
     let decoded = decoder.decode();

@@ -65,6 +65,12 @@ impl Recoder {
         Ok(Recoder { old, constant, displacement: offsets.displacement_offset() })
     }
 
+    /// Whether it extends the sign of the constant to 64 bits; otherwise it takes 32 bits of it.
+    pub(super) fn extends_sign(&self) -> bool {
+        self.constant != Constant::Immediate
+            || self.old.op_kinds().any(|kind| kind == OpKind::Immediate32to64)
+    }
+
     /// Whether a register is named or used by it in any part.
     pub(super) fn uses(&self, register: Register) -> bool {
         let mut factory = InstructionInfoFactory::new();
@@ -116,10 +122,16 @@ impl Recoder {
 
     /// The instruction with the address in `scratch`, and before it, where an operand has a base register of its own
     /// too, what adds that one to `scratch`. `lowered`: the stack pointer is by so many bytes lower than it was.
+    /// `half`: `scratch` has 32 bits of an address, and an instruction may take no more.
     ///
     /// # Errors
     /// What cannot be said with a register.
-    pub(super) fn through_register(&self, scratch: Register, lowered: i64) -> Result<Vec<Recoded>, String> {
+    pub(super) fn through_register(
+        &self,
+        scratch: Register,
+        lowered: i64,
+        half: bool,
+    ) -> Result<Vec<Recoded>, String> {
         if matches!(self.old.mnemonic(), Mnemonic::Bndmk | Mnemonic::Bndldx | Mnemonic::Bndstx) {
             return Err("means something else with a base register".to_owned());
         }
@@ -128,12 +140,17 @@ impl Recoder {
         match self.constant {
             Constant::FullDisplacement => new = self.without_full_displacement(scratch)?,
             Constant::Immediate => {
-                let code = with_register(self.old.code()).ok_or_else(|| {
-                    "has no form with a 64-bit register in place of the immediate".to_owned()
+                let narrow = half && !self.extends_sign();
+                let (code, register, bits) = match narrow {
+                    true => (with_narrow_register(self.old.code()), scratch.full_register32(), 32),
+                    false => (with_register(self.old.code()), scratch, 64),
+                };
+                let code = code.ok_or_else(|| {
+                    format!("has no form with a {bits}-bit register in place of the immediate")
                 })?;
                 new.set_code(code);
                 new.set_op1_kind(OpKind::Register);
-                new.set_op1_register(scratch);
+                new.set_op1_register(register);
                 if self.old.is_ip_rel_memory_operand() {
                     new.set_memory_displacement64(0);
                 }
@@ -251,6 +268,24 @@ fn with_register(code: Code) -> Option<Code> {
         Xor_rm64_imm32 | Xor_RAX_imm32 => Xor_rm64_r64,
         Cmp_rm64_imm32 | Cmp_RAX_imm32 => Cmp_rm64_r64,
         Test_rm64_imm32 | Test_RAX_imm32 => Test_rm64_r64,
+        _ => return None,
+    })
+}
+
+/// The same operation with a 32-bit register for its second operand.
+fn with_narrow_register(code: Code) -> Option<Code> {
+    use Code::*;
+    Some(match code {
+        Mov_rm32_imm32 => Mov_rm32_r32,
+        Add_rm32_imm32 | Add_EAX_imm32 => Add_rm32_r32,
+        Or_rm32_imm32 | Or_EAX_imm32 => Or_rm32_r32,
+        Adc_rm32_imm32 | Adc_EAX_imm32 => Adc_rm32_r32,
+        Sbb_rm32_imm32 | Sbb_EAX_imm32 => Sbb_rm32_r32,
+        And_rm32_imm32 | And_EAX_imm32 => And_rm32_r32,
+        Sub_rm32_imm32 | Sub_EAX_imm32 => Sub_rm32_r32,
+        Xor_rm32_imm32 | Xor_EAX_imm32 => Xor_rm32_r32,
+        Cmp_rm32_imm32 | Cmp_EAX_imm32 => Cmp_rm32_r32,
+        Test_rm32_imm32 | Test_EAX_imm32 => Test_rm32_r32,
         _ => return None,
     })
 }

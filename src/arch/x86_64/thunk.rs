@@ -4,7 +4,7 @@
 use iced_x86::{Code, OpKind, Register};
 
 use super::super::{Delivery, Fragment, Referent, Thunk, ThunkLinks};
-use super::lower::{LEA, MOV, nops, rip_relative};
+use super::lower::{LEA, MOV, MOVSLQ, nops, rip_relative};
 use super::recode::{Constant, Recoder};
 use crate::edits::{NewRelocation, SymbolRef};
 use crate::reloc::RelocKind;
@@ -47,7 +47,7 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
             if old.op0_kind() == OpKind::Register =>
         {
             // mov slot(%rip),%r64: its lower half is what the instruction gave.
-            code.load(old.op0_register().full_register());
+            code.load(old.op0_register().full_register(), recoder.extends_sign());
             code.jump(next);
         }
         (Code::Pushq_imm32, Constant::Immediate) => push(&mut code, next),
@@ -93,8 +93,8 @@ fn in_place_of(
     code.moved(RED_ZONE);
     code.push(scratch);
     code.moved(RED_ZONE + WORD);
-    code.load(scratch);
-    for recoded in recoder.through_register(scratch, RED_ZONE + WORD)? {
+    code.load(scratch, recoder.extends_sign());
+    for recoded in recoder.through_register(scratch, RED_ZONE + WORD, code.half())? {
         if let Some((symbol, addend)) = operand {
             let (at, _) = recoded.displacement;
             let rest = (recoded.bytes.len() - at) as i64;
@@ -125,10 +125,10 @@ fn push(code: &mut Writer, next: Referent) {
     match code.delivery {
         Delivery::Got => code.pc_relative(&[0xff, 0x35], RelocKind::GotPc32, code.target),
         Delivery::Slot => code.pc_relative(&[0xff, 0x35], RelocKind::Pc32, code.target),
-        Delivery::Direct | Delivery::Absolute => {
+        Delivery::Direct | Delivery::Absolute | Delivery::Half(_) => {
             code.push(Register::RCX);
             code.moved(WORD);
-            code.load(Register::RCX);
+            code.load(Register::RCX, true);
             code.emit(&[0x48, 0x87, 0x0c, 0x24]);
         }
     }
@@ -148,8 +148,8 @@ fn call(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
         return Err("calls through a register that is not free".to_owned());
     }
     code.calls = true;
-    code.load(Register::R11);
-    for recoded in recoder.with_code(Code::Jmp_rm64).through_register(Register::R11, 0)? {
+    code.load(Register::R11, true);
+    for recoded in recoder.with_code(Code::Jmp_rm64).through_register(Register::R11, 0, code.half())? {
         code.emit(&recoded.bytes);
     }
     Ok(())
@@ -175,8 +175,8 @@ fn jump(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
     code.moved(RED_ZONE + WORD);
     code.push(scratch);
     code.moved(RED_ZONE + 2 * WORD);
-    code.load(scratch);
-    for recoded in recoder.loading_into(scratch).through_register(scratch, 0)? {
+    code.load(scratch, true);
+    for recoded in recoder.loading_into(scratch).through_register(scratch, 0, code.half())? {
         code.emit(&recoded.bytes);
     }
     // mov %r,8(%rsp)
@@ -241,14 +241,26 @@ impl Writer {
         self.fragment.relocations.push(NewRelocation { offset, kind, symbol, addend });
     }
 
-    /// Puts the address into a register.
-    fn load(&mut self, register: Register) {
-        let (opcode, kind) = match self.delivery {
-            Delivery::Got => (MOV, RelocKind::GotPc32RelaxRex),
-            Delivery::Slot => (MOV, RelocKind::Pc32),
-            Delivery::Direct | Delivery::Absolute => (LEA, RelocKind::Pc32),
+    /// Whether it is no more than half of an address.
+    fn half(&self) -> bool {
+        matches!(self.delivery, Delivery::Half(_))
+    }
+
+    /// Puts the address into a register; of one half, the sign is extended to 64 bits if `signed`, and zeros are if not:
+    ///
+    /// ```text
+    /// 48 63 0d 00 00 00 00    movslq slot(%rip),%rcx
+    /// 8b 0d 00 00 00 00       mov slot(%rip),%ecx
+    /// ```
+    fn load(&mut self, register: Register, signed: bool) {
+        let (wide, opcode, kind) = match self.delivery {
+            Delivery::Got => (true, MOV, RelocKind::GotPc32RelaxRex),
+            Delivery::Slot => (true, MOV, RelocKind::Pc32),
+            Delivery::Direct | Delivery::Absolute => (true, LEA, RelocKind::Pc32),
+            Delivery::Half(_) if signed => (true, MOVSLQ, RelocKind::Pc32),
+            Delivery::Half(_) => (false, MOV, RelocKind::Pc32),
         };
-        let mut bytes = rip_relative(true, opcode, register.number() as u8);
+        let mut bytes = rip_relative(wide, opcode, register.number() as u8);
         bytes.truncate(bytes.len() - 4);
         self.pc_relative(&bytes, kind, self.target);
     }

@@ -82,7 +82,7 @@ fn short(meaning: Meaning) -> String {
         Meaning::Value(id, offset) => format!("value {}{offset:+}", id.0),
         Meaning::Symbol { name, offset, library: None } => format!("{name}{offset:+}"),
         Meaning::Symbol { name, offset, library: Some(library) } => format!("{name}{offset:+} ({library})"),
-        Meaning::Derived { .. } => unreachable!("no map alone derives anything"),
+        Meaning::Derived { .. } | Meaning::Difference { .. } => unreachable!("no map alone derives anything"),
         Meaning::Unresolved(reason) => reason,
     }
 }

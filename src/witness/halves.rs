@@ -1,0 +1,213 @@
+//! Decides what the high halves of addresses belong to: so few bits say little, and libraries share them. What says
+//! more is the low half that goes with one, or that the function uses the address itself.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::comparison::Comparison;
+use super::derive::{Explanation, Pair};
+use super::differences::REMEDY;
+use crate::arch::OperandForm;
+use crate::object_file::SectionId;
+use crate::resolve::{Evidence, Resolved};
+use crate::scan::{Place, Shape};
+use crate::session_map::{Meaning, Step};
+
+/// The fields of two neighbouring instructions are no farther apart than both are long.
+const BESIDE: u64 = 32;
+
+/// A 32-bit operand that differs, and that nothing else explains.
+pub(super) struct Open {
+    pub(super) place: Place,
+    /// Its number in the witness.
+    pub(super) theirs: u64,
+}
+
+impl Open {
+    fn pair(&self) -> (u32, u32) {
+        (self.place.value as u32, self.theirs as u32)
+    }
+}
+
+/// A low half, and what it is one of.
+struct Low {
+    place: Place,
+    pair: Pair,
+    whole: Meaning,
+}
+
+impl Comparison<'_> {
+    /// Finds what each is the high half of.
+    pub(super) fn high_halves(&mut self, open: Vec<Open>, near: &[(Place, Pair)]) {
+        if open.is_empty() {
+            return;
+        }
+        let lows = self.lows();
+        for open in open {
+            if self.hopeless() {
+                return;
+            }
+            let place = open.place;
+            let near = self.near(place.section, place.offset, near);
+            let beside =
+                within(&lows, place.section, place.offset.saturating_sub(BESIDE)..place.offset + BESIDE);
+            let beside = beside.iter().filter(|low| self.store_one_word(&low.place, &place));
+            let mut found = distinct(beside.filter_map(|low| self.whole(&open, low, &near)));
+            if found.is_empty() {
+                let function = self.function(place.section, place.offset).unwrap_or_default();
+                let around = within(&lows, place.section, function);
+                found = distinct(around.iter().filter_map(|low| self.whole(&open, low, &near)));
+            }
+            if found.is_empty() {
+                found = distinct(near.iter().filter_map(|&pair| self.with_high(&open, pair)));
+            }
+            if let [whole] = &found[..] {
+                let meaning = Meaning::Derived { base: Box::new(whole.clone()), step: Step::Shr(32) };
+                self.testimony.resolved.push(Resolved { place, meaning, evidence: Evidence::Derived });
+            } else {
+                self.refuse_high(&open, &found);
+            }
+        }
+    }
+
+    /// The low halves that were found.
+    fn lows(&self) -> Vec<Low> {
+        let resolved = self.testimony.resolved.iter();
+        let low = |r: &Resolved| match &r.meaning {
+            Meaning::Derived { base, step: Step::Low } if r.place.width == 4 => Some(Low {
+                place: r.place,
+                pair: (r.place.value, self.their_value(&r.place)?),
+                whole: base.as_ref().clone(),
+            }),
+            _ => None,
+        };
+        let mut lows: Vec<Low> = resolved.filter_map(low).collect();
+        lows.sort_by_key(|low| (low.place.section, low.place.offset));
+        lows
+    }
+
+    /// What both halves together are, if that is what the low one was found to be of.
+    fn whole(&self, high: &Open, low: &Low, near: &[Pair]) -> Option<Meaning> {
+        let joined = |high: u32, low: u64| u64::from(high) << 32 | u64::from(low as u32);
+        let (a, b) = high.pair();
+        let pair = (joined(a, low.pair.0), joined(b, low.pair.1));
+        let sessions = self.sessions();
+        let found = sessions.same(pair).or_else(|| sessions.one_past(pair));
+        let found = found.or_else(|| match sessions.explain(pair, near) {
+            Explanation::One(meaning) => Some(meaning),
+            Explanation::None | Explanation::Two(..) => None,
+        });
+        found.filter(|meaning| *meaning == low.whole)
+    }
+
+    /// What an address means, if that is its high half.
+    fn with_high(&self, high: &Open, (a, b): Pair) -> Option<Meaning> {
+        let same = ((a >> 32) as u32, (b >> 32) as u32) == high.pair();
+        same.then(|| self.sessions().same((a, b))).flatten()
+    }
+
+    /// Whether two neighbouring instructions store the halves of one word.
+    fn store_one_word(&self, low: &Place, high: &Place) -> bool {
+        let bytes = |place: &Place| match place.shape {
+            Shape::Instruction { start, length, .. } => {
+                let end = start + u64::from(length);
+                let data = self.object.section(place.section).data;
+                Some((start, end, data.get(start as usize..end as usize)?))
+            }
+            _ => None,
+        };
+        let (Some(low_at), Some(high_at)) = (bytes(low), bytes(high)) else { return false };
+        let arch = self.object.machine.arch();
+        low.section == high.section
+            && (low_at.1 == high_at.0 && arch.store_halves(low_at.2, high_at.2, false)
+                || high_at.1 == low_at.0 && arch.store_halves(high_at.2, low_at.2, true))
+    }
+
+    fn refuse_high(&mut self, open: &Open, found: &[Meaning]) {
+        let Open { place, theirs } = open;
+        let section = self.object.section(place.section);
+        let landmarks = self.movement.landmarks.iter();
+        let sharing = distinct(landmarks.filter_map(|&pair| self.with_high(open, pair)).take(2));
+        let names = |of: &[Meaning]| {
+            let names: Vec<String> = of.iter().take(2).map(|m| format!("`{}`", m.text(self.map))).collect();
+            names.join(" or of ")
+        };
+        let what = if !found.is_empty() {
+            format!("the high half of {}, and nothing in its function says of which", names(found))
+        } else if !sharing.is_empty() {
+            format!(
+                "perhaps the high half of {}, and its function has neither that address nor the low half; {REMEDY} {}+{:#x}",
+                names(&sharing),
+                section.name,
+                place.offset
+            )
+        } else {
+            format!("what nothing explains; {REMEDY} {}+{:#x}", section.name, place.offset)
+        };
+        let name = self.witness.object.name;
+        let message = format!("{:#x} is {theirs:#x} in {name}: it is {what}", place.value);
+        self.problem_at(place, message);
+    }
+
+    /// The other half of what a half belongs to can be the same in both sessions: then no byte of it differs, and a
+    /// number like it in the function is one or is none.
+    pub(super) fn halves_that_did_not_move(&mut self, used: &mut BTreeSet<usize>) {
+        let mut asked: BTreeSet<(SectionId, u64, u32)> = BTreeSet::new();
+        let mut same = Vec::new();
+        for Resolved { place, meaning, .. } in &self.testimony.resolved {
+            let Meaning::Derived { base, step: step @ (Step::Low | Step::Shr(32)) } = meaning else {
+                continue;
+            };
+            let Some((a, b)) = self.numbers(base).filter(|_| place.width == 4) else { continue };
+            let other = |number: u64| if *step == Step::Low { (number >> 32) as u32 } else { number as u32 };
+            let function = self.function(place.section, place.offset).filter(|_| other(a) == other(b));
+            if let Some(function) = function
+                && asked.insert((place.section, function.start, other(a)))
+            {
+                same.push((place.section, function, other(a), base.text(self.map)));
+            }
+        }
+        let known: BTreeSet<(SectionId, u64)> =
+            self.testimony.resolved.iter().map(|r| (r.place.section, r.place.offset)).collect();
+        for (section, function, number, name) in same {
+            let home = self.object.section(section);
+            let mut found = Vec::new();
+            self.object.machine.arch().decode(home.data, function, &mut |i| {
+                let operands = i.operands.iter().flatten();
+                found.extend(operands.filter(|o| o.width == 4 && o.value as u32 == number).filter_map(|o| {
+                    let free = !home.is_relocated(o.field, 4) && !known.contains(&(section, o.field));
+                    (free && o.form == OperandForm::Immediate32).then_some(o.field)
+                }));
+            });
+            for offset in found {
+                if self.ignored(home, &(offset..offset + 4), used) {
+                    continue;
+                }
+                let message = format!(
+                    "{number:#x} can be the other half of `{name}`, which is the same in {}: take a witness whose memory \
+                     lies farther away",
+                    self.witness.object.name
+                );
+                self.problem(section, offset, message);
+            }
+        }
+    }
+}
+
+/// Those that lie there.
+fn within(lows: &[Low], section: SectionId, range: Range<u64>) -> &[Low] {
+    let from = lows.partition_point(|low| (low.place.section, low.place.offset) < (section, range.start));
+    let end = lows.partition_point(|low| (low.place.section, low.place.offset) < (section, range.end));
+    lows.get(from..end).unwrap_or_default()
+}
+
+/// Each once.
+fn distinct(meanings: impl Iterator<Item = Meaning>) -> Vec<Meaning> {
+    let mut found: Vec<Meaning> = Vec::new();
+    for meaning in meanings {
+        if !found.contains(&meaning) {
+            found.push(meaning);
+        }
+    }
+    found
+}
