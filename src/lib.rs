@@ -66,6 +66,7 @@ pub mod scan;
 pub mod session_map;
 pub mod source_lines;
 mod spelled;
+mod thread_local;
 pub mod unwind_row;
 pub mod unwind_section;
 pub mod unwind_tables;
@@ -169,6 +170,7 @@ pub fn fix(
     })?;
     let mut warnings = plan.report.notes.clone();
     warnings.extend(kept_places(&plan.report));
+    warnings.extend(plan.report.thread_local.iter().map(|found| found.warning(&plan.report.input)));
     Ok(Fixed { output: written, report: plan.report, warnings })
 }
 

@@ -36,6 +36,8 @@ pub struct Report {
     /// What a witness showed to be harmless.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Distances from the thread pointer that only the session's thread-local variables have, by section and offset.
+    pub thread_local: Vec<ThreadLocalReport>,
     /// Counts.
     pub summary: Summary,
 }
@@ -49,10 +51,13 @@ impl Report {
         json
     }
 
-    /// Whether something session-specific was found: a constant, resolved or not, or a variable that only the
-    /// session could fill and of which no map says what it holds. What would only be lowered is none.
+    /// Whether something session-specific was found: a constant, resolved or not, a distance from the thread pointer,
+    /// or a variable that only the session could fill and of which no map says what it holds. What would only be
+    /// lowered is none.
     pub fn has_findings(&self) -> bool {
-        !self.places.is_empty() || self.globals.iter().any(|global| global.delivery == GlobalReport::MISSING)
+        !self.places.is_empty()
+            || !self.thread_local.is_empty()
+            || self.globals.iter().any(|global| global.delivery == GlobalReport::MISSING)
     }
 }
 
@@ -161,6 +166,24 @@ pub struct ImportReport {
     pub offset: u64,
     /// `renamed`, `slot`, `stub` or `init`.
     pub delivery: String,
+}
+
+/// A thread-local variable's distance from the thread pointer that stands in an instruction as a number. Nothing can be
+/// put in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ThreadLocalReport {
+    /// Its section.
+    pub section: String,
+    /// Offset of the number.
+    pub offset: u64,
+    /// The distance in bytes.
+    pub value: i64,
+    /// The function around it.
+    pub function: Option<String>,
+    /// Its source line.
+    pub line: Option<String>,
+    /// The text of the instruction.
+    pub instruction: String,
 }
 
 /// A section whose header changed.
@@ -275,6 +298,14 @@ pub(crate) mod tests {
             proof: "no witness".into(),
             moved_alike: Vec::new(),
             notes: Vec::new(),
+            thread_local: vec![ThreadLocalReport {
+                section: ".text".into(),
+                offset: 5,
+                value: -0x28,
+                function: Some("f".into()),
+                line: None,
+                instruction: "mov %fs:0xffffffffffffffd8,%rax".into(),
+            }],
             summary: Summary { places: 3, resolved: 2, unresolved: 1, slots: 1, thunks: 0, calls: 1 },
         }
     }
@@ -302,6 +333,9 @@ pub(crate) mod tests {
         let sections = serde_json::json!([{"name": ".rodata.cst16", "becomes": ".data.rel.ro.cst16"}]);
         assert_eq!(value["sections"], sections);
         assert_eq!(value["libraries"], serde_json::json!(["libc.so.6"]));
+        let thread_local = serde_json::json!([{"section": ".text", "offset": 5, "value": -0x28, "function": "f",
+            "line": null, "instruction": "mov %fs:0xffffffffffffffd8,%rax"}]);
+        assert_eq!(value["thread_local"], thread_local);
         assert_eq!(value["proof"], "no witness");
         let summary = serde_json::json!(
             {"places": 3, "resolved": 2, "unresolved": 1, "slots": 1, "thunks": 0, "calls": 1});
@@ -317,6 +351,8 @@ pub(crate) mod tests {
         let mut report = sample();
         assert!(report.has_findings());
         report.places.clear();
+        assert!(report.has_findings());
+        report.thread_local.clear();
         assert!(!report.has_findings());
         report.globals[0].delivery = GlobalReport::MISSING.into();
         assert!(report.has_findings());

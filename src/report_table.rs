@@ -57,6 +57,15 @@ impl fmt::Display for Table<'_> {
                 [import.symbol.clone(), place, import.delivery.clone()]
             }),
         )?;
+        self.rows(
+            f,
+            ["THREAD-LOCAL OFFSET", "VALUE", "FUNCTION", "INSTRUCTION"],
+            report.thread_local.iter().map(|found| {
+                let place = format!("{}+{:#x}", found.section, found.offset);
+                let function = in_function(found.function.as_deref(), found.line.as_deref());
+                [place, signed(found.value), function, found.instruction.clone()]
+            }),
+        )?;
         let sections = report.sections.iter().map(|section| {
             let becomes = if section.name == section.becomes { "same name" } else { &section.becomes };
             [section.name.clone(), becomes.to_owned()]
@@ -126,6 +135,7 @@ impl Table<'_> {
             (report.lowered.len(), "lowered relocation"),
             (report.globals.len(), "global"),
             (report.imports.len(), "import reference"),
+            (report.thread_local.len(), "thread-local offset"),
             (summary.slots, "slot"),
             (summary.thunks, "thunk"),
             (summary.calls, "initializer call"),
@@ -144,12 +154,6 @@ impl Table<'_> {
 const UNRESOLVED: &str = "unresolved";
 
 fn place_row(place: &PlaceReport) -> [String; 8] {
-    let function = match (&place.function, &place.line) {
-        (Some(function), Some(line)) => format!("{function} ({line})"),
-        (Some(function), None) => function.clone(),
-        (None, Some(line)) => line.clone(),
-        (None, None) => String::new(),
-    };
     [
         match &place.symbol {
             Some(symbol) => format!("{} {symbol}", place.section),
@@ -158,7 +162,7 @@ fn place_row(place: &PlaceReport) -> [String; 8] {
         place.kind.clone(),
         place.width.to_string(),
         format!("{:#x}", place.value),
-        function,
+        in_function(place.function.as_deref(), place.line.as_deref()),
         place.target.as_ref().map_or_else(|| UNRESOLVED.to_owned(), meaning),
         place.delivery.clone(),
         match (&place.reason, &place.instruction) {
@@ -166,6 +170,18 @@ fn place_row(place: &PlaceReport) -> [String; 8] {
             (reason, _) => reason.clone().unwrap_or_default(),
         },
     ]
+}
+
+fn in_function(function: Option<&str>, line: Option<&str>) -> String {
+    match (function, line) {
+        (Some(function), Some(line)) => format!("{function} ({line})"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+fn signed(number: i64) -> String {
+    format!("{}{:#x}", if number < 0 { "-" } else { "" }, number.unsigned_abs())
 }
 
 fn meaning(target: &TargetReport) -> String {
@@ -229,6 +245,9 @@ jl_global#12  init
 IMPORT            REFERENCE  DELIVERY
 PyExc_ValueError  .text+0x3  slot
 
+THREAD-LOCAL OFFSET  VALUE  FUNCTION  INSTRUCTION
+.text+0x5            -0x28  f         mov %fs:0xffffffffffffffd8,%rax
+
 SECTION        BECOMES
 .rodata.cst16  .data.rel.ro.cst16
 
@@ -238,7 +257,7 @@ numba.dynamic.globals.7f3a1007fe50  relocfix.cos.0
 LIBRARIES  libc.so.6
 
 in.o: 3 session-specific constants (2 resolved, 1 unresolved), 1 lowered relocation, 1 global, \
-1 import reference, 1 slot, 1 initializer call
+1 import reference, 1 thread-local offset, 1 slot, 1 initializer call
 ";
         assert_eq!(sample().table(false).to_string(), expected);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use rayon::prelude::*;
 
-use crate::arch::{Machine, OperandForm, PcUse};
+use crate::arch::{Machine, OperandForm, PcUse, ThreadLocalOffset};
 use crate::code_scan::{self, CodeFound};
 use crate::error::{At, Result};
 use crate::frame_table::FrameTable;
@@ -16,6 +16,7 @@ use crate::reloc::RelocKind;
 use crate::session_map::SessionMap;
 use crate::source_lines::SourceLines;
 use crate::spelled::spelled_words;
+use crate::thread_local;
 
 /// In what shape a constant stands at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub struct Scan<'d> {
     /// Who reaches each [`Shape::PoolWord`]: reads or writes it, in part or as a part of more, or an address beside it from which code
     /// may go on to it.
     pub accesses: BTreeMap<(SectionId, u64), Vec<PoolAccess>>,
+    /// Distances from the thread pointer that are the session's own.
+    pub thread_local: BTreeMap<(SectionId, u64), ThreadLocalOffset>,
     /// Function bounds of every code section, for messages.
     pub bounds: BTreeMap<SectionId, FunctionBounds<'d>>,
     /// Source lines, for messages and the report.
@@ -160,6 +163,12 @@ impl<'d> Scan<'d> {
         }
     }
 
+    /// The distance from the thread pointer whose instruction the byte at an offset belongs to.
+    pub(crate) fn thread_local_at(&self, section: SectionId, offset: u64) -> Option<ThreadLocalOffset> {
+        let (_, found) = self.thread_local.range((section, 0)..=(section, offset)).next_back()?;
+        (offset < found.start + u64::from(found.length)).then_some(*found)
+    }
+
     /// Offset and length of the instruction that a place or a relocated field is in; of a word among the code, of the
     /// first that reads it.
     fn instruction(&self, section: SectionId, offset: u64) -> Option<(u64, u8)> {
@@ -168,6 +177,9 @@ impl<'d> Scan<'d> {
         }
         if let Some(access) = self.accesses.get(&(section, offset)).and_then(|accesses| accesses.first()) {
             return Some((access.start, access.length));
+        }
+        if let Some(found) = self.thread_local_at(section, offset) {
+            return Some((found.start, found.length));
         }
         let sorted = self.places.partition_point(|p| !matches!(p.shape, Shape::AbsoluteSymbol(_)));
         let places = &self.places[..sorted];
@@ -216,7 +228,8 @@ pub fn scan<'d>(
         })
         .collect();
 
-    let mut scan = Scan { bounds, ..Scan::default() };
+    let thread_local = thread_local::find(object, &bounds);
+    let mut scan = Scan { bounds, thread_local, ..Scan::default() };
     for (section, CodeFound { mut places, fields, accesses }) in sections.iter().zip(found) {
         places.extend(addends(object, section, map, &fields));
         places.retain(|p| !record.covers(section.id, p.offset));

@@ -87,6 +87,9 @@ fn look_at(member: &Member, maps: &[SessionMap]) -> Result<(Outcome, Option<Stri
                 place.value
             ));
         }
+        if let Some(found) = report.thread_local.first() {
+            return Err(format!("{}+{:#x}: `{}`", found.section, found.offset, found.instruction));
+        }
     }
     only_constants_in_code(member, &object)?;
     let map = &maps[0];

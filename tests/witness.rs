@@ -341,6 +341,21 @@ fn what_is_not_explained_is_refused_unless_ignored() -> Result<(), String> {
 }
 
 #[test]
+fn thread_local_distances_are_named() -> Result<(), String> {
+    let (one, other) = pair(
+        "f: movabs $LIBRARY+0x2400, %rax; mov %fs:0, %rcx; mov -8*(1+((LIBRARY>>16)&3))(%rcx), %rcx; ret
+         g: mov $-16*(1+((LIBRARY>>16)&3)), %rdx; mov %fs:(%rdx), %rdx; ret",
+    )?;
+    let message = refusal(&one, &other);
+    for at in [".text+0x16 ", ".text+0x1b "] {
+        let line =
+            message.lines().find(|line| line.contains(at)).ok_or_else(|| format!("{at}: {message}"))?;
+        assert!(line.contains("from the thread pointer") && line.contains("another in twin.o"), "{line}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_place_can_be_ignored_without_a_witness() -> Result<(), String> {
     let one = Session::new("in.o", "movabs $LIBRARY+0x2400, %rax; .data; .quad LIBRARY+0x123", ONE)?;
     let options = |texts: &[&str]| Options { ignore: ignore(texts), ..Options::default() };

@@ -119,6 +119,19 @@ pub struct Instruction {
     pub reference: Option<PcReference>,
 }
 
+/// The distance of a thread-local variable from the thread pointer, as a number in an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadLocalOffset {
+    /// Offset of the instruction.
+    pub start: u64,
+    /// Its length in bytes.
+    pub length: u8,
+    /// Offset of the number's first byte.
+    pub field: u64,
+    /// The distance.
+    pub offset: i64,
+}
+
 /// How an instruction gets the address that stood in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delivery {
@@ -278,6 +291,15 @@ pub trait Arch: Sync {
         start: u64,
         relocated: &dyn Fn(u64, u64) -> bool,
     ) -> Result<(), String>;
+
+    /// The distances from the thread pointer to thread-local variables of the process that stand as numbers in a function,
+    /// in the order of the code; `relocated` as in [`Arch::is_address`].
+    fn thread_local_offsets(
+        &self,
+        code: &[u8],
+        function: Range<u64>,
+        relocated: &dyn Fn(u64, u64) -> bool,
+    ) -> Vec<ThreadLocalOffset>;
 
     /// Whether an instruction is a call or jump to an address that it reads.
     fn leaves(&self, instruction: &[u8]) -> bool;

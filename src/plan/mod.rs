@@ -30,6 +30,7 @@ use crate::record::Record;
 use crate::report::Report;
 use crate::scan::Scan;
 use crate::session_map::{Files, SessionMap, ValueId};
+use crate::thread_local;
 use crate::unwind_section::CodeFrame;
 use crate::witness::Testimony;
 use crate::{Options, RelocationModel};
@@ -262,6 +263,7 @@ impl<'a> Planner<'a> {
             proof: found.testimony.proof.name().to_owned(),
             moved_alike: found.testimony.moved_alike.clone(),
             notes: found.testimony.notes.clone(),
+            thread_local: thread_local::reports(found.object, found.scan),
             ..Report::default()
         };
         Planner {

@@ -15,6 +15,7 @@ use crate::reloc::RelocKind;
 use crate::resolve::{Evidence, Resolved};
 use crate::scan::{Place, Shape, is_session_constant};
 use crate::session_map::SessionMap;
+use crate::thread_local::meaning;
 
 /// What to do about a difference that nothing explains.
 pub(super) const REMEDY: &str =
@@ -122,6 +123,7 @@ impl Comparison<'_> {
                 return;
             }
             let done = match self.scan.bounds.get(&a.id) {
+                Some(_) if self.scan.thread_local_at(a.id, at).is_some() => self.thread_local(a, at, used),
                 Some(bounds) => {
                     let parts = parts.get_or_insert_with(|| Parts::of(self.object, a, bounds, self.map));
                     self.in_code(a, b, at, parts, (near, &mut *open), used)
@@ -150,6 +152,18 @@ impl Comparison<'_> {
             });
             left.explain(&done);
         }
+    }
+
+    /// A distance from the thread pointer that differs.
+    fn thread_local(&mut self, a: &Section<'_>, at: u64, used: &mut BTreeSet<usize>) -> Option<Range<u64>> {
+        let found = self.scan.thread_local_at(a.id, at)?;
+        let instruction = found.start..found.start + u64::from(found.length);
+        if !self.ignored(a, &(at..at + 1), used) {
+            let name = self.witness.object.name;
+            let message = format!("{}; it is another in {name}", meaning(found.offset));
+            self.problem(a.id, found.field, message);
+        }
+        Some(instruction)
     }
 
     fn in_code(

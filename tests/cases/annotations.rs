@@ -10,6 +10,8 @@
 //! | `global SYMBOL+0 DELIVERY` | a variable that was filled |
 //! | `section NAME BECOMES` | a section whose header changed |
 //! | `renamed NAME BECOMES` | a symbol with another name |
+//! | `thread-local WHERE DISTANCE` | a distance from the thread pointer that is warned of |
+//! | `warns TEXT` | the tool says TEXT although it goes on |
 //! | `calls N`, `slots N`, `thunks N` | a number in the report's summary |
 //! | `landing-pads N` | the object's property asks for them, and the N functions that startup code calls have them |
 //! | `refused TEXT` | nothing is written, exit status 1, and the message contains TEXT |
@@ -25,8 +27,8 @@
 //! | `libs -lm` | for the linkers |
 //! | `oracle no` | there is no symbolic form that could be linked |
 //!
-//! All `place` lines together are exactly the places of the report; so are `lowered`, `import`, `global`, `section`
-//! and `renamed` lines if there is one (`lowered none` and so on: the list is empty).
+//! All `place` and `thread-local` lines together are exactly those of the report; so are `lowered`, `import`, `global`,
+//! `section` and `renamed` lines if there is one (`lowered none` and so on: the list is empty).
 //!
 //! `SESSION(name)` in the source is the session's address of that symbol or value of the map. The same source
 //! with the symbol in its place is the case's *oracle*: what an ordinary compiler would have written. It is linked and
@@ -37,7 +39,8 @@ use serde_json::{Map, Value, json};
 use crate::support::matrix::Mode;
 
 /// The lists of the report that a case can state.
-pub(crate) const LISTS: [&str; 6] = ["place", "lowered", "import", "global", "section", "renamed"];
+pub(crate) const LISTS: [&str; 7] =
+    ["place", "lowered", "import", "global", "section", "renamed", "thread-local"];
 
 /// A source with its expectations.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +63,8 @@ pub(crate) struct Case {
     pub(crate) rejected: Vec<String>,
     /// Whether another session's object is the witness.
     pub(crate) witness: bool,
+    /// What is said although all goes well.
+    pub(crate) warns: Vec<String>,
     /// Whether bytes may spell an address of the map.
     pub(crate) stays: bool,
     /// The program.
@@ -144,6 +149,7 @@ impl Case {
                 self.landing_pads = Some(rest.parse().map_err(|_| format!("no number: {rest}"))?);
             }
             "refused" => self.refused.push(rest.to_owned()),
+            "warns" => self.warns.push(rest.to_owned()),
             "rejected" => self.rejected.push(rest.to_owned()),
             "witness" => self.witness = true,
             "stays" => self.stays = true,

@@ -101,8 +101,12 @@ fn fixed(case: &Case) -> Result<(), Failed> {
         )
         .into());
     }
-    if (status == 1) == places(&listed).is_empty() {
-        return Err(format!("check ended with {status} and listed {:#?}", places(&listed)).into());
+    let found = [places(&listed), lines(&listed, "thread-local", true)].concat();
+    if (status == 1) == found.is_empty() {
+        return Err(format!("check ended with {status} and listed {found:#?}").into());
+    }
+    if let Some(text) = case.warns.iter().find(|text| !fixed.warnings.contains(text.as_str())) {
+        return Err(format!("nothing says {text:?}:\n{}", fixed.warnings).into());
     }
     well_formed(&output)?;
     assert_untouched(&input, &output, &fixed.report)?;
@@ -177,7 +181,7 @@ fn compare_lists(case: &Case, report: &Value) -> Result<(), String> {
     for list in LISTS {
         let stated = match (case.stated(list), list) {
             (Some(stated), _) => stated,
-            (None, "place") => Vec::new(),
+            (None, "place" | "thread-local") => Vec::new(),
             (None, _) => continue,
         };
         let exact =
@@ -213,6 +217,7 @@ fn lines(report: &Value, list: &str, exact: bool) -> Vec<String> {
         "global" => ("globals", |entry, _| {
             format!("{}+{} {}", text(&entry["symbol"]), entry["offset"], text(&entry["delivery"]))
         }),
+        "thread-local" => ("thread_local", |entry, at| format!("{at} {}", entry["value"])),
         "section" => ("sections", |entry, _| format!("{} {}", text(&entry["name"]), text(&entry["becomes"]))),
         _ => ("renamed", |entry, _| format!("{} {}", text(&entry["name"]), text(&entry["becomes"]))),
     };

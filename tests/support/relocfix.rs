@@ -20,6 +20,8 @@ pub(crate) struct Fixed {
     pub(crate) object: PathBuf,
     /// What the tool said about it.
     pub(crate) report: Value,
+    /// What it warned of.
+    pub(crate) warnings: String,
 }
 
 /// `relocfix INPUT -o OUTPUT --session-map MAP --report … EXTRA`.
@@ -44,7 +46,7 @@ pub(crate) fn fix<S: AsRef<OsStr>>(
     }
     let text = fs::read_to_string(&report).map_err(|error| format!("{}: {error}", report.display()))?;
     let report = parse(&text)?;
-    Ok(Fixed { object: output.to_owned(), report })
+    Ok(Fixed { object: output.to_owned(), report, warnings: finished.stderr })
 }
 
 /// `relocfix check INPUT --session-map MAP --report -`: its report, and what it ended with.

@@ -7,11 +7,12 @@ mod lower;
 mod pointer_use;
 mod read;
 mod recode;
+mod thread_block;
 mod thunk;
 
 use std::ops::Range;
 
-use super::{Arch, Delivery, Fragment, Instruction, Lowered, Referent, Thunk, ThunkLinks};
+use super::{Arch, Delivery, Fragment, Instruction, Lowered, Referent, ThreadLocalOffset, Thunk, ThunkLinks};
 use crate::edits::SymbolRef;
 
 /// The AMD64 instruction set.
@@ -61,6 +62,15 @@ impl Arch for X86_64 {
         relocated: &dyn Fn(u64, u64) -> bool,
     ) -> Result<(), String> {
         pointer_use::is_address(code, function, start, relocated)
+    }
+
+    fn thread_local_offsets(
+        &self,
+        code: &[u8],
+        function: Range<u64>,
+        relocated: &dyn Fn(u64, u64) -> bool,
+    ) -> Vec<ThreadLocalOffset> {
+        thread_block::thread_local_offsets(code, function, relocated)
     }
 
     fn leaves(&self, instruction: &[u8]) -> bool {
