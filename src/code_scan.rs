@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse};
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section};
+use crate::reloc::RelocKind;
 use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses, is_session_constant};
 use crate::session_map::SessionMap;
 
@@ -96,8 +97,12 @@ pub(crate) fn scan_code(
         let is_code = region.function.is_some() || regions.len() == 1 || decoded.padding;
         unexplained.extend(left.map(|&offset| (offset, decoded.clean && is_code)));
     }
+    // Words that a relocation fills and that are no instruction's constant: instructions read those, too.
+    let operands: BTreeSet<u64> = fields.iter().map(|(offset, _)| *offset).collect();
+    let full = section.relocations.iter().filter(|r| r.kind == RelocKind::Abs64 && wanted(section, r));
+    let relocated: Vec<u64> = full.map(|r| r.offset).filter(|offset| !operands.contains(offset)).collect();
     let mut accesses = BTreeMap::new();
-    if !unexplained.is_empty() {
+    if !unexplained.is_empty() || !relocated.is_empty() {
         // The readers of a pool need not be those that were looked at.
         let known: BTreeSet<u64> = looked_at.iter().map(|l| l.region.range.start).collect();
         let rest = regions.par_iter().filter(|r| !known.contains(&r.range.start));
@@ -108,7 +113,8 @@ pub(crate) fn scan_code(
         let known: BTreeSet<u64> = places.iter().map(|p: &Place| p.offset).collect();
         let left = unexplained.iter().filter(|(offset, _)| !known.contains(offset));
         places.extend(left.filter_map(|&(offset, clean_code)| scan.judge(offset, clean_code, &pools)));
-        let words = places.iter().filter(|p| p.shape == Shape::PoolWord).map(|p| p.offset).collect();
+        let words = places.iter().filter(|p| p.shape == Shape::PoolWord).map(|p| p.offset);
+        let words = words.chain(relocated).collect();
         accesses = scan.accesses(&words, &pools, &looked_at);
     }
     places.sort_by_key(|p| p.offset);

@@ -135,6 +135,9 @@ pub struct LoweredReport {
     /// Its symbol.
     pub symbol: String,
     /// As in [`PlaceReport`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<u64>,
+    /// As in [`PlaceReport`].
     pub delivery: String,
 }
 
@@ -277,6 +280,7 @@ pub(crate) mod tests {
                 section: ".ltext".into(),
                 offset: 7,
                 symbol: "cos".into(),
+                reads: Vec::new(),
                 delivery: "got".into(),
             }],
             globals: vec![GlobalReport { symbol: "jl_global#12".into(), offset: 0, delivery: "init".into() }],

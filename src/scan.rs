@@ -109,7 +109,7 @@ pub struct Scan<'d> {
     pub places: Vec<Place>,
     /// The instructions around the relocated fields that were asked for; what is missing is not part of one.
     pub fields: BTreeMap<(SectionId, u64), Field>,
-    /// Who reaches each [`Shape::PoolWord`]: reads or writes it, in part or as a part of more, or an address beside it from which code
+    /// Who reaches each [`Shape::PoolWord`], and each word among the code that a relocation of 64 bits fills: reads or writes it, in part or as a part of more, or an address beside it from which code
     /// may go on to it.
     pub accesses: BTreeMap<(SectionId, u64), Vec<PoolAccess>>,
     /// Distances from the thread pointer that are the session's own.
@@ -197,8 +197,8 @@ impl<'d> Scan<'d> {
     }
 
     /// The pc-relative fields of the instructions that reach a word among the code, by offset.
-    pub fn reads(&self, place: &Place) -> Vec<u64> {
-        let accesses = self.accesses.get(&(place.section, place.offset));
+    pub fn reads(&self, section: SectionId, word: u64) -> Vec<u64> {
+        let accesses = self.accesses.get(&(section, word));
         let mut fields: Vec<u64> = accesses.into_iter().flatten().map(|a| a.field).collect();
         fields.sort_unstable();
         fields.dedup();

@@ -18,7 +18,7 @@ use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
 use crate::reloc::RelocKind;
 use crate::resolve::Resolved;
-use crate::scan::{self, Place, Scan, Shape, needs_lowering};
+use crate::scan::{self, Place, Scan, needs_lowering};
 use crate::session_map::{Files, SessionMap};
 use crate::{Options, RelocationModel};
 
@@ -393,22 +393,17 @@ impl Check<'_, '_> {
 
     /// A word among the code that was zeroed is read by nobody any more.
     fn pool_words(&self) -> Result<()> {
-        let Verification { scan, resolved, .. } = self.verification;
-        for Resolved { place, .. } in resolved.iter().filter(|r| r.place.shape == Shape::PoolWord) {
-            let home = self.output.section(place.section);
-            let word = home.data.get(place.offset as usize..place.offset as usize + 8).unwrap_or_default();
-            let relocated = home.is_relocated(place.offset, 8);
-            if relocated || word.iter().any(|&b| b != 0) {
+        let scan = self.verification.scan;
+        for &(section, offset) in scan.accesses.keys() {
+            let home = self.output.section(section);
+            let word = home.data.get(offset as usize..offset as usize + 8).unwrap_or_default();
+            if home.is_relocated(offset, 8) || word.iter().any(|&b| b != 0) {
                 continue;
             }
-            for field in scan.reads(place) {
-                if !home.is_relocated(field, 4) {
-                    return self.error(
-                        place.section,
-                        field,
-                        "an instruction still reads a constant that is gone",
-                    );
-                }
+            if let Some(field) =
+                scan.reads(section, offset).iter().find(|field| !home.is_relocated(**field, 4))
+            {
+                return self.error(section, *field, "an instruction still reads a constant that is gone");
             }
         }
         Ok(())

@@ -142,7 +142,10 @@ impl Planner<'_> {
             Shape::Doubtful { .. } => Err(format!(
                 "is a 32-bit operand inside {name} and perhaps no address, which only a witness or `constants` can tell"
             )),
-            Shape::PoolWord => self.plan_pool_word(place, source, is_value, &name),
+            Shape::PoolWord => {
+                let field = DataField { section: place.section, offset: place.offset, entry: None };
+                self.plan_pool_word(&field, source, is_value, &name)
+            }
             Shape::Ambiguous => {
                 Err("reads as an instruction's constant, although the instructions before lead to other boundaries".to_owned())
             }
@@ -386,7 +389,11 @@ impl Planner<'_> {
             kind: kind.to_owned(),
             width: place.width,
             value: place.value,
-            reads: if place.shape == Shape::PoolWord { scan.reads(place) } else { Vec::new() },
+            reads: if place.shape == Shape::PoolWord {
+                scan.reads(place.section, place.offset)
+            } else {
+                Vec::new()
+            },
             function: scan.function(place.section, place.offset).map(str::to_owned),
             line: scan.lines.at(object, place.section, place.offset),
             target: None,

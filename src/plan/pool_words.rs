@@ -8,7 +8,7 @@ use super::slots::POOL;
 use super::symbols::Reach;
 use super::{Decision, How, Planner, Source};
 use crate::arch::Delivery;
-use crate::edits::{Home, NewLocalId, NewRelocation, SymbolRef};
+use crate::edits::{Home, NewLocalId, NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::Result;
 use crate::object_file::{Binding, Section, SectionId, SymbolPlace, SymbolType};
 use crate::reloc::RelocKind;
@@ -35,10 +35,10 @@ pub(crate) struct PoolBlock {
 pub(super) type References = BTreeSet<(SectionId, u64)>;
 
 impl Planner<'_> {
-    /// Plans one word among the code.
+    /// Plans one word among the code, with or without a relocation of its own.
     pub(super) fn plan_pool_word(
         &mut self,
-        place: &Place,
+        place: &DataField,
         source: Source,
         slot_only: bool,
         name: &str,
@@ -50,10 +50,10 @@ impl Planner<'_> {
                 .to_owned());
         };
         if !self.pic() && !slot_only && matches!(source, Source::Address(..)) {
-            let field = DataField { section: place.section, offset: place.offset, entry: None };
-            return self.plan_data(&field, source, name);
+            return self.plan_data(place, source, name);
         }
         self.only_reached_by(place)?;
+        self.must_be_alone(place.section, place.offset..place.offset + 8, place.entry)?;
         let whole = |a: &&PoolAccess| a.target == place.offset && a.size == 8;
         let (delivery, symbol) = if accesses.iter().any(|a| whole(&a)) {
             self.word_elsewhere(place, source, slot_only, name)
@@ -80,6 +80,9 @@ impl Planner<'_> {
                 self.lead_elsewhere(place.section, access, Delivery::Slot, block, yields)?;
             }
         }
+        if let Some(entry) = place.entry {
+            self.edits.relocate(place.section, RelocationEdit::Remove(entry));
+        }
         self.zero(place.section, place.offset, 8);
         Ok(if delivery == Delivery::Got { How::Got } else { How::Slot })
     }
@@ -87,7 +90,7 @@ impl Planner<'_> {
     /// Where an instruction finds the same word.
     fn word_elsewhere(
         &mut self,
-        place: &Place,
+        place: &DataField,
         source: Source,
         slot_only: bool,
         name: &str,
@@ -145,11 +148,19 @@ impl Planner<'_> {
         let end = start + size;
         let bytes = home.data.get(start as usize..end as usize).filter(|_| size <= LARGEST_READ);
         let Some(bytes) = bytes else { return refused(self, "too much else") };
-        if home.is_relocated(start, size) {
-            return refused(self, "a relocated word");
-        }
         let mut data = bytes.to_vec();
         let mut words = Vec::new();
+        for r in home.relocations_in(start.saturating_sub(7)..end).iter().filter(|r| r.writes_after(start)) {
+            let whole =
+                r.kind == RelocKind::Abs64 && r.offset >= start && (r.offset - start).is_multiple_of(8);
+            let number = r.symbol.0 == 0 || self.object().symbol(r.symbol).place == SymbolPlace::Absolute;
+            let source = self.source_of(r.symbol);
+            let source = self.offset_by(source, r.addend);
+            if !whole || r.offset + 8 > end || number || !matches!(source, Source::Address(..)) {
+                return refused(self, "a word with another relocation");
+            }
+            words.push((r.offset - start, source));
+        }
         let resolved = &self.found.testimony.resolved;
         let inside =
             |p: &Place| p.section == section && p.offset + u64::from(p.width) > start && p.offset < end;
@@ -161,15 +172,18 @@ impl Planner<'_> {
                 return refused(self, "another constant of the session");
             }
             let source = self.meaning_source(&other.meaning).map_err(|error| error.to_string())?;
-            let Source::Address(symbol, _) = source else {
+            if !matches!(source, Source::Address(..)) {
                 return refused(self, "a value that is known only when the object is loaded");
-            };
+            }
+            words.push((other.place.offset - start, source));
+        }
+        words.sort_by_key(|(at, _)| *at);
+        for &(at, source) in &words {
+            let Source::Address(symbol, _) = source else { continue };
             if self.confining_group(symbol).is_some_and(|group| home.group != Some(group)) {
                 return refused(self, "something of another section group");
             }
-            let at = other.place.offset - start;
             data[at as usize..at as usize + 8].fill(0);
-            words.push((at, source));
         }
         let (new, offset) = self.append(POOL, home.group, size.next_power_of_two(), &data);
         for &(at, source) in &words {
@@ -185,7 +199,7 @@ impl Planner<'_> {
     }
 
     /// Refuses a word that something else than the section's own instructions can reach.
-    fn only_reached_by(&mut self, place: &Place) -> Result<(), String> {
+    fn only_reached_by(&mut self, place: &DataField) -> Result<(), String> {
         let word = place.offset..place.offset + 8;
         let object = self.object();
         let named = object.symbols.iter().find(|s| {

@@ -90,17 +90,22 @@ impl Planner<'_> {
         }
         let source = self.offset_by(source, relocation.addend);
         let name = self.relocation_symbol(relocation);
-        if section.exec {
-            let field = self.code_field(section, relocation)?;
-            return self.plan_code(&field, source, false, &name).map_err(|why| {
-                format!(
-                    "the absolute relocation against `{name}`: {why}; {}",
-                    "recompile as position-independent code (-fPIC)"
-                )
-            });
+        let data =
+            DataField { section: section.id, offset: relocation.offset, entry: Some(relocation.entry) };
+        if !section.exec {
+            return self.plan_data(&data, source, &name);
         }
-        let entry = Some(relocation.entry);
-        self.plan_data(&DataField { section: section.id, offset: relocation.offset, entry }, source, &name)
+        let planned = if self.found.scan.accesses.contains_key(&(section.id, relocation.offset)) {
+            self.plan_pool_word(&data, source, false, &name)
+        } else {
+            let field = self.code_field(section, relocation)?;
+            self.plan_code(&field, source, false, &name)
+        };
+        planned.map_err(|why| {
+            format!(
+                "the absolute relocation against `{name}`: {why}; recompile as position-independent code (-fPIC)"
+            )
+        })
     }
 
     /// The instruction whose full-width constant a relocation writes.
@@ -169,6 +174,7 @@ impl Planner<'_> {
             section: section.name.to_owned(),
             offset: relocation.offset,
             symbol: self.relocation_symbol(relocation),
+            reads: self.found.scan.reads(section.id, relocation.offset),
             delivery: delivery.to_owned(),
         };
         self.report.lowered.push(lowered);
