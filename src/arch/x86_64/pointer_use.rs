@@ -111,23 +111,29 @@ fn decode_at(code: &[u8], function: &Range<u64>, at: u64) -> Option<Instruction>
 
 fn use_of(factory: &mut InstructionInfoFactory, instruction: &Instruction, register: Register) -> Use {
     let info = factory.info(instruction);
-    let mut found = Use::Untouched;
-    for used in info.used_registers().iter().filter(|used| used.register().full_register() == register) {
+    let of_register = |used: &&iced_x86::UsedRegister| used.register().full_register() == register;
+    // What is read is read before anything is written: `mov (%rax),%al` uses a whole address.
+    let (mut read, mut written) = (Use::Untouched, Use::Untouched);
+    for used in info.used_registers().iter().filter(of_register) {
         let whole = used.register() == register;
         match used.access() {
             OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite if whole => {
-                return Use::Whole;
+                if read == Use::Untouched {
+                    read = Use::Whole;
+                }
             }
             OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite => {
-                return Use::Part;
+                read = Use::Part;
             }
             // A write to 32 bits clears the other half; one to fewer leaves the rest.
-            OpAccess::Write if used.register().size() >= 4 => found = Use::Dead,
-            OpAccess::Write | OpAccess::CondWrite => return Use::Part,
+            OpAccess::Write if used.register().size() >= 4 => written = Use::Dead,
+            // What may have stayed is whole (`cmove %rcx,%rax`).
+            OpAccess::CondWrite if whole => {}
+            OpAccess::Write | OpAccess::CondWrite => written = Use::Part,
             OpAccess::None | OpAccess::NoMemAccess => {}
         }
     }
-    found
+    if read == Use::Untouched { written } else { read }
 }
 
 #[cfg(test)]
@@ -152,6 +158,8 @@ mod tests {
         after(&[0xff, 0xd7]).expect("call *%rdi");
         after(&[0xe8, 0, 0, 0, 0]).expect("an argument of a call");
         after(&[0x48, 0x0f, 0x44, 0xc7]).expect("cmove %rdi,%rax");
+        after(&[0x40, 0x8a, 0x3f]).expect("mov (%rdi),%dil");
+        after(&[0x48, 0x0f, 0x45, 0xf9, 0x57]).expect("cmovne %rcx,%rdi; push %rdi");
         after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0x48, 0x89, 0xf8]).expect("both ways use it");
         after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0xbf, 0, 0, 0, 0]).expect("one way uses it, the other sets it");
         after_relocated(&[0xe9, 0, 0, 0, 0], &|at, _| at == 5).expect("an argument of a tail call");
@@ -164,6 +172,9 @@ mod tests {
             (&[0x40, 0x0f, 0xb6, 0xc7], "fewer than 64 bits"),
             (&[0x66, 0x89, 0x3e], "fewer than 64 bits"),
             (&[0x67, 0x8b, 0x07], "fewer than 64 bits"),
+            (&[0x0f, 0x45, 0xf9, 0x57], "fewer than 64 bits"),
+            (&[0x40, 0x88, 0x3f], "fewer than 64 bits"),
+            (&[0x48, 0x0f, 0x45, 0xf9, 0xc3], "not used as an address"),
             (&[0x40, 0xb7, 0x01, 0x48, 0x8b, 0x07], "fewer than 64 bits"),
             (&[0xc3], "not used as an address"),
             (&[0x90, 0x90], "no instruction"),
