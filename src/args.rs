@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use relocfix::{Error, ErrorKind, Ignored, Options, RelocationModel, Unresolved};
+use relocfix::{Error, ErrorKind, Ignored, Options, Private, RelocationModel, Unresolved};
 
 use crate::capture_args::{self, Capture, CaptureArgs};
 use crate::input::Location;
@@ -123,8 +123,14 @@ struct CommonArgs {
     /// static: absolute, for non-PIE executables
     #[arg(long, value_name = "pic|static", value_enum, hide_possible_values = true, default_value = "pic")]
     relocation_model: RelocationModelArg,
-    /// Refuse library addresses without a name
-    #[arg(long, value_name = "error", value_enum, hide_possible_values = true, default_value = "error")]
+    /// Refuse nameless library addresses, or find
+    #[arg(
+        long,
+        value_name = "error|anchor",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "error"
+    )]
     private: PrivateArg,
     /// Write what was found and done as JSON; `-` is stdout
     #[arg(long, value_name = "FILE")]
@@ -174,7 +180,7 @@ enum RelocationModelArg {
     Static,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum PrivateArg {
     Error,
     Anchor,
@@ -333,6 +339,10 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
             RelocationModelArg::Pic => RelocationModel::Pic,
             RelocationModelArg::Static => RelocationModel::Static,
         },
+        private: match common.private {
+            PrivateArg::Error => Private::Error,
+            PrivateArg::Anchor => Private::Anchor,
+        },
         ignore: common.ignore,
         ..Options::default()
     };
@@ -370,7 +380,6 @@ fn reject_later(common: &CommonArgs) -> Result<(), Stop> {
         (later.init_symbol.is_some(), "--init-symbol"),
         (later.infer.is_some(), "--infer"),
         (later.print_link_args, "--print-link-args"),
-        (common.private == PrivateArg::Anchor, "--private anchor"),
     ];
     match asked.iter().find(|(asked, _)| *asked) {
         Some((_, name)) => Err(not_supported(name)),

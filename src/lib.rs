@@ -109,6 +109,16 @@ pub enum Unresolved {
     Keep,
 }
 
+/// What becomes of addresses in a mapped program or library that no exported name covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Private {
+    /// They are unresolved.
+    #[default]
+    Error,
+    /// The initializer finds the loaded file by its build-id, and adds.
+    Anchor,
+}
+
 /// How to rewrite.
 #[derive(Debug, Clone, Default)]
 pub struct Options<'a> {
@@ -116,6 +126,8 @@ pub struct Options<'a> {
     pub relocation_model: RelocationModel,
     /// What happens to places whose meaning is not known.
     pub unresolved: Unresolved,
+    /// What becomes of addresses in a mapped program or library that no exported name covers.
+    pub private: Private,
     /// The same code, compiled in another session.
     pub witness: Option<Witness<'a>>,
     /// Bytes in which the witness may differ, and in which doubtful places and words of data are none.
@@ -241,7 +253,7 @@ fn analyse(
     };
     // Places are fixed from here on, then what they mean, then what is done about each.
     let scan = scan::scan(object, map, &record, &frames, &wanted)?;
-    let resolved = resolve::resolve(&scan, map, files)?;
+    let resolved = resolve::resolve(&scan, map, files, options.private)?;
     // The other session adds places, takes some away, and says what no map could.
     let testimony = witness::examine(object, map, files, options, &scan, resolved)?;
     let found = Found {

@@ -93,10 +93,10 @@ pub struct PlaceReport {
     pub evidence: String,
     /// What alignment of the target was relied on.
     pub assumes_alignment: u64,
-    /// Why it is unresolved, or cannot be replaced.
+    /// Why it is unresolved, or cannot be replaced; of an address that is found without a name: what it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Of a place with a reason: the text of the instruction that it is in.
+    /// Of a place that stays as it is: the text of the instruction that it is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instruction: Option<String>,
 }
@@ -111,6 +111,8 @@ pub enum TargetName {
     Value(String),
     /// A number of `constants`.
     Constant(String),
+    /// The program or library of that name, without any symbol.
+    File(String),
     /// What follows from a symbol or value by arithmetic.
     Expression(String),
 }

@@ -186,7 +186,7 @@ fn signed(number: i64) -> String {
 
 fn meaning(target: &TargetReport) -> String {
     let name = match &target.name {
-        TargetName::Symbol(name) => name.clone(),
+        TargetName::Symbol(name) | TargetName::File(name) => name.clone(),
         TargetName::Value(name) => format!("value {name}"),
         TargetName::Constant(number) => format!("constant {number}"),
         TargetName::Expression(text) => text.clone(),

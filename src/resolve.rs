@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::Private;
 use crate::error::Result;
 use crate::scan::{Place, Scan};
 use crate::session_map::{Files, Meaning, SessionMap};
@@ -43,14 +44,19 @@ impl Evidence {
 ///
 /// # Errors
 /// A file that the session map names and that is needed, but is missing, malformed or another one.
-pub fn resolve(scan: &Scan<'_>, map: &SessionMap, files: &dyn Files) -> Result<Vec<Resolved>> {
+pub fn resolve(
+    scan: &Scan<'_>,
+    map: &SessionMap,
+    files: &dyn Files,
+    private: Private,
+) -> Result<Vec<Resolved>> {
     let mut known: HashMap<u64, Meaning> = HashMap::new();
     let mut resolved = Vec::with_capacity(scan.places.len());
     for place in &scan.places {
         let meaning = match known.get(&place.value) {
             Some(meaning) => meaning.clone(),
             None => {
-                let meaning = map.meaning(place.value, files)?;
+                let meaning = map.meaning(place.value, files, private)?;
                 known.insert(place.value, meaning.clone());
                 meaning
             }

@@ -163,6 +163,7 @@ fn hear(
         object,
         map,
         files,
+        private: options.private,
         scan,
         witness,
         movement: &movement,

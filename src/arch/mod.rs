@@ -230,6 +230,14 @@ pub struct Fragment {
     pub frame: Vec<(u32, gimli::write::CallFrameInstruction)>,
 }
 
+/// What [`Arch::find_library`] is told to look for, in bytes from the start of the record: where it writes, as a
+/// pointer, the lowest address of the library once it has found it.
+pub const LIBRARY_BASE: i32 = 0;
+/// The size of the build-id, in 32 bits, not 0.
+pub const LIBRARY_ID_SIZE: i32 = 8;
+/// The build-id.
+pub const LIBRARY_ID: i32 = 12;
+
 /// A symbol or section and a number of bytes.
 pub type Referent = (SymbolRef, i64);
 
@@ -319,6 +327,10 @@ pub trait Arch: Sync {
     /// The function that startup code calls: hands `program` to `interpreter`. Begins with a landing pad if
     /// asked for.
     fn initializer(&self, program: Referent, interpreter: Referent, landing_pad: bool) -> Fragment;
+
+    /// The function to be given to `dl_iterate_phdr` with a record of the library that is wanted (see
+    /// [`LIBRARY_BASE`]): returns 0 unless the library it is shown has that build-id.
+    fn find_library(&self, landing_pad: bool) -> Fragment;
 
     /// A function that jumps to the address in a slot, all registers intact.
     fn stub(&self, slot: Referent, landing_pad: bool) -> Fragment;

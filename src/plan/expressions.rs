@@ -3,7 +3,7 @@
 
 use super::graph::{Node, NodeId};
 use super::slots::{BYTES, DATA, POINTER_BYTES, STRINGS};
-use super::{Destination, Planner, Source, Store};
+use super::{Destination, Found, Planner, Source, Store};
 use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reloc::RelocKind;
@@ -28,6 +28,12 @@ impl Planner<'_> {
             }
             Expression::Value(id) => self.value(*id),
             Expression::Address(address) => self.address(*address),
+            Expression::Anchored(anchor) => {
+                let library = self.graph.add(Node::Library(anchor.id()), || {
+                    format!("{} with the build-id {}", anchor.file, anchor.build_id)
+                });
+                Ok(Source::Computed(library, anchor.offset as i64))
+            }
             Expression::Int(number) | Expression::Float64(number) => {
                 Ok(Source::Computed(self.graph.add(Node::Int(*number), || number.to_string()), 0))
             }
@@ -76,8 +82,8 @@ impl Planner<'_> {
     }
 
     fn computed(&mut self, node: Node, expression: &Expression) -> Result<Source> {
-        let values = &self.found.map.values;
-        Ok(Source::Computed(self.graph.add(node, || expression.text(values)), 0))
+        let found = self.found;
+        Ok(Source::Computed(self.graph.add(node, || text(&found, expression)), 0))
     }
 
     fn node(&mut self, expression: &Expression) -> Result<NodeId> {
@@ -87,14 +93,14 @@ impl Planner<'_> {
 
     /// The node of a source; `expression` is what messages call it.
     pub(super) fn node_of(&mut self, source: Source, expression: &Expression) -> NodeId {
-        let values = &self.found.map.values;
+        let found = self.found;
         match source {
             Source::Address(symbol, addend) => {
-                self.graph.add(Node::Address(symbol, addend), || expression.text(values))
+                self.graph.add(Node::Address(symbol, addend), || text(&found, expression))
             }
             Source::Computed(node, 0) => node,
             Source::Computed(node, offset) => {
-                self.graph.add(Node::Add(node, offset), || expression.text(values))
+                self.graph.add(Node::Add(node, offset), || text(&found, expression))
             }
         }
     }
@@ -130,7 +136,7 @@ impl Planner<'_> {
     /// What an address of the session means.
     fn address(&mut self, address: u64) -> Result<Source> {
         let map = self.found.map;
-        let meaning = map.meaning(address, self.found.files)?;
+        let meaning = map.meaning(address, self.found.files, self.found.options.private)?;
         match meaning.expression(map) {
             Some(expression) => self.source(&expression),
             None => {
@@ -241,4 +247,13 @@ impl Planner<'_> {
             self.edits.bytes.push(BytesEdit { section, offset, old: old.to_vec(), new: vec![0; width] });
         }
     }
+}
+
+/// What messages of the output call an expression: in them no address of the session is left.
+fn text(found: &Found<'_>, expression: &Expression) -> String {
+    let Found { map, files, options, .. } = *found;
+    let mut expression = expression.clone();
+    expression
+        .resolve_addresses(&|address| map.meaning(address, files, options.private).ok()?.expression(map));
+    expression.text(&map.values)
 }

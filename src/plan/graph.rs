@@ -34,13 +34,15 @@ pub(crate) enum Node {
     Not(NodeId),
     /// Node - node.
     Difference(NodeId, NodeId),
+    /// The lowest address of the loaded program or library with that build-id; not to be found fails.
+    Library(Vec<u8>),
 }
 
 impl Node {
     /// The nodes that it needs.
     pub(crate) fn operands(&self) -> Vec<NodeId> {
         match self {
-            Node::Address(..) | Node::Int(_) => Vec::new(),
+            Node::Address(..) | Node::Int(_) | Node::Library(_) => Vec::new(),
             Node::Load(n, ..)
             | Node::Add(n, _)
             | Node::Shr(n, _)

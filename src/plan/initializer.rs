@@ -21,6 +21,9 @@ use crate::unwind_section::{CodeFrame, unwind_section};
 /// The linker's name for the base of the global offset table.
 const OFFSET_TABLE: &str = "_GLOBAL_OFFSET_TABLE_";
 
+/// What a pointer is that must not be null.
+const NULL: &str = "is null";
+
 /// A program in the making.
 #[derive(Default)]
 struct Program {
@@ -78,7 +81,7 @@ impl Planner<'_> {
             return;
         }
         let node = self.graph.node(id).clone();
-        let mut checked = false;
+        let mut failure = None;
         match node {
             Node::Address(symbol, addend) => {
                 let operation = if self.is_near(symbol) {
@@ -92,7 +95,7 @@ impl Planner<'_> {
             Node::Load(address, offset, nullable) => {
                 self.push(program, place, address, what);
                 program.operations.push(FillOp::Load(offset));
-                checked = !nullable;
+                failure = (!nullable).then_some(NULL);
             }
             Node::Call(function, arguments, floats, returns, nullable) => {
                 self.push(program, place, function, what);
@@ -102,7 +105,7 @@ impl Planner<'_> {
                 let arguments = arguments.len() as u8;
                 program.operations.push(FillOp::Call { arguments, floats, returns });
                 self.report.summary.calls += 1;
-                checked = !nullable && returns == Returns::Pointer;
+                failure = (!nullable && returns == Returns::Pointer).then_some(NULL);
             }
             Node::Add(base, number) => {
                 self.push(program, place, base, what);
@@ -134,9 +137,13 @@ impl Planner<'_> {
                 self.push(program, place, from, what);
                 program.operations.extend([FillOp::Neg, FillOp::AddPopped]);
             }
+            Node::Library(build_id) => {
+                program.operations.extend(self.library_search(&build_id));
+                failure = Some("is not loaded");
+            }
         }
-        if checked {
-            let message = self.message(id, what);
+        if let Some(failure) = failure {
+            let message = self.message(id, what, failure);
             program.operations.push(FillOp::Check(message));
         }
         if let Some(slot) = slot {
@@ -145,10 +152,10 @@ impl Planner<'_> {
         }
     }
 
-    /// What the program says when a node is null: its length, then the line.
-    fn message(&mut self, id: NodeId, what: &str) -> Referent {
+    /// What the program says when a node is zero: its length, then the line.
+    fn message(&mut self, id: NodeId, what: &str, failure: &str) -> Referent {
         let text = self.graph.text(id);
-        let line = format!("relocfix: error: {}: cannot fill {what}: {text} is null\n", self.object_text());
+        let line = format!("relocfix: error: {}: cannot fill {what}: {text} {failure}\n", self.object_text());
         let mut data = (line.len() as u32).to_le_bytes().to_vec();
         data.extend_from_slice(line.as_bytes());
         let (section, offset) = self.append(MESSAGES, None, 4, &data);
@@ -198,7 +205,7 @@ impl Planner<'_> {
     }
 
     /// A function of the C library, whatever local names the object has.
-    fn external(&mut self, name: &str) -> SymbolRef {
+    pub(super) fn external(&mut self, name: &str) -> SymbolRef {
         match self.by_name.get(name) {
             Some(&Named::Global(id)) => SymbolRef::Existing(id),
             Some(Named::Local(_) | Named::Ambiguous) | None => self.undefined_symbol(name),

@@ -8,6 +8,7 @@ mod globals;
 mod graph;
 mod imports;
 mod initializer;
+mod libraries;
 mod names;
 mod owners;
 mod places;
@@ -194,6 +195,8 @@ struct Planner<'a> {
     slot_users: HashMap<NewLocalId, BTreeSet<Option<GroupId>>>,
     stubs: HashMap<Source, NewLocalId>,
     stores: Vec<Store>,
+    /// The function that looks for a library, if one is looked for.
+    find_library: Option<NewLocalId>,
     /// Code of ours, for its unwind tables.
     code_frames: Vec<CodeFrame>,
     holds: BTreeMap<SectionId, Holds>,
@@ -282,6 +285,7 @@ impl<'a> Planner<'a> {
             slot_users: HashMap::new(),
             stubs: HashMap::new(),
             stores: Vec::new(),
+            find_library: None,
             code_frames: Vec::new(),
             holds: BTreeMap::new(),
             replaced: HashMap::new(),

@@ -74,6 +74,7 @@ impl Planner<'_> {
         match meaning {
             Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.clone(),
             Meaning::Symbol { name, .. } => name.clone(),
+            Meaning::Anchored { anchor, .. } => anchor.file.clone(),
             Meaning::Constant(_)
             | Meaning::Derived { .. }
             | Meaning::Difference { .. }

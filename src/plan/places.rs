@@ -56,6 +56,7 @@ impl Planner<'_> {
                 Meaning::Unresolved(reason) => Err(reason.clone()),
                 meaning => {
                     report.target = Some(self.target_report(meaning));
+                    report.reason = private_reason(meaning);
                     self.note_library(meaning);
                     let (half, meaning) = half_of(place, meaning);
                     let source = self.meaning_source(meaning)?;
@@ -124,6 +125,7 @@ impl Planner<'_> {
             // With the offset it would be another name for a slot that has one.
             Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.clone(),
             Meaning::Symbol { name, .. } => name.clone(),
+            Meaning::Anchored { anchor, .. } => anchor.file.clone(),
             meaning => meaning.text(self.found.map),
         };
         match place.shape {
@@ -346,6 +348,10 @@ impl Planner<'_> {
             Meaning::Symbol { name, offset, .. } => {
                 TargetReport { name: TargetName::Symbol(name.clone()), offset: *offset }
             }
+            Meaning::Anchored { anchor, .. } => {
+                let name = TargetName::File(anchor.file.clone());
+                TargetReport { name, offset: anchor.offset as i64 }
+            }
             Meaning::Derived { .. } | Meaning::Difference { .. } => {
                 TargetReport { name: TargetName::Expression(meaning.text(map)), offset: 0 }
             }
@@ -357,7 +363,10 @@ impl Planner<'_> {
 
     fn note_library(&mut self, meaning: &Meaning) {
         match meaning {
-            Meaning::Symbol { library: Some(library), .. } if !self.report.libraries.contains(library) => {
+            Meaning::Symbol { library: Some(library), .. }
+            | Meaning::Anchored { library: Some(library), .. }
+                if !self.report.libraries.contains(library) =>
+            {
                 self.report.libraries.push(library.clone());
             }
             Meaning::Derived { base, .. } => self.note_library(base),
@@ -419,5 +428,15 @@ fn half_of<'m>(place: &Place, meaning: &'m Meaning) -> (Option<Half>, &'m Meanin
         // A process has its memory below 1 << 47 (psABI 3.4.1): what is left of an address fits, whatever its sign.
         Meaning::Derived { step: Step::Shr(16..), .. } if place.width == 4 => (Some(Half::Low), meaning),
         meaning => (None, meaning),
+    }
+}
+
+/// What an address is that has no name and needs none.
+fn private_reason(meaning: &Meaning) -> Option<String> {
+    match meaning {
+        Meaning::Anchored { what, .. } => Some(what.clone()),
+        Meaning::Derived { base, .. } => private_reason(base),
+        Meaning::Difference { to, from } => private_reason(to).or_else(|| private_reason(from)),
+        Meaning::Constant(_) | Meaning::Value(..) | Meaning::Symbol { .. } | Meaning::Unresolved(_) => None,
     }
 }

@@ -79,6 +79,32 @@ pub enum Expression {
     Value(ValueId),
     /// Whatever the session map says that address is.
     Address(u64),
+    /// An address in a program or library that is found by its build-id. Session maps have no form for it:
+    /// `address` comes to it.
+    Anchored(Anchor),
+}
+
+/// A place in one build of a program or library, found without any symbol.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Anchor {
+    /// What people call the file: `DT_SONAME`, else the file's name.
+    pub file: String,
+    /// Its build-id, in lower-case hexadecimal, two digits a byte.
+    pub build_id: String,
+    /// Bytes from the lowest address at which it is loaded.
+    pub offset: u64,
+}
+
+impl Anchor {
+    /// The bytes of the build-id.
+    pub fn id(&self) -> Vec<u8> {
+        let digit = |d: u8| (d as char).to_digit(16).unwrap_or_default() as u8;
+        self.build_id
+            .as_bytes()
+            .chunks(2)
+            .map(|d| d.iter().fold(0, |byte, d| byte << 4 | digit(*d)))
+            .collect()
+    }
 }
 
 /// One operation on 64 bits, by which a compiler makes a constant of its own from an address.
@@ -134,6 +160,7 @@ impl Meaning {
             Meaning::Symbol { name, offset, .. } => {
                 Expression::Symbol { name: name.clone(), offset: *offset }
             }
+            Meaning::Anchored { anchor, .. } => Expression::Anchored(anchor.clone()),
             Meaning::Derived { base, step } => step.expression(base.expression(map)?),
             Meaning::Difference { to, from } => {
                 Expression::Difference(Box::new(to.expression(map)?), Box::new(from.expression(map)?))
@@ -272,11 +299,47 @@ impl Expression {
                 None => out.write_str("<a result of `before`>")?,
             },
             Expression::Address(address) => write!(out, "{address:#x}")?,
+            Expression::Anchored(Anchor { file, offset, .. }) => write!(out, "{file}+{offset:#x}")?,
         }
         if binary && operand {
             out.write_char(')')?;
         }
         Ok(())
+    }
+
+    /// Puts what the session map says of them in the place of addresses.
+    pub fn resolve_addresses(&mut self, meaning: &dyn Fn(u64) -> Option<Expression>) {
+        match self {
+            Expression::Address(address) => {
+                if let Some(expression) = meaning(*address) {
+                    *self = expression;
+                    self.resolve_addresses(meaning);
+                }
+            }
+            Expression::Symbol { .. }
+            | Expression::String(_)
+            | Expression::Int(_)
+            | Expression::Float64(_)
+            | Expression::Value(_)
+            | Expression::Anchored(_)
+            // Its words are not in any text.
+            | Expression::Bytes(_) => {}
+            Expression::Call { function, arguments, .. } => {
+                function.resolve_addresses(meaning);
+                arguments.iter_mut().for_each(|argument| argument.resolve_addresses(meaning));
+            }
+            Expression::Load { address: base, .. }
+            | Expression::Add(base, _)
+            | Expression::Shr(base, _)
+            | Expression::Shl(base, _)
+            | Expression::Neg(base)
+            | Expression::Not(base)
+            | Expression::Low(base) => base.resolve_addresses(meaning),
+            Expression::Difference(to, from) => {
+                to.resolve_addresses(meaning);
+                from.resolve_addresses(meaning);
+            }
+        }
     }
 
     /// The expressions directly inside.
@@ -287,7 +350,8 @@ impl Expression {
             | Expression::Int(_)
             | Expression::Float64(_)
             | Expression::Value(_)
-            | Expression::Address(_) => Vec::new(),
+            | Expression::Address(_)
+            | Expression::Anchored(_) => Vec::new(),
             Expression::Load { address, .. } => vec![address],
             Expression::Call { function, arguments, .. } => {
                 std::iter::once(function.as_ref()).chain(arguments).collect()

@@ -15,7 +15,7 @@ use goblin::elf::sym::{
 use goblin::elf::{Elf, ProgramHeader, Sym};
 
 use super::dynamic_symbols::{DynamicSymbols, Version, dynamic_strings};
-use super::image_tables::{CTX, Dynamic, Segment, build_id, name_in, segments, slice, symbol_table};
+use super::image_tables::{CTX, Dynamic, PAGE, Segment, build_id, name_in, segments, slice, symbol_table};
 use super::intervals::Innermost;
 
 /// Why a defined symbol names nothing for other objects.
@@ -369,6 +369,11 @@ impl Image {
     pub(super) fn library(&self, path: &str) -> Option<String> {
         let name = || path.rsplit('/').next().unwrap_or(path).to_owned();
         (!self.executable).then(|| self.soname.clone().unwrap_or_else(name))
+    }
+
+    /// The page of the file's lowest address: it is loaded at this plus the distance of all its addresses.
+    pub(super) fn first_page(&self) -> u64 {
+        self.segments.first().map_or(0, |s| s.address & !(PAGE - 1))
     }
 
     /// The loaded segment around an address of the file.

@@ -10,6 +10,9 @@ use goblin::elf::{ProgramHeader, Symtab};
 /// Little-endian 64-bit files: those are all that a session of a supported machine maps.
 pub(super) const CTX: Ctx = Ctx { container: Container::Big, le: Endian::Little };
 
+/// The granularity of a mapping's file offset. Machines with larger pages map in multiples of it.
+pub(super) const PAGE: u64 = 0x1000;
+
 /// More loaded segments than any linker makes; each is looked at for every address.
 const SEGMENT_LIMIT: usize = 256;
 

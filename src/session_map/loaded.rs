@@ -6,12 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::image::Image;
-use super::image_tables::Segment;
+use super::image_tables::{PAGE, Segment};
 use super::{Files, Mapping, SessionMap};
 use crate::error::{Error, ErrorKind};
-
-/// The granularity of a mapping's file offset. Machines with larger pages map in multiples of it.
-const PAGE: u64 = 0x1000;
 
 /// The images read so far, by path. What failed is kept too: every place that needs it fails the same way.
 #[derive(Debug, Default)]
@@ -121,7 +118,7 @@ impl SessionMap {
     }
 
     /// The distance between an image's addresses in the session and in its file, from one address in a mapping.
-    fn bias(&self, image: &Image, index: usize, address: u64) -> Result<u64, &'static str> {
+    pub(super) fn bias(&self, image: &Image, index: usize, address: u64) -> Result<u64, &'static str> {
         let mapping = &self.mappings[index];
         let page = (address - mapping.range.start).wrapping_add(mapping.offset) & !(PAGE - 1);
         let of = |s: &Segment, m: &Mapping| {

@@ -2,18 +2,20 @@
 //! it has no meaning and what to do about it. And the inverse, for symbols.
 
 use super::loaded::{self, Located};
-use super::{Files, Meaning, SessionMap, ValueId, is_canonical};
+use super::{Anchor, Files, Meaning, SessionMap, ValueId, is_canonical};
+use crate::Private;
 use crate::error::Result;
 
 /// What to do about an address that has no meaning.
 const REMEDY: &str = "; give it a value or a symbol in the session map";
 
 impl SessionMap {
-    /// What a session-specific constant means; images are opened where their symbols are needed.
+    /// What a session-specific constant means; images are opened where their symbols are needed. `private` says
+    /// what becomes of an address in a mapped file that no name covers.
     ///
     /// # Errors
     /// A file that is needed and is missing, malformed or has another build-id.
-    pub fn meaning(&self, constant: u64, files: &dyn Files) -> Result<Meaning> {
+    pub fn meaning(&self, constant: u64, files: &dyn Files, private: Private) -> Result<Meaning> {
         if let Ok(index) = self.constants.binary_search_by_key(&constant, |(number, _)| *number) {
             return Ok(Meaning::Constant(index));
         }
@@ -26,7 +28,7 @@ impl SessionMap {
         }
 
         // An offset into a function is refused further down, unless an image has a name right there.
-        let mut private = None;
+        let mut why = None;
         if let Some(symbol) = self.symbol_at(constant) {
             let same_name = self.symbols_named(&symbol.name);
             let mut others = same_name.iter().filter(|s| s.library == symbol.library);
@@ -46,36 +48,52 @@ impl SessionMap {
                 });
             }
             let name = &symbol.name;
-            private = Some(format!(
+            why = Some(format!(
                 "is {offset:#x} bytes into the function `{name}`: only a function's start has a name"
             ));
-        } else if let Some((symbol, why)) = self.unbound_at(constant) {
-            private = Some(match constant - symbol.address {
-                0 => format!("is `{}`, {why}", symbol.name),
-                offset => format!("is {offset:#x} bytes into `{}`, {why}", symbol.name),
+        } else if let Some((symbol, reason)) = self.unbound_at(constant) {
+            why = Some(match constant - symbol.address {
+                0 => format!("is `{}`, {reason}", symbol.name),
+                offset => format!("is {offset:#x} bytes into `{}`, {reason}", symbol.name),
             });
         }
 
-        let located = self.locate(constant, files);
-        let reason = match (located, private) {
-            (Ok(Located::Image { path, image, address }), private) => match (image.name_at(address), private)
-            {
-                (Some((_, 1..)), Some(private)) => private,
-                (Some((name, offset)), _) => {
-                    return Ok(Meaning::Symbol {
-                        name: name.to_owned(),
-                        offset: offset as i64,
-                        library: image.library(&path),
-                    });
-                }
-                (None, Some(private)) => private,
-                (None, None) => image.explain(address, &path),
+        match self.locate(constant, files) {
+            Ok(Located::Image { path, image, address }) => {
+                let reason = match (image.name_at(address), why) {
+                    (Some((_, 1..)), Some(why)) | (None, Some(why)) => why,
+                    (Some((name, offset)), _) => {
+                        return Ok(Meaning::Symbol {
+                            name: name.to_owned(),
+                            offset: offset as i64,
+                            library: image.library(&path),
+                        });
+                    }
+                    (None, None) => image.explain(address, &path),
+                };
+                let library = image.library(&path);
+                let anchor = self.anchor(constant, &path, Some((&image, address)));
+                Ok(private_meaning(anchor, library, reason, private))
+            }
+            Ok(Located::Other(reason)) => Ok(Meaning::Unresolved(why.unwrap_or(reason) + REMEDY)),
+            // An anchor needs nothing of the file but its build-id.
+            Err(error) => match (self.unread_anchor(constant, private), why) {
+                (Some(meaning), _) => Ok(meaning),
+                (None, Some(why)) => Ok(Meaning::Unresolved(why + REMEDY)),
+                (None, None) => Err(error),
             },
-            (_, Some(private)) => private,
-            (Ok(Located::Other(reason)), None) => reason,
-            (Err(error), None) => return Err(error),
-        };
-        Ok(Meaning::Unresolved(reason + REMEDY))
+        }
+    }
+
+    /// What an address in a file means that cannot be read, or is another one by now.
+    fn unread_anchor(&self, constant: u64, private: Private) -> Option<Meaning> {
+        let mapping = self.mapping_at(constant).map(|i| &self.mappings[i])?;
+        let path = loaded::file_of(mapping).filter(|_| private == Private::Anchor)?;
+        let anchor = self.anchor(constant, path, None).ok()?;
+        // Whether it is a program only the file says; most libraries do by their name.
+        let library = anchor.file.contains(".so").then(|| anchor.file.clone());
+        let what = format!("is in {path}, which cannot be read as the session had it");
+        Some(Meaning::Anchored { anchor, library, what })
     }
 
     /// Whether an address lies in code of a mapped file, where an offset from a function's name is not
@@ -157,6 +175,25 @@ impl SessionMap {
             true => paths.into_iter().filter(is_library).collect(),
             false => paths,
         }
+    }
+}
+
+/// What an address is that is private to a file, for the `reason`.
+fn private_meaning(
+    anchor: Result<Anchor, String>,
+    library: Option<String>,
+    reason: String,
+    private: Private,
+) -> Meaning {
+    match (anchor, private) {
+        (Ok(anchor), Private::Anchor) => Meaning::Anchored { anchor, library, what: reason },
+        (Ok(_), Private::Error) => Meaning::Unresolved(format!(
+            "{reason}{REMEDY}, or find it by the file's build-id with `--private anchor`"
+        )),
+        (Err(why), Private::Anchor) => {
+            Meaning::Unresolved(format!("{reason}, and it cannot be anchored: {why}{REMEDY}"))
+        }
+        (Err(_), Private::Error) => Meaning::Unresolved(reason + REMEDY),
     }
 }
 

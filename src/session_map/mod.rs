@@ -1,5 +1,6 @@
 //! What the addresses of the session meant: sorted, merged and checked, so that a lookup is a search.
 
+mod anchor;
 mod bindings;
 pub mod capture;
 mod dynamic_symbols;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arch::Machine;
 use crate::error::{Error, ErrorKind, Result};
-pub use expression::{Bytes, Expression, Returns, Step, ValueId};
+pub use expression::{Anchor, Bytes, Expression, Returns, Step, ValueId};
 
 /// How the library reads the files that a session map names; the binary implements it.
 pub trait Files: Sync {
@@ -130,6 +131,15 @@ pub enum Meaning {
         offset: i64,
         /// The library that exports it, by `DT_SONAME` or file name.
         library: Option<String>,
+    },
+    /// An address in a mapped program or library that no name covers: only if it may be anchored.
+    Anchored {
+        /// How it is found again.
+        anchor: Anchor,
+        /// The library, by `DT_SONAME` or file name, if it is one and no program.
+        library: Option<String>,
+        /// What it is: `is `helper`, which /lib/libx.so does not export`.
+        what: String,
     },
     /// What follows from another meaning, which is none of these two, by arithmetic: only a comparison of two
     /// sessions shows it.

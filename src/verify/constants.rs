@@ -50,6 +50,7 @@ impl Check<'_, '_> {
                     .or_insert_with(|| map.address_of(name, library.as_deref(), *files));
                 address?.wrapping_add(*offset as u64)
             }
+            Meaning::Anchored { anchor, .. } => map.address_of_anchor(anchor, *files)?,
             Meaning::Constant(index) => map.constants[*index].0,
             Meaning::Derived { base, step } => step.of(self.number(base, known)?),
             Meaning::Difference { to, from } => {

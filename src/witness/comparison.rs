@@ -7,6 +7,7 @@ use super::derive::{Explanation, Pair, Sessions, same_target};
 use super::movement::Movement;
 use super::shape::is_compared;
 use super::{Ignored, Testimony, Witness};
+use crate::Private;
 use crate::arch::{Instruction, Operand};
 use crate::error::{At, Problem, Result};
 use crate::object_file::{ObjectFile, Relocation, SectionId, SymbolPlace};
@@ -22,6 +23,7 @@ pub(super) struct Comparison<'a> {
     pub(super) object: &'a ObjectFile<'a>,
     pub(super) map: &'a SessionMap,
     pub(super) files: &'a dyn Files,
+    pub(super) private: Private,
     pub(super) scan: &'a Scan<'a>,
     pub(super) witness: &'a Witness<'a>,
     pub(super) movement: &'a Movement,
@@ -47,6 +49,7 @@ impl<'a> Comparison<'a> {
             ours: self.map,
             theirs: self.witness.map,
             files: self.files,
+            private: self.private,
             landmarks: &self.movement.landmarks,
             highs: &self.movement.highs,
         }
@@ -108,7 +111,7 @@ impl<'a> Comparison<'a> {
                 place.value, self.witness.object.name
             )));
         };
-        let their_meaning = self.witness.map.meaning(theirs, self.files)?;
+        let their_meaning = self.witness.map.meaning(theirs, self.files, self.private)?;
         let unresolved = |m: &Meaning| matches!(m, Meaning::Unresolved(_));
         if theirs == place.value {
             let there = self.their_address(meaning);
@@ -243,6 +246,7 @@ impl<'a> Comparison<'a> {
                 let found = map.constants.iter().find(|(_, e)| e.text(&map.values) == text)?;
                 Some(found.0)
             }
+            Meaning::Anchored { anchor, .. } => map.address_of_anchor(anchor, self.files),
             Meaning::Derived { base, step } => Some(step.of(self.number_in(map, base)?)),
             Meaning::Difference { to, from } => {
                 Some(self.number_in(map, to)?.wrapping_sub(self.number_in(map, from)?))

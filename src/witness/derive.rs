@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::session_map::{Files, Meaning, SessionMap, Step};
+use crate::Private;
+use crate::session_map::{Anchor, Files, Meaning, SessionMap, Step};
 
 /// How far before a thing a base may lie that an index corrects (`table[i - 1]`).
 const BEFORE: u64 = 4096;
@@ -31,6 +32,7 @@ pub(super) struct Sessions<'a> {
     pub(super) ours: &'a SessionMap,
     pub(super) theirs: &'a SessionMap,
     pub(super) files: &'a dyn Files,
+    pub(super) private: Private,
     /// Addresses that both maps name, sorted.
     pub(super) landmarks: &'a [Pair],
     /// The high halves of addresses of things that both sessions had.
@@ -40,11 +42,11 @@ pub(super) struct Sessions<'a> {
 impl Sessions<'_> {
     /// What both addresses mean, if that is the same and is known. An image that cannot be used makes nothing known.
     pub(super) fn same(&self, (a, b): Pair) -> Option<Meaning> {
-        let ours = self.ours.meaning(a, self.files).ok()?;
+        let ours = self.ours.meaning(a, self.files, self.private).ok()?;
         if matches!(ours, Meaning::Unresolved(_)) {
             return None;
         }
-        let theirs = self.theirs.meaning(b, self.files).ok()?;
+        let theirs = self.theirs.meaning(b, self.files, self.private).ok()?;
         same_target((&ours, self.ours), (&theirs, self.theirs)).then_some(ours)
     }
 
@@ -255,6 +257,9 @@ pub(super) fn same_target((a, ours): (&Meaning, &SessionMap), (b, theirs): (&Mea
         (Meaning::Symbol { name: a, offset: m, .. }, Meaning::Symbol { name: b, offset: n, .. }) => {
             (a, m) == (b, n)
         }
+        (Meaning::Anchored { anchor: a, .. }, Meaning::Anchored { anchor: b, .. }) => {
+            (&a.build_id, a.offset) == (&b.build_id, b.offset)
+        }
         (Meaning::Constant(_), Meaning::Constant(_)) => a.text(ours) == b.text(theirs),
         _ => false,
     }
@@ -310,6 +315,10 @@ fn plus(meaning: Meaning, bytes: i64) -> Meaning {
         Meaning::Symbol { name, offset, library } => {
             Meaning::Symbol { name, offset: offset.wrapping_add(bytes), library }
         }
+        Meaning::Anchored { anchor, library, what } => {
+            let anchor = Anchor { offset: anchor.offset.wrapping_add(bytes as u64), ..anchor };
+            Meaning::Anchored { anchor, library, what }
+        }
         other => Meaning::Derived { base: Box::new(other), step: Step::Add(bytes) },
     }
 }
@@ -317,6 +326,7 @@ fn plus(meaning: Meaning, bytes: i64) -> Meaning {
 fn offset(meaning: &Meaning) -> u64 {
     match meaning {
         Meaning::Value(_, offset) | Meaning::Symbol { offset, .. } => *offset as u64,
+        Meaning::Anchored { anchor, .. } => anchor.offset,
         _ => 0,
     }
 }

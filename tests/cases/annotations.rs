@@ -30,7 +30,8 @@
 //! All `place` and `thread-local` lines together are exactly those of the report; so are `lowered`, `import`, `global`,
 //! `section` and `renamed` lines if there is one (`lowered none` and so on: the list is empty).
 //!
-//! `SESSION(name)` in the source is the session's address of that symbol or value of the map. The same source
+//! `SESSION(name)` in the source is the session's address of that symbol or value of the map, or of the mapping whose
+//! path ends so. The same source
 //! with the symbol in its place is the case's *oracle*: what an ordinary compiler would have written. It is linked and
 //! run as well, if the map holds nothing but symbols.
 
@@ -240,8 +241,14 @@ impl Case {
         let entries =
             ["symbols", "values"].into_iter().filter_map(|list| self.map.get(list)?.as_array()).flatten();
         let entry = entries.into_iter().find(|entry| entry["name"] == name);
+        let mapped = || {
+            let mut mappings = self.map.get("mappings")?.as_array()?.iter();
+            let mapping = mappings.find(|m| m["path"].as_str().is_some_and(|path| path.ends_with(name)))?;
+            number(&mapping["start"])
+        };
         entry
             .and_then(|entry| number(&entry["address"]))
+            .or_else(mapped)
             .ok_or_else(|| format!("the map has no address for {name}"))
     }
 

@@ -86,8 +86,9 @@ fn fixed(case: &Case) -> Result<(), Failed> {
         }
     }
 
-    let told = options.get(case.options.len()..).unwrap_or_default();
-    let (listed, status) = relocfix::check_with(&input, Some(&map), told)?;
+    let told = options.get(case.options.len()..).unwrap_or_default().iter().map(String::as_str);
+    let told: Vec<&str> = check_options(case).into_iter().chain(told).collect();
+    let (listed, status) = relocfix::check_with(&input, Some(&map), &told)?;
     let fixed = relocfix::fix(&input, &output, Some(&map), &options)?;
     compare_lists(case, &fixed.report)?;
     let places = |report: &Value| lines(report, "place", true);
@@ -135,6 +136,13 @@ fn fixed(case: &Case) -> Result<(), Failed> {
         matrix(case, &output, driver).modes(&case.modes).run()?;
     }
     Ok(())
+}
+
+/// The options that say what things mean, and not what is to be written.
+fn check_options(case: &Case) -> Vec<&str> {
+    let mut options = case.options.iter().map(String::as_str);
+    let private = options.any(|option| option == "--private").then(|| options.next()).flatten();
+    private.map_or_else(Vec::new, |value| vec!["--private", value])
 }
 
 fn matrix(case: &Case, object: &Path, driver: &str) -> Matrix {
@@ -232,8 +240,9 @@ fn lines(report: &Value, list: &str, exact: bool) -> Vec<String> {
 }
 
 fn target(target: &Value) -> String {
-    let kind =
-        ["symbol", "value", "constant", "expression"].into_iter().find(|kind| target.get(kind).is_some());
+    let kind = ["symbol", "value", "constant", "expression", "file"]
+        .into_iter()
+        .find(|kind| target.get(kind).is_some());
     kind.map_or_else(
         || "none".to_owned(),
         |kind| format!("{kind} {}+{}", text(&target[kind]), target["offset"]),

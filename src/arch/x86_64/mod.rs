@@ -3,6 +3,7 @@
 mod decode;
 mod entry;
 mod interpreter;
+mod library;
 mod lower;
 mod pointer_use;
 mod read;
@@ -92,6 +93,10 @@ impl Arch for X86_64 {
 
     fn initializer(&self, program: Referent, interpreter: Referent, landing_pad: bool) -> Fragment {
         entry::initializer(program, interpreter, landing_pad)
+    }
+
+    fn find_library(&self, landing_pad: bool) -> Fragment {
+        library::find_library(landing_pad)
     }
 
     fn stub(&self, slot: Referent, landing_pad: bool) -> Fragment {

@@ -45,7 +45,7 @@ fn corpus_maps_name_the_known_targets() {
                 let address = if twin { &pointer.twin } else { &pointer.value };
                 let address = u64::from_str_radix(&address[2..], 16).unwrap();
                 assert!(map.ranges().iter().any(|range| range.contains(&address)), "{address:#x}");
-                let (name, offset) = match map.meaning(address, &files).unwrap() {
+                let (name, offset) = match map.meaning(address, &files, Private::Error).unwrap() {
                     Meaning::Symbol { name, offset, .. } => (name, offset),
                     Meaning::Value(id, offset) => (map.values[id.0 as usize].name.clone(), offset),
                     other => panic!("{}: {address:#x}: {other:?}", file.display()),

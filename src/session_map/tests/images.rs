@@ -375,7 +375,7 @@ fn another_or_no_file_is_an_error_only_where_it_is_needed() {
 
     let map = parse_with(&keys("0123"), &good).unwrap();
     assert_eq!(meaning(&map, BASE + TEXT + 0x1, &good), "known+0");
-    let error = map.meaning(BASE + TEXT + 0x10, &good).unwrap_err();
+    let error = map.meaning(BASE + TEXT + 0x10, &good, Private::Error).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Image);
     let text = error.to_string();
     assert!(
@@ -390,7 +390,7 @@ fn another_or_no_file_is_an_error_only_where_it_is_needed() {
     let map = parse_with(&keys("0123"), &none).unwrap();
     assert_eq!(meaning(&map, BASE + TEXT + 0x1, &none), "known+0");
     assert_eq!(none.reads.load(Ordering::Relaxed), 0);
-    let error = map.meaning(BASE + TEXT + 0x10, &none).unwrap_err();
+    let error = map.meaning(BASE + TEXT + 0x10, &none, Private::Error).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Image);
     assert!(error.to_string().starts_with("/lib/x.so: cannot be read: no such file"), "{error}");
     assert_eq!(map.address_of("f", None, &none), None);
@@ -452,7 +452,7 @@ fn damaged_images() {
         let files = Memory::with(&[("/lib/x.so", bytes)]);
         let map = map_of(&mappings("/lib/x.so", BASE));
         for address in [TEXT, DATA, BSS + 0x1000] {
-            let _ = map.meaning(BASE + address, &files);
+            let _ = map.meaning(BASE + address, &files, Private::Error);
         }
     };
     // The headers and tables lie in the first page, the section headers at the end.

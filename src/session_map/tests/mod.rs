@@ -1,5 +1,6 @@
 //! Tests of the whole session map: what texts are taken and refused, and what addresses mean.
 
+mod anchors;
 mod corpus;
 mod elf_image;
 mod images;
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Expression, Files, MapSource, Meaning, SessionMap};
+use crate::Private;
 use crate::arch::Machine;
 use crate::error::ErrorKind;
 
@@ -82,13 +84,16 @@ fn short(meaning: Meaning) -> String {
         Meaning::Value(id, offset) => format!("value {}{offset:+}", id.0),
         Meaning::Symbol { name, offset, library: None } => format!("{name}{offset:+}"),
         Meaning::Symbol { name, offset, library: Some(library) } => format!("{name}{offset:+} ({library})"),
+        Meaning::Anchored { anchor, .. } => {
+            format!("{}+{:#x} [{}]", anchor.file, anchor.offset, anchor.build_id)
+        }
         Meaning::Derived { .. } | Meaning::Difference { .. } => unreachable!("no map alone derives anything"),
         Meaning::Unresolved(reason) => reason,
     }
 }
 
 fn meaning(map: &SessionMap, address: u64, files: &dyn Files) -> String {
-    map.meaning(address, files).map_or_else(|error| format!("error: {error}"), short)
+    map.meaning(address, files, Private::Error).map_or_else(|error| format!("error: {error}"), short)
 }
 
 /// What an expression is read as, with a value `v` and a file `table.bin` at hand.
