@@ -95,6 +95,9 @@ struct RewriteArgs {
     /// Write make-style dependencies: object, maps, images read
     #[arg(long, value_name = "FILE")]
     depfile: Option<PathBuf>,
+    /// Print what a linker needs for the libraries named
+    #[arg(long)]
+    print_link_args: bool,
 }
 
 #[derive(Args)]
@@ -164,8 +167,6 @@ struct LaterArgs {
     init_symbol: Option<String>,
     #[arg(long, hide = true)]
     infer: Option<String>,
-    #[arg(long, hide = true)]
-    print_link_args: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -248,6 +249,8 @@ pub(crate) enum Task {
         output: Location,
         /// Where the dependencies go.
         depfile: Option<PathBuf>,
+        /// What a linker needs is printed.
+        print_link_args: bool,
     },
     /// List what is session-specific.
     Check,
@@ -320,10 +323,17 @@ fn rewrite(arguments: RewriteArgs, common: CommonArgs) -> Result<Invocation, Sto
     if output == Location::Standard && arguments.depfile.is_some() {
         return Err(usage("`--depfile` needs an output file to name: it cannot be used with `-o -`"));
     }
-    let task = Task::Rewrite { output: output.clone(), depfile: arguments.depfile };
+    if output == Location::Standard && arguments.print_link_args {
+        return Err(usage("`--print-link-args` cannot be used with `-o -`: both want standard output"));
+    }
+    let print_link_args = arguments.print_link_args;
+    let task = Task::Rewrite { output: output.clone(), depfile: arguments.depfile, print_link_args };
     let mut invocation = invocation(task, &input, common)?;
     if output == Location::Standard && invocation.report == Some(Location::Standard) {
         return Err(usage("`--report -` cannot be used with `-o -`: both want standard output"));
+    }
+    if print_link_args && invocation.report == Some(Location::Standard) {
+        return Err(usage("`--report -` cannot be used with `--print-link-args`: both want standard output"));
     }
     invocation.options.unresolved = match arguments.unresolved {
         UnresolvedArg::Error => Unresolved::Error,
@@ -376,11 +386,7 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
 
 fn reject_later(common: &CommonArgs) -> Result<(), Stop> {
     let later = &common.later;
-    let asked = [
-        (later.init_symbol.is_some(), "--init-symbol"),
-        (later.infer.is_some(), "--infer"),
-        (later.print_link_args, "--print-link-args"),
-    ];
+    let asked = [(later.init_symbol.is_some(), "--init-symbol"), (later.infer.is_some(), "--infer")];
     match asked.iter().find(|(asked, _)| *asked) {
         Some((_, name)) => Err(not_supported(name)),
         None => Ok(()),
@@ -423,11 +429,14 @@ mod tests {
     #[test]
     fn defaults() {
         let run = parse_words("in.o -o out.o").unwrap();
-        assert!(matches!(run.task, Task::Rewrite { output: Location::File(ref f), depfile: None }
-            if f == std::path::Path::new("out.o")));
+        assert!(
+            matches!(run.task, Task::Rewrite { output: Location::File(ref f), depfile: None, print_link_args: false }
+            if f == std::path::Path::new("out.o"))
+        );
         assert_eq!(run.input, Location::File("in.o".into()));
         assert_eq!(run.options.relocation_model, RelocationModel::Pic);
         assert_eq!(run.options.unresolved, Unresolved::Error);
+        assert_eq!(run.options.private, Private::Error);
         assert_eq!(run.verbosity, Verbosity::Normal);
         assert_eq!(run.color, Color::Auto);
         assert!(run.session_maps.is_empty() && run.proc_maps.is_empty() && run.symbols.is_empty());
@@ -438,13 +447,14 @@ mod tests {
     fn every_option_arrives() {
         let run = parse_words(
             "--relocation-model static --unresolved keep -s a -s b --maps c --maps d --symbols e --symbols f \
-             --report - --depfile g -j 7 -v --color always - -o out.o --private error",
+             --report - --depfile g -j 7 -v --color always - -o out.o --private anchor",
         )
         .unwrap();
         assert!(matches!(run.task, Task::Rewrite { depfile: Some(ref f), .. } if f.as_os_str() == "g"));
         assert_eq!(run.input, Location::Standard);
         assert_eq!(run.options.relocation_model, RelocationModel::Static);
         assert_eq!(run.options.unresolved, Unresolved::Keep);
+        assert_eq!(run.options.private, Private::Anchor);
         assert_eq!(run.session_maps, [PathBuf::from("a"), "b".into()]);
         assert_eq!(run.proc_maps, [PathBuf::from("c"), "d".into()]);
         assert_eq!(run.symbols, [PathBuf::from("e"), "f".into()]);
@@ -507,9 +517,9 @@ mod tests {
 
     #[test]
     fn what_comes_later_says_so() {
-        for words in ["--private anchor", "--init-symbol f", "--infer julia", "--print-link-args"] {
+        for words in ["--init-symbol f", "--infer julia"] {
             for prefix in ["in.o -o out.o", "check in.o"] {
-                let name = if words == "--private anchor" { words } else { words.split(' ').next().unwrap() };
+                let name = words.split(' ').next().unwrap();
                 match parse_words(&format!("{prefix} {words}")) {
                     Err(Stop::NotSupported(error)) => {
                         assert_eq!(error.kind(), ErrorKind::NotSupported);

@@ -73,7 +73,7 @@ pub mod unwind_tables;
 mod verify;
 pub mod witness;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use error::{At, Problem};
 use frame_table::FrameTable;
@@ -141,6 +141,8 @@ pub struct Fixed {
     pub output: Option<Vec<u8>>,
     /// What was found and done.
     pub report: Report,
+    /// Libraries that the output finds by their build-id, without any symbol.
+    pub anchored: BTreeSet<String>,
     /// Things to tell the user that are not errors.
     pub warnings: Vec<String>,
 }
@@ -183,7 +185,7 @@ pub fn fix(
     let mut warnings = plan.report.notes.clone();
     warnings.extend(kept_places(&plan.report));
     warnings.extend(plan.report.thread_local.iter().map(|found| found.warning(&plan.report.input)));
-    Ok(Fixed { output: written, report: plan.report, warnings })
+    Ok(Fixed { output: written, report: plan.report, anchored: plan.anchored, warnings })
 }
 
 /// Says of every place that was left what it is and why.

@@ -6,6 +6,7 @@ mod capture_args;
 mod capture_command;
 mod depfile;
 mod input;
+mod link_args;
 mod live_process;
 mod map_sources;
 mod messages;
@@ -101,8 +102,8 @@ fn run(invocation: &Invocation, messages: &Messages) -> Result<u8> {
     });
     let options = Options { witness, ..invocation.options.clone() };
     match &invocation.task {
-        Task::Rewrite { output, depfile } => {
-            let output = (output, depfile.as_deref());
+        Task::Rewrite { output, depfile, print_link_args } => {
+            let output = (output, depfile.as_deref(), *print_link_args);
             rewrite(invocation, &options, messages, &input, &object, found, files, output)
         }
         Task::Check => check(invocation, &options, messages, &object, found, &files),
@@ -118,7 +119,7 @@ fn rewrite(
     object: &ObjectFile<'_>,
     found: Found,
     files: NamedFiles,
-    (output, depfile): (&Location, Option<&Path>),
+    (output, depfile, print_link_args): (&Location, Option<&Path>, bool),
 ) -> Result<u8> {
     let map = match found.map {
         Some(map) => map,
@@ -139,6 +140,10 @@ fn rewrite(
         Some(location) => Some(output::stage(location, json.as_bytes(), None)?),
         None => None,
     };
+    let link_args = print_link_args.then(|| {
+        let path_of = |library: &str| map.library_path(library, &files).map(PathBuf::from);
+        link_args::line(&fixed.report.libraries, &fixed.anchored, path_of)
+    });
     let rule = match output.file() {
         Some(target) => {
             let images = files.into_read();
@@ -160,6 +165,9 @@ fn rewrite(
         messages.warning(warning);
     }
     messages.detail(|color| fixed.report.table(color).to_string());
+    if let Some(line) = link_args {
+        show(&(line + "\n"))?;
+    }
     Ok(DONE)
 }
 
@@ -230,7 +238,7 @@ fn keep_apart(invocation: &Invocation, found: &Found) -> Result<()> {
     let maps = found.files.iter().map(|path| ("a map", path.as_path()));
     let report = invocation.report.as_ref().and_then(Location::file).map(|path| ("--report", path));
     let (output, depfile) = match &invocation.task {
-        Task::Rewrite { output, depfile } => {
+        Task::Rewrite { output, depfile, .. } => {
             (output.file().map(|path| ("--output", path)), depfile.as_deref().map(|path| ("--depfile", path)))
         }
         Task::Check => (None, None),

@@ -12,6 +12,7 @@ mod support;
 
 use support::command::{run, succeed};
 use support::matrix::{Matrix, Mode};
+use support::toolchain::Linkers;
 use support::untouched::assert_untouched;
 use support::{relocfix, toolchain};
 
@@ -149,17 +150,17 @@ impl Built {
 
     /// Builds the library, as a release is built: stripped.
     fn library(&self, tag: &str) -> Result<(), String> {
-        fs::create_dir_all(self.at("lib")).map_err(|error| error.to_string())?;
+        fs::create_dir_all(self.at("private lib")).map_err(|error| error.to_string())?;
         fs::write(self.at("private.c"), LIBRARY).map_err(|error| error.to_string())?;
         let mut command = Command::new("gcc");
         command.args(["-O1", "-fPIC", "-shared", "-Wl,--build-id", "-Wl,-soname,libprivate.so.1", "-s"]);
         command.arg(format!("-DTAG=\"{tag}\"")).arg("-o");
-        succeed(command.args([self.at("lib/libprivate.so.1"), self.at("private.c")])).map(drop)
+        succeed(command.args([self.at("private lib/libprivate.so.1"), self.at("private.c")])).map(drop)
     }
 
     /// What links with it.
     fn flags(&self) -> [String; 3] {
-        let lib = self.at("lib").display().to_string();
+        let lib = self.at("private lib").display().to_string();
         [format!("-L{lib}"), format!("-Wl,-rpath,{lib}"), "-l:libprivate.so.1".to_owned()]
     }
 
@@ -193,7 +194,9 @@ fn mapping(line: &str, ids: &mut HashMap<String, Option<String>>) -> Option<Valu
     let mut entry = json!({
         "start": format!("0x{start}"), "end": format!("0x{end}"), "offset": format!("0x{offset}"), "perms": perms
     });
-    if let Some(path) = fields.nth(2) {
+    if fields.nth(2).is_some()
+        && let Some(path) = line.find(['/', '[']).map(|at| &line[at..])
+    {
         entry["path"] = json!(path);
         if let Some(id) = ids.entry(path.to_owned()).or_insert_with(|| build_id(path)) {
             entry["build_id"] = json!(id);
@@ -318,6 +321,45 @@ fn refused_unless_asked_for() -> Result<(), String> {
     fs::write(session.map(), map.to_string()).map_err(|error| error.to_string())?;
     let texts = ["cannot be anchored: the session map gives no build_id for "].map(str::to_owned);
     relocfix::refused(command.args(ANCHOR), &output, 1, &texts).map(drop)
+}
+
+/// Linkers that keep only libraries that symbols need keep these.
+#[test]
+fn the_printed_arguments_link() -> Result<(), String> {
+    if toolchain::require("gcc").is_none() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let built = Built::new(folder.path())?;
+    let session = built.session("one")?;
+    let output = session.folder.join("out.o");
+    let mut command = relocfix::tool();
+    command.arg(session.object(OBJECT)?).arg("-o").arg(&output).args(ANCHOR).arg("--print-link-args");
+    let printed = succeed(&mut command)?.text();
+    let needed = |library: &str| format!("-Wl,--push-state,--no-as-needed -l:{library} -Wl,--pop-state");
+    let lib = built.at("private lib").display().to_string();
+    let expected = format!(
+        "{} {} '-L{lib}' '-Wl,-rpath,{lib}' {}\n",
+        needed("libc.so.6"),
+        needed("libm.so.6"),
+        needed("libprivate.so.1")
+    );
+    assert_eq!(printed, expected);
+
+    let driver = session.folder.join("driver.c");
+    let source =
+        "#include <stdio.h>\nint call_helper(int);\nint main(void) { printf(\"%d\\n\", call_helper(10)); }";
+    fs::write(&driver, source).map_err(|error| error.to_string())?;
+    let linkers = Linkers::get()?;
+    for &linker in &linkers.found {
+        let program = session.folder.join(linker.name());
+        let flags = linkers.flags(linker).map(|flag| format!("'{flag}'")).join(" ");
+        let line =
+            format!("gcc {flags} -Wl,--as-needed driver.c out.o {} -o {}", printed.trim_end(), linker.name());
+        succeed(Command::new("sh").current_dir(&session.folder).args(["-c", &line]))?;
+        assert_eq!(succeed(&mut Command::new(&program))?.text(), "11\n", "{}", linker.name());
+    }
+    Ok(())
 }
 
 /// The program that compiled it loads it again, in another process.

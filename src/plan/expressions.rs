@@ -29,6 +29,7 @@ impl Planner<'_> {
             Expression::Value(id) => self.value(*id),
             Expression::Address(address) => self.address(*address),
             Expression::Anchored(anchor) => {
+                self.anchored.insert(anchor.file.clone());
                 let library = self.graph.add(Node::Library(anchor.id()), || {
                     format!("{} with the build-id {}", anchor.file, anchor.build_id)
                 });
@@ -137,6 +138,7 @@ impl Planner<'_> {
     fn address(&mut self, address: u64) -> Result<Source> {
         let map = self.found.map;
         let meaning = map.meaning(address, self.found.files, self.found.options.private)?;
+        self.note_library(&meaning);
         match meaning.expression(map) {
             Some(expression) => self.source(&expression),
             None => {

@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) edits: Edits,
     /// What was decided.
     pub(crate) report: Report,
+    /// Programs and libraries that are found by their build-id.
+    pub(crate) anchored: BTreeSet<String>,
     /// What cannot be done, by place; then `edits` must not be applied.
     pub(crate) problems: Vec<Problem>,
     /// What every field shall yield, for verification.
@@ -197,6 +199,8 @@ struct Planner<'a> {
     stores: Vec<Store>,
     /// The function that looks for a library, if one is looked for.
     find_library: Option<NewLocalId>,
+    /// Programs and libraries that are found by their build-id.
+    anchored: BTreeSet<String>,
     /// Code of ours, for its unwind tables.
     code_frames: Vec<CodeFrame>,
     holds: BTreeMap<SectionId, Holds>,
@@ -252,8 +256,8 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         planner.write_record();
     }
     planner.finish_report();
-    let Planner { edits, report, problems, decisions, filled, pool_blocks, .. } = planner;
-    Ok(Plan { edits, report, problems, decisions, filled, pool_blocks })
+    let Planner { edits, report, anchored, problems, decisions, filled, pool_blocks, .. } = planner;
+    Ok(Plan { edits, report, anchored, problems, decisions, filled, pool_blocks })
 }
 
 impl<'a> Planner<'a> {
@@ -286,6 +290,7 @@ impl<'a> Planner<'a> {
             stubs: HashMap::new(),
             stores: Vec::new(),
             find_library: None,
+            anchored: BTreeSet::new(),
             code_frames: Vec::new(),
             holds: BTreeMap::new(),
             replaced: HashMap::new(),

@@ -361,7 +361,8 @@ impl Planner<'_> {
         }
     }
 
-    fn note_library(&mut self, meaning: &Meaning) {
+    /// Lists the library that a meaning is in.
+    pub(super) fn note_library(&mut self, meaning: &Meaning) {
         match meaning {
             Meaning::Symbol { library: Some(library), .. }
             | Meaning::Anchored { library: Some(library), .. }

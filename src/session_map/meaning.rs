@@ -159,6 +159,17 @@ impl SessionMap {
         only(&programs).or_else(|| only(&libraries)).flatten()
     }
 
+    /// Where the session had a library that it calls so.
+    pub fn library_path(&self, library: &str, files: &dyn Files) -> Option<&str> {
+        let paths = self.image_paths(Some(library));
+        let names = |path: &&&str| match self.image(path, files) {
+            Ok(image) => image.and_then(|i| i.library(path)).as_deref() == Some(library),
+            // Then its name must do.
+            Err(_) => loaded::file_name(path) == library,
+        };
+        paths.iter().find(names).copied()
+    }
+
     /// Files that may be images, by address: those whose name is the library's, or all if none is.
     fn image_paths(&self, library: Option<&str>) -> Vec<&str> {
         let mut paths: Vec<&str> = Vec::new();
