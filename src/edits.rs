@@ -105,6 +105,8 @@ pub struct SymbolEdit {
 pub enum NewSectionKind {
     /// Instructions.
     Code,
+    /// Instructions that go where those of the large code model go.
+    LargeCode,
     /// Read-only bytes without addresses.
     ReadOnly,
     /// Read-only NUL-terminated strings that the linker may merge.

@@ -316,6 +316,33 @@ fn two_explanations_are_none() -> Result<(), String> {
 }
 
 #[test]
+fn an_address_without_its_last_bits_is_none_before_something() -> Result<(), String> {
+    let map = |bases: Bases| {
+        let mut map = bases.map();
+        map["symbols"][0]["address"] = format!("{:#x}", bases.library + 0x400).into();
+        map
+    };
+    for (number, meaning) in
+        [("LIBRARY", None), ("LIBRARY+0x300", Some("table-256")), ("LIBRARY+0x3f8", Some("table-8"))]
+    {
+        let source = format!("f: movabs ${number}, %rax; movabs $LIBRARY+0x400, %rcx; ret");
+        let one = Session::with_map("in.o", &source, ONE, &map(ONE))?;
+        let other = Session::with_map("twin.o", &source, OTHER, &map(OTHER))?;
+        if let Some(meaning) = meaning {
+            let fixed = rewrite(&one, &other, &[], false).map_err(|error| error.to_string())?;
+            expect(&fixed.report, &[(meaning, "derived"), ("table", "map")]);
+        } else {
+            let message = rewrite(&one, &other, &[], false).expect_err("this must be refused").to_string();
+            assert!(
+                message.contains("can be table - ") && message.contains("can be (table >> "),
+                "{message}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_not_explained_is_refused_unless_ignored() -> Result<(), String> {
     let source = "movabs $LIBRARY+0x2400, %rax; mov $(LIBRARY&0xffff0000), %ecx; movabs $LIBRARY*3, %rdx
         .data; .quad LIBRARY*5; .byte (LIBRARY>>16)&0xff";

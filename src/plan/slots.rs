@@ -23,6 +23,9 @@ pub(super) const POOL: Role = (".data.rel.ro.relocfix.pool", NewSectionKind::Wri
 pub(super) const FILLED_SLOTS: Role = (".bss.relocfix", NewSectionKind::ZeroFill, POINTER);
 /// The initializer and stubs.
 pub(super) const CODE: Role = (".text.relocfix", NewSectionKind::Code, 16);
+/// Thunks of code that may lie far from the rest. By name and flag bfd, lld and mold put it beside `.ltext`, and both
+/// beside `.text`, whatever large data there is.
+pub(super) const LARGE_CODE: Role = (".ltext.relocfix", NewSectionKind::LargeCode, 16);
 /// Fill programs.
 pub(super) const PROGRAMS: Role = (".rodata.relocfix.program", NewSectionKind::ReadOnly, 4);
 /// What a failing fill says.
@@ -68,7 +71,8 @@ impl Planner<'_> {
         let section = &mut self.edits.sections[id.0 as usize];
         section.align = section.align.max(align);
         // Between functions the filler must not be decoded as an instruction that runs on into the next one.
-        let filler = if section.kind == NewSectionKind::Code { 0xcc } else { 0 };
+        let code = matches!(section.kind, NewSectionKind::Code | NewSectionKind::LargeCode);
+        let filler = if code { 0xcc } else { 0 };
         let offset = section.size.next_multiple_of(align.max(1));
         section.data.resize(offset as usize, filler);
         section.data.extend_from_slice(data);

@@ -2,7 +2,7 @@
 //! work and jumps back. The code goes where the instruction's group goes, and can be unwound through as the instruction can.
 
 use super::places::{CodeField, no_replacement};
-use super::slots::CODE;
+use super::slots::{CODE, LARGE_CODE};
 use super::{Decision, How, Planner, Source};
 use crate::arch::{Delivery, Referent, ThunkLinks};
 use crate::edits::{BytesEdit, Home, NewRelocation, RelocationEdit, SymbolRef};
@@ -33,11 +33,6 @@ impl Planner<'_> {
         let CodeField { start, length, .. } = *field;
         let end = start + u64::from(length);
         let old = self.instruction(field.section, start, length);
-        if section.large {
-            return Err(no_replacement(
-                "needs code beside it, and its section may be far from all code that is added",
-            ));
-        }
         let besides = self.relocation_besides(section, field).map_err(no_replacement)?;
         // Of half an address there are no more bits that could be used.
         if field.half.is_none() {
@@ -64,7 +59,8 @@ impl Planner<'_> {
                 .map_err(|why| no_replacement(&why))?
         };
         let code = &thunk.fragment.code;
-        let (home, offset) = self.append(CODE, section.group, ALIGN, code);
+        let role = if section.large { LARGE_CODE } else { CODE };
+        let (home, offset) = self.append(role, section.group, ALIGN, code);
         for relocation in &thunk.fragment.relocations {
             self.relocate_new(home, NewRelocation { offset: offset + relocation.offset, ..*relocation });
         }

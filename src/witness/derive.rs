@@ -13,6 +13,9 @@ const BEFORE: u64 = 4096;
 /// not name: more bits lost, and everything explains everything.
 const SHIFT_LIMIT: u32 = 16;
 
+/// From so many things distances are looked for that the function does not name.
+const MOST_LANDMARKS: usize = 1 << 14;
+
 /// What explains a pair of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Explanation {
@@ -61,6 +64,8 @@ impl Sessions<'_> {
             &|| self.distances(pair, near, |_| true),
             &|| self.before(pair, near),
             &|| self.before(pair, self.landmarks_after(pair)),
+            &|| self.beside_numbers(pair),
+            &|| self.distances_between_starts(pair),
         ])
     }
 
@@ -78,7 +83,9 @@ impl Sessions<'_> {
             &|| self.before(pair, near),
             &|| self.before(pair, self.landmarks_after(pair)),
             &|| self.low_halves(pair),
-            &|| self.low_halves_derived(pair, near),
+            &|| self.low_halves_near(pair, near),
+            &|| self.low_halves_derived(pair),
+            &|| self.distances_between_starts(pair),
         ])
     }
 
@@ -146,14 +153,21 @@ impl Sessions<'_> {
             found.extend(self.same(address).filter(is_exact).and_then(|m| derived(m, step)));
         }
         for (bits, first) in shifts(pair) {
-            let last = first.0 | ((1 << bits) - 1);
-            let from = self.landmarks.partition_point(|l| l.0 < first.0);
-            let there = self.landmarks[from..].iter().take_while(|l| l.0 <= last);
-            for &landmark in there.filter(|l| l.1 >> bits == pair.1) {
-                found.extend(self.same(landmark).and_then(|m| derived(m, Step::Shr(bits))));
-            }
-            found.extend(self.same(first).filter(is_exact).and_then(|m| derived(m, Step::Shr(bits))));
+            found.extend(self.shifted(bits, first));
         }
+        found
+    }
+
+    /// What lies at a pair of addresses whose last `bits` are not known, shifted right by so many.
+    fn shifted(&self, bits: u8, first: Pair) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        let last = first.0 | ((1 << bits) - 1);
+        let from = self.landmarks.partition_point(|l| l.0 < first.0);
+        let there = self.landmarks[from..].iter().take_while(|l| l.0 <= last);
+        for &landmark in there.filter(|l| l.1 >> bits == first.1 >> bits) {
+            found.extend(self.same(landmark).and_then(|m| derived(m, Step::Shr(bits))));
+        }
+        found.extend(self.same(first).filter(is_exact).and_then(|m| derived(m, Step::Shr(bits))));
         found
     }
 
@@ -188,8 +202,15 @@ impl Sessions<'_> {
             for &base in bases {
                 let distance = base.0.wrapping_sub(address.0);
                 if distance == base.1.wrapping_sub(address.1) && (1..=BEFORE).contains(&distance) {
-                    let meaning = self.same(base).map(|m| plus(m, -(distance as i64)));
-                    found.extend(meaning.and_then(|m| derived(m, step)));
+                    let Some(meaning) = self.same(base) else { continue };
+                    found.extend(derived(plus(meaning.clone(), -(distance as i64)), step));
+                    // Or the thing's address without its last bits: a page's.
+                    let bits = (u64::BITS - distance.leading_zeros()) as u8;
+                    if step == Step::Add(0) && (address.0 | address.1).is_multiple_of(1 << bits) {
+                        let shifted = Meaning::Derived { base: Box::new(meaning), step: Step::Shr(bits) };
+                        let step = Step::Shl(bits);
+                        found.push(Meaning::Derived { base: Box::new(shifted), step });
+                    }
                 }
             }
         }
@@ -207,10 +228,22 @@ impl Sessions<'_> {
             found.extend(to.zip(from).and_then(|(to, from)| {
                 let plain = |m: &Meaning| matches!(m, Meaning::Value(..) | Meaning::Symbol { .. });
                 let known = plain(&to) && plain(&from);
+                // Of two places in one thing the same distance leads to two in another: the offsets count together.
+                let start = (offset(&from) as i64).wrapping_neg();
+                let (to, from) = (plus(to, start), plus(from, start));
                 known.then(|| Meaning::Difference { to: Box::new(to), from: Box::new(from) })
             }));
         }
         found
+    }
+
+    /// Distances from the start of something to that of something else.
+    fn distances_between_starts(&self, (a, b): Pair) -> Vec<Meaning> {
+        let there = |base: &Pair| (base.0.wrapping_add(a), base.1.wrapping_add(b));
+        let landmarks = self.landmarks.iter().take(MOST_LANDMARKS);
+        let bases = landmarks.filter(|base| self.landmarks.binary_search(&there(base)).is_ok());
+        let bases: Vec<Pair> = bases.take(2).copied().collect();
+        self.distances((a, b), &bases, is_exact)
     }
 
     /// The low halves of addresses.
@@ -226,7 +259,7 @@ impl Sessions<'_> {
     }
 
     /// The low halves of what one operation makes of an address that the function names.
-    fn low_halves_derived(&self, pair: Pair, near: &[Pair]) -> Vec<Meaning> {
+    fn low_halves_near(&self, pair: Pair, near: &[Pair]) -> Vec<Meaning> {
         let mut found = Vec::new();
         let low = |a: u64, b: u64| (a as u32, b as u32);
         for &base in near {
@@ -235,6 +268,44 @@ impl Sessions<'_> {
                 if low(step.of(base.0), step.of(base.1)) == low(pair.0, pair.1) {
                     found.extend(self.same(base).and_then(|m| derived(m, step)).map(low_half));
                 }
+            }
+        }
+        found
+    }
+
+    /// The low halves of what one operation makes of the very address of something.
+    fn low_halves_derived(&self, (a, b): Pair) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        let whole = |high: u64, low: u64| high << 32 | u64::from(low as u32);
+        for high in self.highs {
+            // Each of the two is its own inverse, and does to the low half what it does to all.
+            for step in [Step::Neg, Step::Not] {
+                let address = (whole(high.0, step.of(a)), whole(high.1, step.of(b)));
+                found.extend(self.same(address).filter(is_exact).and_then(|m| derived(m, step)));
+            }
+            for bits in 1..=SHIFT_LIMIT as u8 {
+                let shifted = (whole(high.0 >> bits, a), whole(high.1 >> bits, b));
+                found.extend(self.shifted(bits, (shifted.0 << bits, shifted.1 << bits)));
+            }
+        }
+        found.into_iter().map(low_half).collect()
+    }
+
+    /// Addresses, or low halves, above a number: stores into a packed structure that a compiler made one.
+    fn beside_numbers(&self, (a, b): Pair) -> Vec<Meaning> {
+        let mut found = Vec::new();
+        for bits in [8, 16, 32] {
+            let number = a & ((1 << bits) - 1);
+            if number != b & ((1 << bits) - 1) {
+                continue;
+            }
+            let (a, b) = (a >> bits, b >> bits);
+            let whole = |high: &Pair| (high.0 << 32 | a, high.1 << 32 | b);
+            // More than 48 bits no address has.
+            let addresses = if bits < 32 { vec![(a, b)] } else { self.highs.iter().map(whole).collect() };
+            for address in addresses {
+                let meaning = self.same(address).or_else(|| self.one_past(address));
+                found.extend(meaning.map(|m| above_number(m, bits, number)));
             }
         }
         found
@@ -307,6 +378,15 @@ fn derived(base: Meaning, step: Step) -> Option<Meaning> {
 
 fn low_half(whole: Meaning) -> Meaning {
     Meaning::Derived { base: Box::new(whole), step: Step::Low }
+}
+
+/// A meaning shifted left, and a number in the bits below.
+fn above_number(whole: Meaning, bits: u8, number: u64) -> Meaning {
+    let shifted = Meaning::Derived { base: Box::new(whole), step: Step::Shl(bits) };
+    match number {
+        0 => shifted,
+        number => Meaning::Derived { base: Box::new(shifted), step: Step::Add(number as i64) },
+    }
 }
 
 fn plus(meaning: Meaning, bytes: i64) -> Meaning {

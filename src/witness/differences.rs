@@ -191,6 +191,12 @@ impl Comparison<'_> {
                 if operand.width == 8 {
                     let pair = (operand.value, word(b.data, operand.field)?);
                     let shape = Shape::Instruction { start, length, form: operand.form };
+                    let place =
+                        Place { section: a.id, offset: operand.field, width: 8, value: pair.0, shape };
+                    if self.may_hold_a_high_half(&place, pair, near) && !self.ignored(a, &field, used) {
+                        open.push(Open { place, theirs: pair.1 });
+                        return Some(field);
+                    }
                     return Some(self.field(a, operand.field, pair, shape, near, used));
                 }
                 let theirs = self.operand(a.id, start, operand.field, self.witness.object)?.1.value;
@@ -205,6 +211,17 @@ impl Comparison<'_> {
             }
             Part::Distance => None,
         }
+    }
+
+    /// Whether an operand of 64 bits is explained by nothing, and its low half alone differs.
+    fn may_hold_a_high_half(&self, place: &Place, pair: Pair, near: &[(Place, Pair)]) -> bool {
+        let sessions = self.sessions();
+        let near = || self.near(place.section, place.offset, near);
+        let low = |number: u64| u64::from(number as u32);
+        pair.0 >> 32 == pair.1 >> 32
+            && self.movement.highs.contains(&(low(pair.0), low(pair.1)))
+            && sessions.same(pair).is_none()
+            && sessions.explain(pair, &near()) == Explanation::None
     }
 
     /// A 32-bit operand that differs; what nothing explains but that it may be a high half is given back.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::comparison::Comparison;
 use super::derive::{Explanation, Pair};
 use super::differences::REMEDY;
-use crate::arch::OperandForm;
+use crate::arch::{Half, OperandForm};
 use crate::object_file::SectionId;
 use crate::resolve::{Evidence, Resolved};
 use crate::scan::{Place, Shape};
@@ -16,7 +16,7 @@ use crate::session_map::{Meaning, Step};
 /// The fields of two neighbouring instructions are no farther apart than both are long.
 const BESIDE: u64 = 32;
 
-/// A 32-bit operand that differs, and that nothing else explains.
+/// A 32-bit operand that differs, and that nothing else explains, or one of 64 bits whose low 32 are such ones.
 pub(super) struct Open {
     pub(super) place: Place,
     /// Its number in the witness.
@@ -62,7 +62,14 @@ impl Comparison<'_> {
                 found = distinct(near.iter().filter_map(|&pair| self.with_high(&open, pair)));
             }
             if let [whole] = &found[..] {
-                let meaning = Meaning::Derived { base: Box::new(whole.clone()), step: Step::Shr(32) };
+                let high = Meaning::Derived { base: Box::new(whole.clone()), step: Step::Shr(32) };
+                let meaning = match place.value >> 32 {
+                    number @ 1.. if place.width == 8 => {
+                        let step = Step::Add((number << 32) as i64);
+                        Meaning::Derived { base: Box::new(high), step }
+                    }
+                    _ => high,
+                };
                 self.testimony.resolved.push(Resolved { place, meaning, evidence: Evidence::Derived });
             } else {
                 self.refuse_high(&open, &found);
@@ -73,13 +80,10 @@ impl Comparison<'_> {
     /// The low halves that were found.
     fn lows(&self) -> Vec<Low> {
         let resolved = self.testimony.resolved.iter();
-        let low = |r: &Resolved| match &r.meaning {
-            Meaning::Derived { base, step: Step::Low } if r.place.width == 4 => Some(Low {
-                place: r.place,
-                pair: (r.place.value, self.their_value(&r.place)?),
-                whole: base.as_ref().clone(),
-            }),
-            _ => None,
+        let low = |r: &Resolved| {
+            let (whole, bits) = low_of(&r.place, &r.meaning)?;
+            let pair = (r.place.value >> bits, self.their_value(&r.place)? >> bits);
+            Some(Low { place: r.place, pair, whole: whole.clone() })
         };
         let mut lows: Vec<Low> = resolved.filter_map(low).collect();
         lows.sort_by_key(|low| (low.place.section, low.place.offset));
@@ -155,16 +159,15 @@ impl Comparison<'_> {
         let mut asked: BTreeSet<(SectionId, u64, u32)> = BTreeSet::new();
         let mut same = Vec::new();
         for Resolved { place, meaning, .. } in &self.testimony.resolved {
-            let Meaning::Derived { base, step: step @ (Step::Low | Step::Shr(32)) } = meaning else {
-                continue;
-            };
-            let Some((a, b)) = self.numbers(base).filter(|_| place.width == 4) else { continue };
-            let other = |number: u64| if *step == Step::Low { (number >> 32) as u32 } else { number as u32 };
+            let low = low_of(place, meaning).map(|(whole, _)| (whole, Half::High));
+            let Some((whole, other)) = low.or_else(|| Some((high_of(meaning)?, Half::Low))) else { continue };
+            let Some((a, b)) = self.numbers(whole) else { continue };
+            let other = |number| other.of(number);
             let function = self.function(place.section, place.offset).filter(|_| other(a) == other(b));
             if let Some(function) = function
                 && asked.insert((place.section, function.start, other(a)))
             {
-                same.push((place.section, function, other(a), base.text(self.map)));
+                same.push((place.section, function, other(a), whole.text(self.map)));
             }
         }
         let known: BTreeSet<(SectionId, u64)> =
@@ -173,14 +176,20 @@ impl Comparison<'_> {
             let home = self.object.section(section);
             let mut found = Vec::new();
             self.object.machine.arch().decode(home.data, function, &mut |i| {
-                let operands = i.operands.iter().flatten();
-                found.extend(operands.filter(|o| o.width == 4 && o.value as u32 == number).filter_map(|o| {
-                    let free = !home.is_relocated(o.field, 4) && !known.contains(&(section, o.field));
-                    (free && o.form == OperandForm::Immediate32).then_some(o.field)
-                }));
+                for o in i.operands.iter().flatten() {
+                    let immediate = matches!(o.form, OperandForm::Immediate32 | OperandForm::Address64);
+                    // In one of 64 bits it can be beside a number.
+                    let here =
+                        Half::Low.of(o.value) == number || o.width == 8 && Half::High.of(o.value) == number;
+                    let free =
+                        !home.is_relocated(o.field, o.width.into()) && !known.contains(&(section, o.field));
+                    if immediate && here && free {
+                        found.push((o.field, o.width));
+                    }
+                }
             });
-            for offset in found {
-                if self.ignored(home, &(offset..offset + 4), used) {
+            for (offset, width) in found {
+                if self.ignored(home, &(offset..offset + u64::from(width)), used) {
                     continue;
                 }
                 let message = format!(
@@ -191,6 +200,25 @@ impl Comparison<'_> {
                 self.problem(section, offset, message);
             }
         }
+    }
+}
+
+/// What a constant holds the low half of, and by how many bits it is shifted there.
+fn low_of<'m>(place: &Place, meaning: &'m Meaning) -> Option<(&'m Meaning, u32)> {
+    match (place.width, meaning) {
+        (4, Meaning::Derived { base, step: Step::Low }) => Some((base, 0)),
+        (8, Meaning::Derived { base, step: Step::Shl(32) }) => Some((base, 32)),
+        (8, Meaning::Derived { base, step: Step::Add(_) }) => low_of(place, base),
+        _ => None,
+    }
+}
+
+/// What a constant holds the high half of.
+fn high_of(meaning: &Meaning) -> Option<&Meaning> {
+    match meaning {
+        Meaning::Derived { base, step: Step::Shr(32) } => Some(base),
+        Meaning::Derived { base, step: Step::Add(_) } => high_of(base),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@
 #: place .text symbol table+0 got
 #: place .text expression other - table+0 thunk
 #: place .text symbol table+8 slot
-#: place .text expression other - (table + 8)+0 thunk
+#: place .text expression other - 8 - table+0 thunk
 #: place .text symbol table+0 got
 #: place .text expression other - table+0 thunk
 #: place .text symbol table+0 got
