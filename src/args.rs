@@ -43,7 +43,7 @@ Examples:
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     override_usage = "relocfix IN.o -o OUT.o [OPTIONS]\n       relocfix check IN.o [OPTIONS]\n       \
-                      relocfix capture --pid PID -o MAP",
+                      relocfix capture --pid PID|--core FILE [--for IN.o] -o MAP",
     after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"),
 )]
 struct Cli {
@@ -310,7 +310,12 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
     match cli.command {
         None => rewrite(cli.rewrite, cli.common).map(object),
         Some(Command::Check { input, common }) => invocation(Task::Check, &input, *common).map(object),
-        Some(Command::Capture(arguments)) => Ok(Asked::Capture(arguments.into())),
+        Some(Command::Capture(arguments)) => match Capture::from(arguments) {
+            capture if capture.reads_standard_input_twice() => {
+                Err(usage("`--for -` cannot be used with `--core -`: both want standard input"))
+            }
+            capture => Ok(Asked::Capture(capture)),
+        },
         Some(Command::Answer { library }) => Ok(Asked::Answer { library }),
     }
 }

@@ -1,4 +1,4 @@
-//! How files are read: IN through a memory map, everything else into memory. The map is unsafe code, as
+//! How files are read: IN and core files through a memory map, everything else into memory. The map is unsafe code, as
 //! only asking the dynamic linker is.
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind as Io, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use relocfix::capture::{Process, machine_of_program};
@@ -11,6 +11,9 @@ use relocfix::session_map::Mapping;
 use relocfix::{Error, ErrorKind, Result, proc_maps};
 
 use crate::input::io_reason;
+
+/// What Linux counts times in for programs, per second (`USER_HZ`).
+const TICKS: i64 = 100;
 
 /// A process that runs.
 #[derive(Debug)]
@@ -54,6 +57,15 @@ impl LiveProcess {
         let machine = machine_of_program(&name, &header)?;
         let memory = File::open(folder.join("mem")).map_err(|error| unreadable(&name, &folder, &error))?;
         Ok(LiveProcess { name, folder, machine, memory, started })
+    }
+
+    /// When it started, in seconds since 1970; early by up to a second.
+    fn start_time(&self) -> io::Result<i64> {
+        let unknown = || io::Error::other("the process's start is not known");
+        let text = fs::read_to_string("/proc/stat")?;
+        let boot = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<i64>().ok());
+        let ticks: i64 = self.started.parse().map_err(|_| unknown())?;
+        Ok(boot.ok_or_else(unknown)? + ticks / TICKS - 1)
     }
 
     /// Checks that it is still there, and still the same: what was read in the meantime is its.
@@ -103,6 +115,33 @@ impl Process for LiveProcess {
 
     fn environment(&self) -> io::Result<Vec<u8>> {
         fs::read(self.folder.join("environ"))
+    }
+
+    fn pid(&self) -> Option<u32> {
+        let status = fs::read_to_string(self.folder.join("status")).ok()?;
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        numbers.split_whitespace().next_back()?.parse().ok()
+    }
+
+    fn perf_map(&self) -> io::Result<Option<Vec<u8>>> {
+        let Some(pid) = self.pid() else {
+            return Ok(None);
+        };
+        let path = self.folder.join(format!("root/tmp/perf-{pid}.map"));
+        let file = match fs::metadata(&path) {
+            Ok(file) if file.is_file() => file,
+            Ok(_) => return Err(io::Error::other("not a regular file")),
+            Err(error) if error.kind() == Io::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Everybody may write there, and numbers are used again.
+        if file.uid() != fs::metadata(&self.folder)?.uid() {
+            return Err(io::Error::other("is another user's"));
+        }
+        if file.mtime() < self.start_time()? {
+            return Err(io::Error::other("is older than the process"));
+        }
+        fs::read(path).map(Some)
     }
 }
 

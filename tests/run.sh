@@ -16,6 +16,7 @@ newest_llvm() { # PROGRAM: the newest under /usr/lib/llvm-*/bin, else the one on
 
 need gcc gcc
 need g++ g++
+need gdb gcore
 need binutils ld.bfd
 need mold mold
 need python3 python3

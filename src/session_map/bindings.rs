@@ -3,14 +3,15 @@
 //! there is for whoever reads its memory.
 
 use goblin::elf::dynamic::{DT_JMPREL, DT_PLTREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ};
-use goblin::elf::header::ET_EXEC;
+use goblin::elf::header::{ET_EXEC, Header};
 use goblin::elf::reloc::{R_X86_64_GLOB_DAT, R_X86_64_IRELATIVE, R_X86_64_JUMP_SLOT};
-use goblin::elf::section_header::{SHN_UNDEF, SHT_RELA, SectionHeader};
+use goblin::elf::section_header::{SHN_UNDEF, SHT_PROGBITS, SHT_RELA, SectionHeader};
 use goblin::elf::sym::STT_FUNC;
 use goblin::elf::{Elf, ProgramHeader};
 
 use super::dynamic_symbols::{DynamicSymbols, Version};
-use super::image_tables::{CTX, Dynamic, Segment, file_offset, segments, slice, u64_at};
+use super::image_tables::{CTX, Dynamic, Segment, file_offset, name_in, segments, slice, u64_at};
+use crate::arch::{Machine, PcUse};
 
 /// A name of another image, as an image refers to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub(super) struct Bindings {
     pub(super) words: Vec<Word>,
     /// In a program at a fixed address, a function of a library has the address of a stub of the program's.
     pub(super) stubs: Vec<(Reference, u64)>,
+    /// In a program without a dynamic linker, an indirect function has the address of code that jumps to what a word
+    /// holds: that code, and the word.
+    pub(super) jumps: Vec<(u64, u64)>,
 }
 
 impl Bindings {
@@ -63,6 +67,7 @@ impl Bindings {
             .unwrap_or_default();
         let symbols = DynamicSymbols::read(bytes, &segments, &dynamic, &sections)?;
 
+        let mut bindings = Bindings::default();
         let mut tables = Vec::new();
         let mut add = |address: Option<u64>, size: Option<u64>| -> Result<(), String> {
             if let (Some(address), Some(size)) = (address, size) {
@@ -80,8 +85,8 @@ impl Bindings {
             for section in sections.iter().filter(|s| s.sh_type == SHT_RELA) {
                 tables.push(slice(bytes, "a relocation table", section.sh_offset, section.sh_size)?);
             }
+            bindings.add_jumps(bytes, &header, &sections)?;
         }
-        let mut bindings = Bindings::default();
         for table in tables {
             bindings.add_table(table, bytes, &segments, symbols.as_ref());
         }
@@ -117,6 +122,31 @@ impl Bindings {
             let before = there.and_then(|at| u64_at(bytes, at)).unwrap_or(0);
             self.words.push(Word { address, before, bound });
         }
+    }
+
+    /// The procedure linkage table, by its section's name: `.plt`, `.iplt`, `.plt.sec`.
+    fn add_jumps(&mut self, bytes: &[u8], header: &Header, sections: &[SectionHeader]) -> Result<(), String> {
+        let arch = Machine::X86_64.arch();
+        let names = sections.get(usize::from(header.e_shstrndx)).ok_or("the sections have no names")?;
+        let names = slice(bytes, "the section names", names.sh_offset, names.sh_size)?;
+        let is_table = |section: &&SectionHeader| {
+            let name = name_in(names, section.sh_name as u64).unwrap_or_default();
+            section.sh_type == SHT_PROGBITS && (name.starts_with(".plt") || name == ".iplt")
+        };
+        for section in sections.iter().filter(is_table) {
+            let code = slice(bytes, "the procedure linkage table", section.sh_offset, section.sh_size)?;
+            arch.decode(code, 0..code.len() as u64, &mut |instruction| {
+                let start = instruction.offset as usize;
+                let text = code.get(start..start + usize::from(instruction.length)).unwrap_or_default();
+                let read = instruction.reference.filter(|r| r.usage == PcUse::Memory && r.size == 8);
+                if let Some(reference) = read.filter(|_| arch.leaves(text)) {
+                    // An entry has 8 or 16 bytes, and may begin with a landing pad.
+                    let entry = section.sh_addr.wrapping_add(instruction.offset) & !7;
+                    self.jumps.push((entry, section.sh_addr.wrapping_add(reference.target)));
+                }
+            });
+        }
+        Ok(())
     }
 
     /// Undefined functions with an address (psABI: function addresses).

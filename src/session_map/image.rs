@@ -101,6 +101,8 @@ pub(super) struct Image {
     pub(super) fixed: bool,
     /// It is a program, not a library.
     executable: bool,
+    /// It is a program that no dynamic linker loads.
+    alone: bool,
     /// `DT_SONAME`.
     soname: Option<String>,
     strings: [Vec<u8>; 2],
@@ -226,6 +228,7 @@ impl Image {
             segments,
             fixed: header.e_type == ET_EXEC,
             executable,
+            alone: executable && !interpreter,
             soname,
             strings: [dynstr.to_vec(), Vec::new()],
             versions: HashMap::new(),
@@ -317,11 +320,13 @@ impl Image {
             return 0;
         };
         let length = name.len();
-        let bound = [STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE].contains(&symbol.st_bind());
-        // A static libc hides its functions in the program, whose objects all can refer to them.
-        let own =
-            table == 1 && self.executable && kind == STT_GNU_IFUNC && symbol.st_visibility() == STV_HIDDEN;
-        let visible = own || [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
+        // The program's own objects can refer to what it hides, as a static libc does. In a static executable at any
+        // address linkers have made that local; of indirect functions there are too few to mistake another for one.
+        let own = table == 1 && self.executable;
+        let hidden = own && symbol.st_visibility() == STV_HIDDEN;
+        let visible = hidden || [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
+        let chosen = own && self.alone && kind == STT_GNU_IFUNC;
+        let bound = chosen || [STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE].contains(&symbol.st_bind());
         let rank = if !bound || !visible {
             Rank::None(Why::NotExported)
         } else if is_linker_defined(name, symbol.st_size) {
@@ -350,7 +355,9 @@ impl Image {
         let mut symbols = std::mem::take(&mut self.symbols);
         symbols.sort_unstable_by(|a, b| {
             let name = |s: &ImageSymbol| self.name(s).map(|name| (s.indirect, preference(s.rank, name)));
-            (a.value, name(a), a.table, a.size).cmp(&(b.value, name(b), b.table, b.size))
+            // Names are read only where they decide.
+            let first = a.value.cmp(&b.value);
+            first.then_with(|| (name(a), a.table, a.size).cmp(&(name(b), b.table, b.size)))
         });
         self.symbols = symbols;
         let numbered = || (0u32..).zip(&self.symbols).filter(|(_, s)| s.rank.names());
@@ -382,12 +389,27 @@ impl Image {
         self.segments.iter().find(inside)
     }
 
-    /// The name that other objects reach an address of the file by, and how many bytes behind it the address lies.
-    pub(super) fn name_at(&self, address: u64) -> Option<(&str, u64)> {
+    /// The best symbol at an address of the file, or the variable around it.
+    fn symbol_at(&self, address: u64) -> Option<&ImageSymbol> {
         let first = self.symbols.partition_point(|s| s.value < address);
         let exact = self.symbols.get(first).filter(|s| s.value == address && s.names());
-        let best = exact.or_else(|| self.symbols.get(self.variables.at(address)? as usize))?;
+        exact.or_else(|| self.symbols.get(self.variables.at(address)? as usize))
+    }
+
+    /// The name that other objects reach an address of the file by, and how many bytes behind it the address lies.
+    pub(super) fn name_at(&self, address: u64) -> Option<(&str, u64)> {
+        let best = self.symbol_at(address)?;
         Some((self.name(best)?, address - best.value))
+    }
+
+    /// The size of the variable around an address of the file; 0: it is none, or has none.
+    pub(super) fn extent(&self, address: u64) -> u64 {
+        self.symbol_at(address).filter(|s| s.data).map_or(0, |s| s.size)
+    }
+
+    /// Where the file defines a symbol of that name, exported or not.
+    pub(super) fn definition(&self, name: &str) -> Option<u64> {
+        self.symbols.iter().find(|s| self.name(s) == Some(name)).map(|s| s.value)
     }
 
     /// The name of each address that has one, with the size of a variable; a function's is 0.

@@ -150,23 +150,39 @@ pub(super) fn gnu_hash_count(bytes: &[u8], offset: u64) -> Result<u64, String> {
     Ok(last + length)
 }
 
-/// The build-id (gABI notes: sizes of name and contents, type, then both, padded).
+/// A note: who defines it, its type, and what it says.
+pub(super) struct Note<'a> {
+    /// With the NUL at its end.
+    pub(super) name: &'a [u8],
+    pub(super) kind: u32,
+    pub(super) contents: &'a [u8],
+}
+
+/// The notes of a segment (gABI: sizes of name and contents, type, then both, padded).
+pub(super) fn notes<'a>(bytes: &'a [u8], header: &ProgramHeader) -> Result<Vec<Note<'a>>, String> {
+    let mut rest = slice(bytes, "a note segment", header.p_offset, header.p_filesz)?;
+    // Notes are padded to four bytes, but for those of a segment aligned to eight.
+    let align = if header.p_align == 8 { 8 } else { 4 };
+    let mut notes = Vec::new();
+    while let (Some(name_size), Some(size), Some(kind)) = (u32_at(rest, 0), u32_at(rest, 4), u32_at(rest, 8))
+    {
+        let contents_at = (12 + u64::from(name_size)).next_multiple_of(align);
+        let next = (contents_at + u64::from(size)).next_multiple_of(align);
+        let name = slice(rest, "a note's name", 12, name_size.into())?;
+        let contents = slice(rest, "a note", contents_at, size.into())?;
+        notes.push(Note { name, kind, contents });
+        rest = usize::try_from(next).ok().and_then(|next| rest.get(next..)).unwrap_or(&[]);
+    }
+    Ok(notes)
+}
+
+/// The build-id.
 pub(super) fn build_id(bytes: &[u8], program_headers: &[ProgramHeader]) -> Result<Option<String>, String> {
     for header in program_headers.iter().filter(|p| p.p_type == PT_NOTE) {
-        let mut notes = slice(bytes, "a note segment", header.p_offset, header.p_filesz)?;
-        // Notes are padded to four bytes, but for those of a segment aligned to eight.
-        let align = if header.p_align == 8 { 8 } else { 4 };
-        while let (Some(name_size), Some(size), Some(kind)) =
-            (u32_at(notes, 0), u32_at(notes, 4), u32_at(notes, 8))
-        {
-            let contents_at = (12 + u64::from(name_size)).next_multiple_of(align);
-            let next = (contents_at + u64::from(size)).next_multiple_of(align);
-            let name = slice(notes, "a note's name", 12, name_size.into())?;
-            let contents = slice(notes, "a note", contents_at, size.into())?;
-            if name == b"GNU\0" && kind == NT_GNU_BUILD_ID {
-                return Ok(Some(contents.iter().map(|b| format!("{b:02x}")).collect()));
+        for note in notes(bytes, header)? {
+            if note.name == b"GNU\0" && note.kind == NT_GNU_BUILD_ID {
+                return Ok(Some(note.contents.iter().map(|b| format!("{b:02x}")).collect()));
             }
-            notes = usize::try_from(next).ok().and_then(|next| notes.get(next..)).unwrap_or(&[]);
         }
     }
     Ok(None)

@@ -161,24 +161,41 @@ fn nm<'a>(
     Ok(listed)
 }
 
-/// The memory of dead code is used again, and perf maps only grow: what comes later replaces what it overlaps.
 fn perf_map(lines: &[(usize, &str)]) -> Vec<ListedSymbol> {
+    let symbol = |&(line, text): &(usize, &str)| {
+        let (address, size, name) = perf_line(text)?;
+        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None };
+        Some(ListedSymbol { line, symbol, private: None })
+    };
+    latest(lines.iter().filter_map(symbol))
+}
+
+/// The symbols of a text that is known to be a perf map. A process may be writing its last line; what no address can
+/// be is none.
+pub(super) fn perf_map_symbols(text: &[u8]) -> Vec<SessionSymbol> {
+    let text = String::from_utf8_lossy(text);
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let lines: Vec<(usize, &str)> = whole.lines().map(str::trim_end).enumerate().collect();
+    let symbols = perf_map(&lines).into_iter().map(|listed| listed.symbol);
+    symbols
+        .filter(|s| s.address >= super::LOWEST_ADDRESS && s.address.checked_add(s.size).is_some())
+        .collect()
+}
+
+/// The memory of dead code is used again, and lists of code only grow: what comes later replaces what it overlaps.
+pub(super) fn latest(listed: impl IntoIterator<Item = ListedSymbol>) -> Vec<ListedSymbol> {
     let mut by_start: BTreeMap<u64, ListedSymbol> = BTreeMap::new();
     let end = |symbol: &SessionSymbol| symbol.address.saturating_add(symbol.size.max(1));
-    for &(line, text) in lines {
-        let Some((address, size, name)) = perf_line(text) else {
-            continue;
-        };
-        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None };
+    for entry in listed {
+        let address = entry.symbol.address;
         let before = by_start.range(..address).next_back();
         let mut dead: Vec<u64> =
             before.filter(|(_, b)| end(&b.symbol) > address).map(|(&start, _)| start).into_iter().collect();
-        dead.extend(by_start.range(address..end(&symbol)).map(|(&start, _)| start));
+        dead.extend(by_start.range(address..end(&entry.symbol)).map(|(&start, _)| start));
         for start in dead {
             by_start.remove(&start);
         }
-        let private = None;
-        by_start.insert(address, ListedSymbol { line, symbol, private });
+        by_start.insert(address, entry);
     }
     let mut listed: Vec<ListedSymbol> = by_start.into_values().collect();
     listed.sort_by_key(|l| l.line);

@@ -4,6 +4,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cores;
 mod errors;
+mod hosts;
 mod names;
 mod session;
+mod unsure;
+mod versions;

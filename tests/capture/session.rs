@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -25,9 +25,38 @@ pub(crate) fn compile(folder: &Path, source: &str, options: &[&str]) -> Result<P
     Ok(program)
 }
 
+/// The object that a program is to load as its own code.
+pub(crate) fn jit_object(folder: &Path) -> Result<PathBuf, String> {
+    let source = "
+        .text
+        .globl jit_debugger, jit_debugger_too
+        .type jit_debugger, @function
+        .type jit_debugger_too, @function
+jit_debugger:
+        jmp jit_debugger_too
+        .size jit_debugger, . - jit_debugger
+        .balign 16
+jit_debugger_too:
+        mov $3, %eax
+        ret
+        .size jit_debugger_too, . - jit_debugger_too
+        .section .note.GNU-stack, \"\", @progbits
+";
+    assemble(folder, "jit", source)
+}
+
+fn assemble(folder: &Path, name: &str, source: &str) -> Result<PathBuf, String> {
+    let (text, object) = (folder.join(name).with_extension("s"), folder.join(name).with_extension("o"));
+    fs::write(&text, source).map_err(|error| error.to_string())?;
+    succeed(Command::new("as").arg("--64").arg(&text).arg("-o").arg(&object))?;
+    Ok(object)
+}
+
 /// A program that runs, and waits.
 pub(crate) struct Session {
     pub(crate) child: Child,
+    /// Its number: the child's, unless that only started it.
+    pub(crate) pid: u32,
     /// Names that the program's source has, and addresses.
     pub(crate) known: Vec<(String, u64)>,
 }
@@ -42,7 +71,8 @@ impl Session {
         for line in BufReader::new(output).lines() {
             let line = line.map_err(|error| error.to_string())?;
             if line == "ready" {
-                return Ok(Session { child, known });
+                let pid = child.id();
+                return Ok(Session { child, pid, known });
             }
             let (name, address) = line.split_once(" 0x").ok_or(format!("not an address: {line}"))?;
             let address = u64::from_str_radix(address, 16).map_err(|error| format!("{line}: {error}"))?;
@@ -54,7 +84,7 @@ impl Session {
     /// `relocfix capture --pid … EXTRA`: the map, and where it is.
     pub(crate) fn capture(&self, map: &Path, extra: &[&str]) -> Result<Value, String> {
         let mut command = tool();
-        command.args(["capture", "--pid", &self.child.id().to_string(), "-o"]).arg(map).args(extra);
+        command.args(["capture", "--pid", &self.pid.to_string(), "-o"]).arg(map).args(extra);
         let finished = succeed(&mut command)?;
         assert_eq!(finished.stderr, "", "{}", finished.shown);
         read_map(map)
@@ -75,10 +105,15 @@ impl Session {
             let _ = writeln!(source, ".quad {address:#x}");
         }
         source.push_str(".size words, . - words\n.section .note.GNU-stack, \"\", @progbits\n");
-        let (text, object) = (folder.join("in.s"), folder.join("in.o"));
-        fs::write(&text, source).map_err(|error| error.to_string())?;
-        succeed(Command::new("as").arg("--64").arg(&text).arg("-o").arg(&object))?;
-        Ok(object)
+        assemble(folder, "in", &source)
+    }
+
+    /// Ends it by a crash, and waits for the end.
+    pub(crate) fn crash(&mut self) -> Result<(), String> {
+        let mut input = self.child.stdin.take().ok_or("its input")?;
+        input.write_all(b"crash\n").map_err(|error| error.to_string())?;
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        if status.success() { Err("it did not crash".to_owned()) } else { Ok(()) }
     }
 }
 
@@ -87,6 +122,8 @@ impl Drop for Session {
         // It waits for input that never comes.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Profilers find it there alone.
+        let _ = fs::remove_file(format!("/tmp/perf-{}.map", self.child.id()));
     }
 }
 

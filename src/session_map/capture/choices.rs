@@ -63,11 +63,11 @@ pub(super) fn add(
     let tunables = tunables.map(String::from_utf8_lossy);
     let mut warnings = Vec::new();
     for (index, image) in images.iter().enumerate() {
-        let library = image.library().unwrap_or_default();
         let functions = image.indirect_functions();
-        if functions.is_empty() {
+        // In a program linked with the C library, what is not bound is not in use.
+        let Some(library) = image.library().filter(|_| !functions.is_empty()) else {
             continue;
-        }
+        };
         let answered = if ASKED.contains(&library.as_str()) {
             let names = functions.iter().map(|(name, _)| *name).collect();
             let question = Question { library: &library, tunables: tunables.as_deref(), names };

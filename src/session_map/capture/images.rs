@@ -1,7 +1,7 @@
 //! Which programs and libraries a process has loaded. Its memory says: the file that is now at a path may be
 //! another one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, Header};
@@ -10,6 +10,7 @@ use goblin::elf64::header::SIZEOF_EHDR;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::Process;
+use super::jitdump::is_dump;
 use crate::Files;
 use crate::arch::Machine;
 use crate::session_map::bindings::Bindings;
@@ -50,7 +51,8 @@ pub(super) fn machine(header: &[u8]) -> Option<Machine> {
     (header.e_machine == EM_X86_64).then_some(Machine::X86_64)
 }
 
-fn header_of(bytes: &[u8]) -> Option<Header> {
+/// The header of a 64-bit ELF file.
+pub(super) fn header_of(bytes: &[u8]) -> Option<Header> {
     let class = (bytes.get(EI_CLASS), bytes.get(EI_DATA));
     let readable = bytes.starts_with(ELFMAG)
         && class == (Some(&ELFCLASS64), Some(&ELFDATA2LSB))
@@ -69,9 +71,17 @@ fn headers_of(bytes: &[u8]) -> Option<(Vec<u8>, Option<String>)> {
     Some((headers, build_id(bytes, &program_headers).ok().flatten()))
 }
 
+/// The build-id of an image's file.
+pub(super) fn build_id_of(bytes: &[u8]) -> Option<String> {
+    headers_of(bytes)?.1
+}
+
 /// Finds the images among the mappings, and gives every mapping of an image its build-id.
-pub(super) fn identify(process: &dyn Process, mappings: &mut [Mapping]) -> Vec<Head> {
+///
+/// Also gives those files of which nothing can be told.
+pub(super) fn identify(process: &dyn Process, mappings: &mut [Mapping]) -> (Vec<Head>, Vec<String>) {
     let mut heads: Vec<Head> = Vec::new();
+    let mut unread: Vec<String> = Vec::new();
     let mut known: HashMap<String, Option<String>> = HashMap::new();
     for mapping in mappings.iter() {
         let Some(path) = mapping.path.as_deref().filter(|path| mapping.offset == 0 && may_be_image(path))
@@ -83,18 +93,27 @@ pub(super) fn identify(process: &dyn Process, mappings: &mut [Mapping]) -> Vec<H
         }
         let length = (mapping.range.end - mapping.range.start).min(HEAD);
         let mut bytes = vec![0; length as usize];
-        let read = process.read(mapping.range.start, &mut bytes);
-        let Some((headers, build_id)) = read.ok().and_then(|()| headers_of(&bytes)) else {
+        if process.read(mapping.range.start, &mut bytes).is_err() {
+            unread.push(path.to_owned());
+            continue;
+        }
+        let Some((headers, build_id)) = headers_of(&bytes) else {
             continue;
         };
         known.insert(path.to_owned(), build_id.clone());
         heads.push(Head { path: path.to_owned(), first: mapping.clone(), headers, build_id });
     }
-    for mapping in mappings {
+    for mapping in mappings.iter_mut() {
         let id = mapping.path.as_ref().and_then(|path| known.get(path));
         mapping.build_id = id.cloned().flatten();
     }
-    heads
+    // Data files are not dumped; what holds code and is none of a compiler's lists is a program or library.
+    let code = mappings.iter().filter(|m| loaded::executable(m) == Some(true) && !is_dump(m));
+    let code: HashSet<&str> = code.filter_map(|m| m.path.as_deref()).collect();
+    unread.retain(|path| !known.contains_key(path) && code.contains(path.as_str()));
+    unread.sort();
+    unread.dedup();
+    (heads, unread)
 }
 
 /// Whether an image may be mapped from there: a file, even one that has no name any more, or the kernel's own.
@@ -167,6 +186,45 @@ fn is_file_of(head: &Head, bytes: &[u8]) -> bool {
         headers == head.headers && (head.build_id.is_none() || id == head.build_id)
     })
 }
+
+/// Says what the mappings of files allow where the process does not, as a debugger's core file: what the files ask for.
+pub(super) fn complete(mappings: &mut [Mapping], images: &[Loaded]) {
+    for mapping in mappings.iter_mut().filter(|mapping| mapping.perms.is_none()) {
+        let image = images.iter().find(|image| mapping.path.as_ref() == Some(&image.path));
+        let segment = image.and_then(|image| {
+            let [bias] = image.biases[..] else {
+                return None;
+            };
+            image.image.segment(mapping.range.start.wrapping_sub(bias))
+        });
+        mapping.perms = segment.map(|segment| {
+            let letter = |set, letter| if set { letter } else { '-' };
+            ['r', letter(segment.writable, 'w'), letter(segment.executable, 'x')].iter().collect()
+        });
+    }
+}
+
+/// Names the memory that `brk` gave, which only a live process's mappings tell: libc knows its end.
+pub(super) fn name_heap(process: &dyn Process, mappings: &mut [Mapping], images: &[Loaded]) {
+    if mappings.iter().any(|mapping| mapping.path.as_deref() == Some(HEAP)) {
+        return;
+    }
+    for image in images {
+        let ([bias], Some(variable)) = (&image.biases[..], image.image.definition("__curbrk")) else {
+            continue;
+        };
+        let mut end = [0; 8];
+        if process.read(bias.wrapping_add(variable), &mut end).is_ok() {
+            let end = u64::from_le_bytes(end).next_multiple_of(HEAD);
+            let heap = mappings.iter_mut().find(|m| m.path.is_none() && m.range.end == end);
+            if let Some(heap) = heap {
+                heap.path = Some(HEAP.to_owned());
+            }
+        }
+    }
+}
+
+const HEAP: &str = "[heap]";
 
 impl Loaded {
     /// Its build-id.

@@ -70,7 +70,7 @@ fn definer(images: &[Loaded], reference: &Reference) -> Option<(usize, Option<u6
 }
 
 /// Whether an address can be an implementation that an image's resolver chose: code of its own, or of the kernel.
-/// What has a name of its own there needs no other.
+/// What a library has a name for needs no other; a program's names for it are those of the libc that is in it.
 pub(super) fn may_implement(map: &SessionMap, definer: &Loaded, address: u64) -> bool {
     let Some(mapping) = map.mapping_at(address).map(|i| &map.mappings[i]) else {
         return false;
@@ -78,7 +78,8 @@ pub(super) fn may_implement(map: &SessionMap, definer: &Loaded, address: u64) ->
     let code = loaded::executable(mapping) != Some(false);
     let own = mapping.path.as_deref() == Some(&definer.path);
     let named = |bias: &u64| definer.image.name_at(address.wrapping_sub(*bias)).is_some();
-    code && (own && !definer.biases.iter().any(named) || mapping.path.as_deref() == Some(VDSO))
+    let named = definer.library().is_some() && definer.biases.iter().any(named);
+    code && (own && !named || mapping.path.as_deref() == Some(VDSO))
 }
 
 /// The names of the implementations, and of the stubs that stand for functions.
@@ -107,6 +108,8 @@ pub(super) fn symbols(
             more.is_none_or(|more| !all.iter().any(|(other, _)| *other == more))
         });
         match names[..] {
+            // Whoever asks such a program gets the address of its stub.
+            [(_, image)] if !images[image].bindings.jumps.is_empty() => {}
             [(name, image)] => symbols.push(SessionSymbol {
                 address,
                 name: name.to_owned(),
@@ -126,8 +129,8 @@ pub(super) fn symbols(
     symbols
 }
 
-/// What the stubs of programs at a fixed address are called: by the function's name, which the program itself gives
-/// to everyone who asks for its address.
+/// What the stubs of programs at a fixed address are called: by the function's name, since to everyone who asks the
+/// program for the function's address it gives the stub's.
 pub(super) fn stubs(images: &[Loaded]) -> Vec<SessionSymbol> {
     let mut symbols = Vec::new();
     for image in images {
@@ -137,6 +140,17 @@ pub(super) fn stubs(images: &[Loaded]) -> Vec<SessionSymbol> {
         for (reference, address) in &image.bindings.stubs {
             if definer(images, reference).is_some() {
                 let (address, name) = (bias.wrapping_add(*address), reference.name.clone());
+                symbols.push(SessionSymbol { address, name, size: 0, library: None });
+            }
+        }
+        let functions = image.indirect_functions();
+        for (stub, word) in &image.bindings.jumps {
+            let word = image.bindings.words.iter().find(|other| other.address == *word);
+            let Some(Bound::Resolver(resolver)) = word.map(|word| &word.bound) else {
+                continue;
+            };
+            if let Some((name, _)) = functions.iter().find(|(_, known)| known == resolver) {
+                let (address, name) = (bias.wrapping_add(*stub), (*name).to_owned());
                 symbols.push(SessionSymbol { address, name, size: 0, library: None });
             }
         }

@@ -2,8 +2,13 @@
 //! tells. Nothing is attached to or stopped: a [`Process`] is only read.
 
 mod choices;
+mod core_file;
+mod gdb_interface;
 mod images;
 mod indirect;
+mod jit_code;
+mod jitdump;
+mod needed;
 mod text;
 
 use std::io;
@@ -15,6 +20,7 @@ use crate::arch::Machine;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use choices::{ASKED, Answer, Position, Question, SystemLibraries};
+pub use core_file::CoreFile;
 
 /// A live process or what a core file kept of one: its mappings, its memory and where its files are.
 pub trait Process: Sync {
@@ -45,6 +51,15 @@ pub trait Process: Sync {
     /// # Errors
     /// It cannot be read.
     fn environment(&self) -> io::Result<Vec<u8>>;
+
+    /// What it calls itself: its number in the innermost pid namespace. `None`: nobody knows.
+    fn pid(&self) -> Option<u32>;
+
+    /// The perf map that it writes, if it does and the file is its own.
+    ///
+    /// # Errors
+    /// There is one that cannot be used.
+    fn perf_map(&self) -> io::Result<Option<Vec<u8>>>;
 }
 
 /// What a process knew.
@@ -65,21 +80,44 @@ pub struct Captured {
 /// # Errors
 /// It cannot be read, or holds nothing.
 pub fn capture(process: &dyn Process, files: &dyn Files, system: &dyn SystemLibraries) -> Result<Captured> {
-    let (mappings, heads) = identified(process)?;
+    let (mappings, heads, unread) = identified(process)?;
     let mut map = SessionMap::default();
     map.merge_mappings(process.name(), (1..).zip(mappings).collect())?;
     let (loaded, mut warnings) = images::load(process, &map, &heads, files);
+    let unread = unread.into_iter().map(|path| {
+        format!(
+            "{path}: {} does not hold its first page, which tells what it is: nothing says whether the file that \
+             is there now is the same (bit 4 of /proc/PID/coredump_filter keeps it in core files)",
+            process.name()
+        )
+    });
+    warnings.extend(unread);
     let mut symbols = Vec::new();
     for image in loaded.iter().filter(|image| !image.reachable) {
-        symbols.extend(image.symbols());
+        // What a program has of its own, or a copy of, is what everybody in the process means.
+        let interposed = |symbol: &SessionSymbol| {
+            let mut programs =
+                loaded.iter().filter(|other| other.library().is_none() && other.path != image.path);
+            programs.any(|program| program.image.export(&symbol.name).is_some())
+        };
+        symbols.extend(image.symbols().into_iter().filter(|symbol| !interposed(symbol)));
     }
     let mut implementations = indirect::bound(process, &map, &loaded);
     warnings.extend(choices::add(process, &map, &loaded, system, &mut implementations));
     symbols.extend(indirect::symbols(&loaded, &implementations, &mut warnings));
     symbols.extend(indirect::stubs(&loaded));
+    symbols.extend(jit_code::symbols(process, &map, &loaded, files, &mut warnings));
+    sort(&mut symbols);
+    let mut mappings = map.mappings;
+    images::complete(&mut mappings, &loaded);
+    images::name_heap(process, &mut mappings, &loaded);
+    Ok(Captured { machine: process.machine(), mappings, symbols, warnings })
+}
+
+/// By address, each once.
+fn sort(symbols: &mut Vec<SessionSymbol>) {
     symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
     symbols.dedup();
-    Ok(Captured { machine: process.machine(), mappings: map.mappings, symbols, warnings })
 }
 
 /// What a process has mapped, with the build-ids of its images.
@@ -87,18 +125,21 @@ pub fn capture(process: &dyn Process, files: &dyn Files, system: &dyn SystemLibr
 /// # Errors
 /// It cannot be read.
 pub fn mappings(process: &dyn Process) -> Result<Vec<Mapping>> {
-    identified(process).map(|(mappings, _)| mappings)
+    identified(process).map(|(mappings, ..)| mappings)
 }
 
-fn identified(process: &dyn Process) -> Result<(Vec<Mapping>, Vec<images::Head>)> {
+/// Also the starts of its images, and the files of which nothing can be told.
+fn identified(process: &dyn Process) -> Result<(Vec<Mapping>, Vec<images::Head>, Vec<String>)> {
     let mut mappings = process.mappings()?;
-    mappings.retain(|mapping| mapping.range.start >= LOWEST_ADDRESS);
+    let told = |mapping: &Mapping| mapping.path.as_deref() != Some(core_file::VSYSCALL_NAME);
+    // That page is the same in every process.
+    mappings.retain(|mapping| mapping.range.start >= LOWEST_ADDRESS && told(mapping));
     // Shared or private is not in a core file, and means nothing here.
     for perms in mappings.iter_mut().filter_map(|mapping| mapping.perms.as_mut()) {
         perms.truncate(3);
     }
-    let heads = images::identify(process, &mut mappings);
-    Ok((mappings, heads))
+    let (heads, unread) = images::identify(process, &mut mappings);
+    Ok((mappings, heads, unread))
 }
 
 /// The machine of a program, by the first bytes of its file.

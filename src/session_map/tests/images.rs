@@ -206,6 +206,8 @@ fn names_of_a_program() {
         for (address, expected) in [
             (TEXT + 0x200, "main+0"),
             (TEXT + 0x260, "strong_one+0"),
+            // From other objects of the program it can be referred to.
+            (TEXT + 0x240, "hidden_one+0"),
             // An exported name comes before one that only the full table has, however short.
             (TEXT + 0x10, "f+0"),
             (DATA + 0x73, "counter+3"),
@@ -214,7 +216,6 @@ fn names_of_a_program() {
         }
         for (address, expected) in [
             (TEXT + 0x220, "is `static_one`, which /bin/p does not export"),
-            (TEXT + 0x240, "is `hidden_one`, which"),
             (TEXT + 0x280, "is `_start` of /bin/p, which every"),
             (DATA + 0x60, "is `stdout@GLIBC_2.2.5` of /bin/p, in a version"),
         ] {

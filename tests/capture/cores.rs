@@ -1,0 +1,127 @@
+//! Core files: what a process that crashed knew is what the live one did.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::session::{Session, compile, jit_object, read_map};
+use crate::support::command::succeed;
+use crate::support::relocfix::{assert_same, fix, refused, tool};
+use crate::support::toolchain;
+
+/// A program with all that a map can hold but a perf map, which a core file says nothing of.
+fn session(folder: &Path) -> Result<Session, String> {
+    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    // The shell lets it write a core file; it is the program that runs in the end.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).arg(program).arg(jit_object(folder)?);
+    shell.current_dir(folder).env("GLIBC_TUNABLES", "glibc.malloc.check=0");
+    let mut session = Session::start(&mut shell)?;
+    fs::remove_file(format!("/tmp/perf-{}.map", session.child.id())).map_err(|error| error.to_string())?;
+    session.known.retain(|(name, _)| name != "jit_map");
+    Ok(session)
+}
+
+fn capture_core(core: &Path, map: &Path) -> Result<Value, String> {
+    let finished = succeed(tool().args(["capture", "--core"]).arg(core).arg("-o").arg(map))?;
+    assert_eq!(finished.stderr, "", "{}", finished.shown);
+    read_map(map)
+}
+
+/// That two maps fix an object alike.
+fn assert_fixed_alike(object: &Path, live: &Path, core: &Path) -> Result<(), String> {
+    let outputs = [live.with_extension("o"), core.with_extension("o")];
+    fix::<&str>(object, &outputs[0], Some(live), &[])?;
+    fix::<&str>(object, &outputs[1], Some(core), &[])?;
+    assert_same(&outputs[0], &outputs[1])
+}
+
+/// A debugger does not write what is in files, nor what the kernel shares with the process.
+#[test]
+fn of_a_debugger() -> Result<(), String> {
+    if toolchain::require("gcore").is_none() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = folder.path();
+    let session = session(folder)?;
+    let maps = [folder.join("live.json"), folder.join("core.json")];
+    let live = session.capture(&maps[0], &[])?;
+    let pid = session.child.id().to_string();
+    succeed(Command::new("gcore").arg("-o").arg(folder.join("core")).arg(&pid))?;
+    let core = capture_core(&folder.join(format!("core.{pid}")), &maps[1])?;
+    assert_eq!(live["symbols"], core["symbols"]);
+    // What files of data may be used for, only the process knew.
+    let told = |map: &Value| -> Vec<String> {
+        let all = map["mappings"].as_array().cloned().unwrap_or_default();
+        let path = |m: &Value| m["path"].as_str().unwrap_or_default().to_owned();
+        let known = all.iter().filter(|m| !path(m).starts_with("[vvar") && !path(m).ends_with(".dump"));
+        known.map(Value::to_string).collect()
+    };
+    for (one, other) in told(&live).into_iter().zip(told(&core)) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(told(&live).len(), told(&core).len());
+    assert_fixed_alike(&session.object(folder)?, &maps[0], &maps[1])
+}
+
+/// The kernel's own, with the very same map.
+#[test]
+fn of_a_crash() -> Result<(), String> {
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    if pattern.trim().starts_with('|') || pattern.contains('/') {
+        eprintln!("SKIPPED: this system gives core files to a program of its own");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = folder.path();
+    let mut session = session(folder)?;
+    let object = session.object(folder)?;
+    let maps = [folder.join("live.json"), folder.join("core.json")];
+    session.capture(&maps[0], &[])?;
+    session.crash()?;
+    let core = core_in(folder)?;
+    capture_core(&core, &maps[1])?;
+    assert_same(&maps[0], &maps[1])?;
+    assert_fixed_alike(&object, &maps[0], &maps[1])?;
+
+    // What is left of one that was cut off, anywhere, is an error or less of a map.
+    let bytes = fs::read(&core).map_err(|error| error.to_string())?;
+    let cut = folder.join("cut");
+    for length in (0..200).map(|n| n * 97).chain((0..20).map(|n| bytes.len() * n / 20)) {
+        fs::write(&cut, &bytes[..length.min(bytes.len())]).map_err(|error| error.to_string())?;
+        let mut command = tool();
+        command.args(["capture", "-q", "--core"]).arg(&cut).arg("-o").arg(folder.join("cut.json"));
+        let finished = crate::support::command::run(&mut command)?;
+        assert!(matches!(finished.status.code(), Some(0 | 2)), "{length}: {}", finished.describe());
+    }
+    Ok(())
+}
+
+fn core_in(folder: &Path) -> Result<PathBuf, String> {
+    let entries = fs::read_dir(folder).map_err(|error| error.to_string())?.flatten();
+    let mut cores = entries.map(|entry| entry.path()).filter(|path| {
+        path.file_name().is_some_and(|name| name == "core" || name.to_string_lossy().starts_with("core."))
+            && path.extension().is_none_or(|extension| extension != "json")
+    });
+    cores.next().ok_or("the crash left no core file".to_owned())
+}
+
+#[test]
+fn what_is_no_core_file() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let map = folder.path().join("map.json");
+    let fails = |core: &Path, text: &str| {
+        let mut command = tool();
+        command.args(["capture", "--core"]).arg(core).arg("-o").arg(&map);
+        refused(&mut command, &map, 2, &[text.to_owned()]).map(drop)
+    };
+    fails(Path::new("/proc/self/exe"), "is no core file: give what the kernel wrote")?;
+    fails(&folder.path().join("missing"), "cannot be read: No such file or directory")?;
+    fails(Path::new("/dev/null"), "is no core file")?;
+    let text = folder.path().join("text");
+    fs::write(&text, "core").map_err(|error| error.to_string())?;
+    fails(&text, "is no core file")
+}

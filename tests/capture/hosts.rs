@@ -1,0 +1,155 @@
+//! Programs of every kind, and processes whose files are not where they were, or not for everybody.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::names::assert_fixed;
+use crate::session::{Session, compile};
+use crate::support::command::{run, succeed};
+use crate::support::matrix::Mode;
+
+/// Runs a kind of program of which only those addresses count, captures it, and fixes an object with that; the session
+/// and the map.
+fn fixed_with(
+    folder: &Path,
+    options: &[&str],
+    modes: &[Mode],
+    counts: impl Fn(&str) -> bool,
+) -> Result<(Session, Value), String> {
+    let mut options = options.to_vec();
+    options.extend(["-lm", "-lstdc++"]);
+    let mut session = Session::start(&mut Command::new(compile(folder, "knower.c", &options)?))?;
+    session.known.retain(|(name, _)| counts(name));
+    let object = session.object(folder)?;
+    let map_path = folder.join("map.json");
+    let map = session.capture(&map_path, &["--for", &object.display().to_string()])?;
+    assert_fixed(&session, &object, &map_path, modes)?;
+    Ok((session, map))
+}
+
+fn folder() -> Result<tempfile::TempDir, String> {
+    tempfile::tempdir().map_err(|error| error.to_string())
+}
+
+/// In such a program the address of a library's function is that of a stub of the program's.
+#[test]
+fn at_a_fixed_address() -> Result<(), String> {
+    let folder = folder()?;
+    let (session, _) =
+        fixed_with(folder.path(), &["-no-pie", "-fno-pie"], &[Mode::Pie, Mode::NoPie], |_| true)?;
+    let own = session.known.iter().filter(|(_, address)| *address < 1 << 32).count();
+    assert!(own > 40, "{:?}", session.known);
+    Ok(())
+}
+
+/// Everything is the program's own; indirect functions are stubs.
+#[test]
+fn without_a_dynamic_linker() -> Result<(), String> {
+    let folder = folder()?;
+    let (_, map) =
+        fixed_with(folder.path(), &["-static", "-no-pie", "-fno-pie"], &[Mode::Pie, Mode::Static], |_| true)?;
+    let libraries = map["symbols"].as_array().into_iter().flatten().filter(|s| !s["library"].is_null());
+    assert_eq!(libraries.count(), 0, "{map:#}");
+    Ok(())
+}
+
+/// The linker makes what its libc hides local to the program, where it could be anything of that name; what is left of
+/// `malloc` is called `__malloc`.
+#[test]
+fn without_a_dynamic_linker_at_any_address() -> Result<(), String> {
+    let folder = folder()?;
+    let hidden = ["malloc", "qsort", "bsearch", "strtol", "getenv", "getpid", "abort"];
+    let counts = |name: &str| !hidden.contains(&name);
+    fixed_with(folder.path(), &["-static-pie", "-fPIE"], &[Mode::Pie, Mode::StaticPie], counts).map(drop)
+}
+
+/// The machine's libc under another name, so that it can be taken away.
+fn own_copy_of_libc(folder: &Path) -> Result<PathBuf, String> {
+    let found = succeed(Command::new("gcc").arg("-print-file-name=libc.so.6"))?.text();
+    let copy = folder.join("libc.so.6");
+    fs::copy(found.trim(), &copy).map_err(|error| format!("{}: {error}", found.trim()))?;
+    Ok(copy)
+}
+
+/// What the map says of a library that nobody finds any more it says itself.
+#[test]
+fn a_library_that_was_deleted() -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let libc = own_copy_of_libc(folder)?;
+    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let session = Session::start(Command::new(program).env("LD_LIBRARY_PATH", folder))?;
+    fs::remove_file(&libc).map_err(|error| error.to_string())?;
+    let map_path = folder.join("map.json");
+    let map = session.capture(&map_path, &[])?;
+    let deleted = map["mappings"].as_array().into_iter().flatten();
+    let deleted =
+        deleted.filter(|m| m["path"].as_str().is_some_and(|path| path.ends_with("libc.so.6 (deleted)")));
+    assert!(deleted.count() >= 4, "{map:#}");
+    assert_fixed(&session, &session.object(folder)?, &map_path, &[Mode::Pie])
+}
+
+/// In a mount namespace of its own, as a container's: its paths lead elsewhere, or nowhere, for others.
+#[test]
+fn a_container() -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let root = folder.join("root");
+    fs::create_dir_all(root.join("tmp")).map_err(|error| error.to_string())?;
+    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    // As ldd lists them: with `=> PATH` or the path alone.
+    let libraries = succeed(Command::new("ldd").arg(&program))?.text();
+    let words = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+    let script = format!(
+        "mount -t tmpfs none {0} && mkdir {0}/proc && cp {1} {0} && for l in {2}; do mkdir -p {0}$(dirname $l) && \
+         cp -L $l {0}$l || exit 1; done && exec chroot {0} /knower",
+        root.display(),
+        program.display(),
+        words.collect::<Vec<_>>().join(" ")
+    );
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "--fork", "--pid", "sh", "-c", script]);
+        command
+    };
+    if !run(&mut unshare(&format!("mount -t tmpfs none {}", root.display())))
+        .is_ok_and(|end| end.status.success())
+    {
+        eprintln!("SKIPPED: this user may make no mount namespaces");
+        return Ok(());
+    }
+    let mut session = Session::start(&mut unshare(&script))?;
+    // The program is a child of what made its pid namespace.
+    let parent = session.child.id();
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let children = children.map_err(|error| error.to_string())?;
+    session.pid = children.trim().parse().map_err(|_| format!("children: {children}"))?;
+    let map_path = folder.join("map.json");
+    let map = session.capture(&map_path, &[])?;
+    let names = map["symbols"].as_array().map_or(0, Vec::len);
+    assert!(names > 5000, "libraries that nobody else can open are in the map: {names}");
+    assert_fixed(&session, &session.object(folder)?, &map_path, &[Mode::Pie])
+}
+
+/// As a large program has: each is a line, and none is read twice.
+#[test]
+fn many_mappings() -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let source = folder.join("many.c");
+    // Every other page is another kind, so that the kernel does not join them.
+    let text = "#include <stdio.h>\n#include <sys/mman.h>\n\
+        int main(void) { char *p = mmap(0, 5000 << 12, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);\n\
+        for (int i = 0; i < 5000; i += 2) mprotect(p + ((long)i << 12), 4096, PROT_READ | PROT_WRITE);\n\
+        printf(\"p %p\\nready\\n\", (void *)p); fflush(stdout); return getchar() == 0; }\n";
+    fs::write(&source, text).map_err(|error| error.to_string())?;
+    let program = folder.join("many");
+    succeed(Command::new("gcc").arg(&source).arg("-o").arg(&program))?;
+    let session = Session::start(&mut Command::new(program))?;
+    let map = session.capture(&folder.join("map.json"), &[])?;
+    assert!(map["mappings"].as_array().is_some_and(|mappings| mappings.len() >= 5000));
+    Ok(())
+}
