@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use relocfix::{Error, ErrorKind, Ignored, Options, Private, RelocationModel, Unresolved};
+use relocfix::{Ignored, Options, Private, RelocationModel, Runtime, Unresolved};
 
 use crate::capture_args::{self, Capture, CaptureArgs};
 use crate::input::Location;
@@ -135,6 +135,12 @@ struct CommonArgs {
         default_value = "error"
     )]
     private: PrivateArg,
+    /// Fill globals whose name alone says what they hold
+    #[arg(long, value_name = "julia", value_enum, hide_possible_values = true)]
+    infer: Option<InferArg>,
+    /// Name the function that initializes
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    init_symbol: Option<String>,
     /// Write what was found and done as JSON; `-` is stdout
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -156,17 +162,6 @@ struct CommonArgs {
         default_value = "auto"
     )]
     color: ColorArg,
-    #[command(flatten)]
-    later: LaterArgs,
-}
-
-// Options of the contract that this version rejects: parsed, so that the message can say so.
-#[derive(Args)]
-struct LaterArgs {
-    #[arg(long, hide = true)]
-    init_symbol: Option<String>,
-    #[arg(long, hide = true)]
-    infer: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -185,6 +180,11 @@ enum RelocationModelArg {
 enum PrivateArg {
     Error,
     Anchor,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum InferArg {
+    Julia,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -294,18 +294,9 @@ pub(crate) struct Invocation {
     pub(crate) color: Color,
 }
 
-/// Why there is nothing to run.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// Wrong usage, or help or the version was asked for.
-    Usage(clap::Error),
-    /// Something that this version does not do.
-    NotSupported(Error),
-}
-
 /// Reads the command line; the first argument is the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Stop> {
-    let cli = Cli::try_parse_from(arguments).map_err(Stop::Usage)?;
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
+    let cli = Cli::try_parse_from(arguments)?;
     let object = |invocation| Asked::Object(Box::new(invocation));
     match cli.command {
         None => rewrite(cli.rewrite, cli.common).map(object),
@@ -320,7 +311,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
     }
 }
 
-fn rewrite(arguments: RewriteArgs, common: CommonArgs) -> Result<Invocation, Stop> {
+fn rewrite(arguments: RewriteArgs, common: CommonArgs) -> Result<Invocation, clap::Error> {
     let (Some(input), Some(output)) = (arguments.input, arguments.output) else {
         return Err(usage("IN.o and `-o OUT.o` are needed"));
     };
@@ -347,8 +338,7 @@ fn rewrite(arguments: RewriteArgs, common: CommonArgs) -> Result<Invocation, Sto
     Ok(invocation)
 }
 
-fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result<Invocation, Stop> {
-    reject_later(&common)?;
+fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result<Invocation, clap::Error> {
     let options = Options {
         relocation_model: match common.relocation_model {
             RelocationModelArg::Pic => RelocationModel::Pic,
@@ -359,6 +349,8 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
             PrivateArg::Anchor => Private::Anchor,
         },
         ignore: common.ignore,
+        init_symbol: common.init_symbol,
+        infer: common.infer.map(|InferArg::Julia| Runtime::Julia),
         ..Options::default()
     };
     let witness = common.witness.as_deref().map(|object| WitnessFiles {
@@ -389,29 +381,15 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
     })
 }
 
-fn reject_later(common: &CommonArgs) -> Result<(), Stop> {
-    let later = &common.later;
-    let asked = [(later.init_symbol.is_some(), "--init-symbol"), (later.infer.is_some(), "--infer")];
-    match asked.iter().find(|(asked, _)| *asked) {
-        Some((_, name)) => Err(not_supported(name)),
-        None => Ok(()),
-    }
-}
-
-fn not_supported(what: &str) -> Stop {
-    let message = format!("`{what}` is not yet supported by this version");
-    Stop::NotSupported(Error::new(ErrorKind::NotSupported, "", message))
-}
-
-fn usage(message: &str) -> Stop {
-    Stop::Usage(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))
+fn usage(message: &str) -> clap::Error {
+    Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse_words(words: &str) -> Result<Invocation, Stop> {
+    fn parse_words(words: &str) -> Result<Invocation, clap::Error> {
         let arguments = ["relocfix"].into_iter().chain(words.split_whitespace());
         match parse(arguments.map(OsString::from))? {
             Asked::Object(invocation) => Ok(*invocation),
@@ -421,7 +399,7 @@ mod tests {
 
     fn usage_error(words: &str) -> String {
         match parse_words(words) {
-            Err(Stop::Usage(error)) => error.to_string(),
+            Err(error) => error.to_string(),
             other => panic!("`{words}` gave {other:?}"),
         }
     }
@@ -452,7 +430,7 @@ mod tests {
     fn every_option_arrives() {
         let run = parse_words(
             "--relocation-model static --unresolved keep -s a -s b --maps c --maps d --symbols e --symbols f \
-             --report - --depfile g -j 7 -v --color always - -o out.o --private anchor",
+             --report - --depfile g -j 7 -v --color always - -o out.o --private anchor --infer julia --init-symbol h",
         )
         .unwrap();
         assert!(matches!(run.task, Task::Rewrite { depfile: Some(ref f), .. } if f.as_os_str() == "g"));
@@ -465,6 +443,8 @@ mod tests {
         assert_eq!(run.symbols, [PathBuf::from("e"), "f".into()]);
         assert_eq!(run.report, Some(Location::Standard));
         assert_eq!(run.threads, Some(7));
+        assert_eq!(run.options.infer, Some(Runtime::Julia));
+        assert_eq!(run.options.init_symbol.as_deref(), Some("h"));
         assert_eq!(run.verbosity, Verbosity::Verbose);
         assert_eq!(run.color, Color::Always);
     }
@@ -517,23 +497,8 @@ mod tests {
         assert!(usage_error("in.o -o - --report -").contains("standard output"));
         assert!(usage_error("in.o -o - --depfile d").contains("--depfile"));
         assert!(usage_error("check in.o -o out.o").contains("-o"));
+        assert!(usage_error("in.o -o a --infer python").contains("python"));
+        assert!(usage_error("in.o -o a --init-symbol=").contains("--init-symbol"));
         assert!(usage_error("in.o -o a --no-such-option").contains("--no-such-option"));
-    }
-
-    #[test]
-    fn what_comes_later_says_so() {
-        for words in ["--init-symbol f", "--infer julia"] {
-            for prefix in ["in.o -o out.o", "check in.o"] {
-                let name = words.split(' ').next().unwrap();
-                match parse_words(&format!("{prefix} {words}")) {
-                    Err(Stop::NotSupported(error)) => {
-                        assert_eq!(error.kind(), ErrorKind::NotSupported);
-                        let expected = format!("`{name}` is not yet supported by this version");
-                        assert_eq!(error.to_string(), expected);
-                    }
-                    other => panic!("{prefix} {words}: {other:?}"),
-                }
-            }
-        }
     }
 }

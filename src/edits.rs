@@ -18,6 +18,10 @@ pub struct NewLocalId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UndefinedId(pub u32);
 
+/// The index of a new weak symbol in [`Edits::weak`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WeakId(pub u32);
+
 /// What a relocation of the output refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SymbolRef {
@@ -31,6 +35,8 @@ pub enum SymbolRef {
     Local(NewLocalId),
     /// A new undefined symbol.
     Undefined(UndefinedId),
+    /// A new weak symbol: of all objects of a link that define it, one's definition is everyone's.
+    Weak(WeakId),
 }
 
 /// A relocation of the output.
@@ -109,6 +115,8 @@ pub enum NewSectionKind {
     LargeCode,
     /// Read-only bytes without addresses.
     ReadOnly,
+    /// The same, and linkers that drop what nothing refers to keep it.
+    Retained,
     /// Read-only NUL-terminated strings that the linker may merge.
     Strings,
     /// Data that the dynamic linker relocates and then protects, or that is written.
@@ -178,6 +186,36 @@ pub struct NewLocal {
     pub function: bool,
 }
 
+/// An undefined symbol to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUndefined {
+    /// Its name.
+    pub name: String,
+    /// May stay undefined, and is null then.
+    pub weak: bool,
+    /// Is defined in the same executable or library.
+    pub hidden: bool,
+}
+
+/// A weak symbol to be added, defined in a new section outside of groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewWeak {
+    /// Its name.
+    pub name: String,
+    /// Its section.
+    pub section: NewSectionId,
+    /// Offset in the section.
+    pub value: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Names code.
+    pub function: bool,
+    /// Others can see it, but not replace it; else nobody outside of the executable or library sees it.
+    pub protected: bool,
+    /// Defines this symbol of the input, which is undefined there, instead of being one more.
+    pub instead: Option<SymbolId>,
+}
+
 /// All changes to one object.
 #[derive(Debug, Default)]
 pub struct Edits {
@@ -195,8 +233,10 @@ pub struct Edits {
     pub sections: Vec<NewSection>,
     /// New local symbols, inserted after the input's last local one in this order.
     pub locals: Vec<NewLocal>,
-    /// Names of new undefined global symbols, appended in this order.
-    pub undefined: Vec<String>,
+    /// New undefined global symbols, appended in this order.
+    pub undefined: Vec<NewUndefined>,
+    /// New weak symbols, appended in this order behind those; but see [`NewWeak::instead`].
+    pub weak: Vec<NewWeak>,
 }
 
 impl Edits {
@@ -210,6 +250,7 @@ impl Edits {
             && self.sections.is_empty()
             && self.locals.is_empty()
             && self.undefined.is_empty()
+            && self.weak.is_empty()
     }
 
     /// A relocation edit of a section of the input.
@@ -217,10 +258,16 @@ impl Edits {
         self.relocations.entry(section).or_default().push(edit);
     }
 
-    /// Adds an undefined symbol.
+    /// Adds an undefined symbol that some component must define.
     pub fn add_undefined(&mut self, name: &str) -> UndefinedId {
-        self.undefined.push(name.to_owned());
+        self.undefined.push(NewUndefined { name: name.to_owned(), weak: false, hidden: false });
         UndefinedId(self.undefined.len() as u32 - 1)
+    }
+
+    /// Adds a weak symbol.
+    pub fn add_weak(&mut self, weak: NewWeak) -> WeakId {
+        self.weak.push(weak);
+        WeakId(self.weak.len() as u32 - 1)
     }
 
     /// All relocations that are added or changed.

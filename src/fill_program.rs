@@ -48,6 +48,12 @@ pub enum FillOp {
     },
     /// If the top is zero, writes the message (length in 32 bits, then text) to standard error and aborts.
     Check(Referent),
+    /// If the top is zero, ends the program with that answer; keeps it.
+    Require(u8),
+    /// If the word at an address is zero, does all this, which leaves the stack as it was.
+    Once(Referent, Vec<FillOp>),
+    /// Pushes the word with that index on the stack, 0 being the first that was pushed.
+    PushResult(u32),
     /// Stores the top at an address, and keeps it.
     StoreKeep(Referent),
     /// Pops the top and stores it at an address.
@@ -70,6 +76,8 @@ pub enum Opcode {
     PushWord,
     /// Stores the top at `a`.
     StoreKeep,
+    /// Skips as many bytes as the next word says if the word at `a` is not zero.
+    Once,
     /// If the top is zero, writes the message at `a` and aborts.
     Check,
     /// Calls; `n` is put together by [`call_number`].
@@ -96,8 +104,22 @@ pub enum Opcode {
     Neg,
     /// Inverts the top.
     Not,
-    /// Ends the program.
+    /// If the top is zero, ends the program with the answer `n`.
+    Require,
+    /// Pushes the word with the index `n` from the bottom of the stack.
+    PushResult,
+    /// Ends the program with the answer `n`.
     End,
+}
+
+/// What the interpreter answers.
+pub mod answer {
+    /// Nothing was done: what the program needs is not there yet.
+    pub const NOT_READY: u8 = 0;
+    /// Everything was done.
+    pub const DONE: u8 = 1;
+    /// Nothing was done, and another program of the same object answers for it.
+    pub const AFTER_ANOTHER: u8 = 2;
 }
 
 impl Opcode {
@@ -141,7 +163,7 @@ pub fn encode(operations: &[FillOp]) -> Encoded {
     for operation in operations {
         program.operation(operation);
     }
-    program.word(Opcode::End, 0);
+    program.word(Opcode::End, i32::from(answer::DONE));
     Encoded { data: program.data, relocations: program.relocations, stack: program.deepest }
 }
 
@@ -178,6 +200,9 @@ impl Encoder {
             FillOp::Not => self.plain(Opcode::Not, 0, 1, 1),
             FillOp::Call { arguments, floats, returns } => self.call(arguments, floats, returns),
             FillOp::Check(message) => self.with_address(Opcode::Check, message, 1, 1),
+            FillOp::Require(answer) => self.plain(Opcode::Require, answer.into(), 1, 1),
+            FillOp::PushResult(index) => self.plain(Opcode::PushResult, index as i32, 0, 1),
+            FillOp::Once(done, ref body) => self.once(done, body),
             FillOp::StoreKeep(referent) => self.with_address(Opcode::StoreKeep, referent, 1, 1),
             FillOp::Store(referent) => self.with_address(Opcode::Store, referent, 1, 0),
             FillOp::StoreThrough(referent, number) => {
@@ -189,6 +214,17 @@ impl Encoder {
             }
             FillOp::Drop => self.plain(Opcode::Drop, 0, 1, 0),
         }
+    }
+
+    fn once(&mut self, done: Referent, body: &[FillOp]) {
+        self.with_address(Opcode::Once, done, 0, 0);
+        let field = self.data.len();
+        self.data.extend([0; 4]);
+        let depth = self.depth;
+        body.iter().for_each(|operation| self.operation(operation));
+        debug_assert_eq!(self.depth, depth);
+        let skipped = (self.data.len() - field - 4) as u32;
+        self.data[field..field + 4].copy_from_slice(&skipped.to_le_bytes());
     }
 
     fn push_int(&mut self, number: u64) {
@@ -284,20 +320,20 @@ mod tests {
         data.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
     }
 
-    const END: u32 = Opcode::End as u32;
+    const END: u32 = Opcode::End as u32 | 1 << 8;
 
     #[test]
     fn numbers_take_the_short_form_where_they_fit() {
         let push = |number: i64| words(&[FillOp::PushInt(number as u64)]);
-        assert_eq!(push(5), [0x506, END]);
-        assert_eq!(push(-1), [0xffff_ff06, END]);
-        assert_eq!(push(0x7f_ffff), [0x7fff_ff06, END]);
-        assert_eq!(push(-0x80_0000), [0x8000_0006, END]);
-        assert_eq!(push(0x80_0000), [0x0a, 0x80_0000, 0, END]);
-        assert_eq!(push(-0x80_0001), [0x0a, 0xff7f_ffff, 0xffff_ffff, END]);
-        assert_eq!(push(i64::MIN), [0x0a, 0, 0x8000_0000, END]);
+        assert_eq!(push(5), [0x507, END]);
+        assert_eq!(push(-1), [0xffff_ff07, END]);
+        assert_eq!(push(0x7f_ffff), [0x7fff_ff07, END]);
+        assert_eq!(push(-0x80_0000), [0x8000_0007, END]);
+        assert_eq!(push(0x80_0000), [0x0b, 0x80_0000, 0, END]);
+        assert_eq!(push(-0x80_0001), [0x0b, 0xff7f_ffff, 0xffff_ffff, END]);
+        assert_eq!(push(i64::MIN), [0x0b, 0, 0x8000_0000, END]);
         let wide = [FillOp::PushInt(0), FillOp::Load(1 << 40)];
-        assert_eq!(words(&wide), [0x06, 0x0a, 0, 0x100, 0x0b, 0x07, END]);
+        assert_eq!(words(&wide), [0x07, 0x0b, 0, 0x100, 0x0c, 0x08, END]);
         assert_eq!(encode(&wide).stack, 2);
     }
 
@@ -322,12 +358,25 @@ mod tests {
         let mut program = vec![FillOp::PushInt(0); 4];
         // (integer, double, double) -> int32: the mask has the last argument lowest
         program.push(FillOp::Call { arguments: 3, floats: 0b110, returns: Returns::Int32 });
-        let call = 5 | (1 | 1 << 2 | 2 << 5 | 0b011 << 9) << 8;
+        let call = 6 | (1 | 1 << 2 | 2 << 5 | 0b011 << 9) << 8;
         assert_eq!(words(&program)[4], call);
         assert_eq!(encode(&program).stack, 4);
 
         let none = [FillOp::PushInt(0), FillOp::Call { arguments: 0, floats: 0, returns: Returns::Void }];
-        assert_eq!(words(&none)[1], 5 | 2 << 8);
+        assert_eq!(words(&none)[1], 6 | 2 << 8);
+    }
+
+    #[test]
+    fn what_is_done_once_is_skipped_whole() {
+        let body = vec![FillOp::PushInt(1), FillOp::Store((A, 8))];
+        let encoded = encode(&[FillOp::Once((A, 8), body.clone()), FillOp::PushInt(2), FillOp::Require(0)]);
+        let skipped = encode(&body).data.len() as u32 - 4;
+        let words: Vec<u32> =
+            encoded.data.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+        assert_eq!(words[..3], [Opcode::Once as u32, 0, skipped]);
+        assert_eq!(words[3 + skipped as usize / 4], Opcode::PushInt as u32 | 2 << 8);
+        let offsets: Vec<u64> = encoded.relocations.iter().map(|r| r.offset).collect();
+        assert_eq!((offsets, encoded.stack), (vec![4, 20], 1));
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub mod reloc;
 pub mod report;
 mod report_table;
 pub mod resolve;
+pub mod runtime_names;
 #[cfg(test)]
 mod sample_object;
 pub mod scan;
@@ -86,6 +87,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use object_file::ObjectFile;
 pub use report::Report;
 pub use report_table::Table;
+pub use runtime_names::Runtime;
 pub use session_map::{Files, MapSource, SessionMap, capture, proc_maps};
 pub use witness::{Ignored, Witness};
 
@@ -130,6 +132,11 @@ pub struct Options<'a> {
     pub private: Private,
     /// The same code, compiled in another session.
     pub witness: Option<Witness<'a>>,
+    /// The name of the function that has everything filled which is not yet; without it `relocfix_init`, if the session
+    /// map says when that may be.
+    pub init_symbol: Option<String>,
+    /// Whose variables are filled that the map leaves out and whose names say what they hold.
+    pub infer: Option<Runtime>,
     /// Bytes in which the witness may differ, and in which doubtful places and words of data are none.
     pub ignore: Vec<Ignored>,
 }
@@ -239,11 +246,11 @@ fn analyse(
     options: &Options<'_>,
     finish: &mut dyn FnMut(&Plan, &Found<'_>) -> Result<()>,
 ) -> Result<Plan> {
-    refuse_unsupported(object, map)?;
     // What earlier runs did is not done again.
     let record = Record::read(object)?;
     let frames = FrameTable::read(object)?;
     // Which relocated fields of code need their instruction is known before decoding.
+    let globals = runtime_names::with_inferred(object, map, files, &record, options)?;
     let imports: HashSet<&str> = map.imports.iter().map(|i| i.symbol.as_str()).collect();
     let wanted = |section: &Section<'_>, relocation: &Relocation| {
         let absolute = relocation.kind.is_absolute()
@@ -264,6 +271,7 @@ fn analyse(
         files,
         options,
         record: &record,
+        globals: &globals,
         frames: &frames,
         scan: &scan,
         testimony: &testimony,
@@ -279,24 +287,6 @@ fn refusal(plan: &Plan) -> Option<Error> {
     let unresolved = plan.report.places.iter().any(|p| p.target.is_none());
     let kind = if unresolved { ErrorKind::Unresolved } else { ErrorKind::Refused };
     (!problems.is_empty()).then(|| Error::all(kind, problems).with_report(plan.report.clone()))
-}
-
-/// What a session map can say and this version cannot do.
-fn refuse_unsupported(object: &ObjectFile<'_>, map: &SessionMap) -> Result<()> {
-    let shared = map.values.iter().any(|v| v.shared);
-    let keys = [
-        ("ready", !map.ready.is_empty()),
-        ("before", !map.before.is_empty()),
-        ("after", !map.after.is_empty()),
-        ("shared", shared),
-    ];
-    match keys.iter().find(|(_, used)| *used) {
-        None => Ok(()),
-        Some((key, _)) => {
-            let message = format!("the session map's `{key}` is not yet supported by this version");
-            Err(Error::new(ErrorKind::NotSupported, object.name, message))
-        }
-    }
 }
 
 /// Whether an object cannot be rewritten without a session map: everything but one whose record says that an

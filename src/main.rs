@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use relocfix::{Error, ErrorKind, ObjectFile, Options, Report, Result, SessionMap, Witness};
 
-use args::{Asked, Invocation, Stop, Task, Verbosity};
+use args::{Asked, Invocation, Task, Verbosity};
 use input::{Input, Location, NamedFiles};
 use map_sources::Found;
 use messages::Messages;
@@ -34,13 +34,9 @@ const TROUBLE: u8 = 2;
 fn main() -> ExitCode {
     let asked = match args::parse(std::env::args_os()) {
         Ok(asked) => asked,
-        Err(Stop::Usage(error)) => {
+        Err(error) => {
             messages::usage(&error);
             return ExitCode::from(if error.use_stderr() { TROUBLE } else { DONE });
-        }
-        Err(Stop::NotSupported(error)) => {
-            Messages::new(args::Color::Auto, Verbosity::Normal).error(&error);
-            return ExitCode::from(status(&error));
         }
     };
     let (messages, result) = match asked {

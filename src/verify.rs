@@ -468,7 +468,13 @@ impl Check<'_, '_> {
                     Home::New(section) => place(self.new_section(section), local.value),
                 }
             }
-            SymbolRef::Undefined(id) => Lead::Name(self.edits().undefined[id.0 as usize].clone(), addend),
+            SymbolRef::Undefined(id) => {
+                Lead::Name(self.edits().undefined[id.0 as usize].name.clone(), addend)
+            }
+            SymbolRef::Weak(id) => {
+                let weak = &self.edits().weak[id.0 as usize];
+                place(self.new_section(weak.section), weak.value)
+            }
         }
     }
 

@@ -328,6 +328,44 @@ fn cases() -> Cases {
     program.extend([int(1 << 32), Check(message), c.store(2)]);
     c.case("checks", program, &[0, 42, 1 << 32]);
 
+    // The first two words stay below everything else.
+    let program = vec![
+        int(31),
+        int(32),
+        int(33),
+        c.store(0),
+        FillOp::PushResult(0),
+        c.store(1),
+        FillOp::PushResult(1),
+        c.store(2),
+    ];
+    c.case("results_below", program, &[33, 31, 32]);
+
+    let done = c.assembly.at("results", 56);
+    let body = |c: &mut Cases, result| vec![int(5), c.store(result), int(1 << 33), c.store(7)];
+    let (first, second) = (body(&mut c, 0), body(&mut c, 1));
+    let nested = vec![FillOp::Once(c.assembly.at("results", 16), vec![int(6), c.store(2)])];
+    let program = vec![
+        FillOp::Once(done, [first, nested].concat()),
+        FillOp::Once(done, second),
+        int(9),
+        c.store(3),
+        FillOp::Once(done, vec![]),
+    ];
+    c.case("once", program, &[5, 0, 6, 9, 0, 0, 0, 1 << 33]);
+
+    let program = vec![
+        int(1 << 40),
+        FillOp::Require(0),
+        c.store(0),
+        int(0),
+        FillOp::Require(2),
+        Drop,
+        int(7),
+        c.store(1),
+    ];
+    c.case("requires", program, &[1 << 40, 0]);
+
     let failing = |c: &mut Cases, before: Vec<FillOp>| {
         [before, c.call("nothing", &[], 0, Pointer), vec![Check(message), c.store(0)]].concat()
     };

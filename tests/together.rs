@@ -2,7 +2,7 @@
 //! against an ordinary one, and `ld -r`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 mod support;
@@ -10,7 +10,8 @@ mod support;
 use support::command::succeed;
 use support::matrix::Matrix;
 use support::relocfix;
-use support::toolchain::{Linker, Linkers};
+use support::toolchain::Linkers;
+use support::workshop::Workshop;
 
 /// Of the session that all sources here come from. `made` has no name a linker knows: something must make it.
 const MAP: &str = r#"{"relocfix": 1, "machine": "x86_64",
@@ -59,55 +60,9 @@ fn plain_group(name: &str) -> String {
     )
 }
 
-struct Workshop {
-    folder: tempfile::TempDir,
-}
-
-impl Workshop {
-    fn open() -> Result<Workshop, String> {
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        fs::write(folder.path().join("map.json"), MAP).map_err(|error| error.to_string())?;
-        Ok(Workshop { folder })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn assemble(&self, name: &str, source: &str) -> Result<PathBuf, String> {
-        let (path, object) = (self.path(&format!("{name}.s")), self.path(&format!("{name}.o")));
-        fs::write(&path, source).map_err(|error| error.to_string())?;
-        succeed(Command::new("gcc").args(["-c", "-Wa,--noexecstack", "-o"]).arg(&object).arg(&path))?;
-        Ok(object)
-    }
-
-    fn fix(&self, object: &Path) -> Result<PathBuf, String> {
-        let output = object.with_extension("fixed.o");
-        relocfix::fix::<&str>(object, &output, Some(&self.path("map.json")), &[])?;
-        Ok(output)
-    }
-
-    fn fixed(&self, name: &str, source: &str) -> Result<PathBuf, String> {
-        self.fix(&self.assemble(name, source)?)
-    }
-
-    /// `ld -r`.
-    fn merge(&self, linker: Linker, name: &str, objects: &[&Path]) -> Result<PathBuf, String> {
-        let output = self.path(&format!("{name}-{}.o", linker.name()));
-        let mut command = Command::new("gcc");
-        command
-            .args(Linkers::get()?.flags(linker))
-            .args(["-r", "-nostdlib", "-o"])
-            .arg(&output)
-            .args(objects);
-        succeed(&mut command)?;
-        Ok(output)
-    }
-}
-
 #[test]
 fn two_objects() -> Result<(), String> {
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::open(MAP)?;
     let one = workshop.fixed("one", &function("one"))?;
     let two = workshop.fixed("two", &function("two"))?;
     let driver =
@@ -118,7 +73,7 @@ fn two_objects() -> Result<(), String> {
 
 #[test]
 fn two_equal_objects() -> Result<(), String> {
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::open(MAP)?;
     let source = format!("{}.weak plain\n{}", group("once"), function("plain").replace(".globl", ".weak"));
     let one = workshop.fixed("one", &source)?;
     let two = workshop.path("two.fixed.o");
@@ -129,7 +84,7 @@ fn two_equal_objects() -> Result<(), String> {
 
 #[test]
 fn group_wins_and_loses() -> Result<(), String> {
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::open(MAP)?;
     let fixed = workshop.fixed("fixed", &format!("{}{}", group("once"), function("other")))?;
     let plain = workshop.assemble("plain", &plain_group("once"))?;
     let driver = "long once(void), other(void); int main(void) { printf(\"%ld %ld\\n\", once(), other()); }";
@@ -141,7 +96,7 @@ fn group_wins_and_loses() -> Result<(), String> {
 /// Nothing but groups in it: when they lose, nothing of the object is left that could run.
 #[test]
 fn only_groups_lose() -> Result<(), String> {
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::open(MAP)?;
     let fixed = workshop.fixed("fixed", &group("once"))?;
     let plain = workshop.assemble("plain", &plain_group("once"))?;
     let driver = "long once(void); int main(void) { printf(\"%ld %ld\\n\", once(), used); }";
@@ -150,7 +105,7 @@ fn only_groups_lose() -> Result<(), String> {
 
 #[test]
 fn merged_then_fixed_again() -> Result<(), String> {
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::open(MAP)?;
     let one = workshop.fixed("one", &format!("{}{}", function("one"), group("once")))?;
     let two = workshop.fixed("two", &format!("{}{}", function("two"), group("once")))?;
     let driver = "long one(void), two(void), once(void);\n\
@@ -158,7 +113,7 @@ fn merged_then_fixed_again() -> Result<(), String> {
     for &linker in &Linkers::get()?.found {
         let merged = workshop.merge(linker, "merged", &[&one, &two])?;
         // All of it is done, and that is known without a map.
-        relocfix::assert_stable::<&str>(&merged, Some(&workshop.path("map.json")), &[])?;
+        relocfix::assert_stable::<&str>(&merged, Some(&workshop.map()), &[])?;
         relocfix::assert_stable::<&str>(&merged, None, &[])?;
         Matrix::new(&[merged]).driver(&format!("{DRIVER}{driver}")).expect_stdout("13 13 18\n").run()?;
     }
@@ -167,14 +122,14 @@ fn merged_then_fixed_again() -> Result<(), String> {
 
 #[test]
 fn merged_with_an_unfixed_object() -> Result<(), String> {
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::open(MAP)?;
     let one = workshop.fixed("one", &function("one"))?;
     let raw = workshop.assemble("raw", &function("two"))?;
     let driver = "long one(void), two(void); int main(void) { printf(\"%ld %ld\\n\", one(), two()); }";
     for &linker in &Linkers::get()?.found {
         let merged = workshop.merge(linker, "merged", &[&one, &raw])?;
         let output = workshop.path(&format!("{}-again.o", linker.name()));
-        let fixed = relocfix::fix::<&str>(&merged, &output, Some(&workshop.path("map.json")), &[])?;
+        let fixed = relocfix::fix::<&str>(&merged, &output, Some(&workshop.map()), &[])?;
         // Only those of the object that was not rewritten before.
         assert_eq!(fixed.report["summary"]["places"], 2, "{}: {:#}", linker.name(), fixed.report);
         relocfix::assert_stable::<&str>(&output, None, &[])?;
@@ -187,7 +142,7 @@ fn merged_with_an_unfixed_object() -> Result<(), String> {
 /// that repeats what lies there is the same thing for all.
 #[test]
 fn absolute_names_of_another_object() -> Result<(), String> {
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::open(MAP)?;
     let source = ".globl get, alias, cell\n.type get, @function\nget: mov alias@GOTPCREL(%rip), %rax\nret\n\
                   .set alias, 0x7f1234560408\n.set cell, 0x7f1234560400\n";
     let fixed = workshop.fixed("fixed", source)?;

@@ -319,7 +319,8 @@ pub trait Arch: Sync {
     /// The stack pointer's number in call frame information.
     fn stack_pointer(&self) -> gimli::Register;
 
-    /// The function that runs a fill program (see [`crate::fill_program`]) whose address it is given.
+    /// The function that runs a fill program (see [`crate::fill_program`]) whose address it is given, and returns
+    /// its answer.
     /// `failure` names `write` and `abort`; without it the program has no [`crate::fill_program::FillOp::Check`].
     /// `stack` is the greatest number of operands that any program has on its stack.
     fn interpreter(&self, stack: usize, failure: Option<(SymbolRef, SymbolRef)>) -> Fragment;
@@ -331,6 +332,26 @@ pub trait Arch: Sync {
     /// The function to be given to `dl_iterate_phdr` with a record of the library that is wanted (see
     /// [`LIBRARY_BASE`]): returns 0 unless the library it is shown has that build-id.
     fn find_library(&self, landing_pad: bool) -> Fragment;
+
+    /// The same for a program that may be tried again: hands `program` and the word `done` to `guard`, and returns what
+    /// that returns (see [`crate::fill_program::answer`]).
+    fn guarded_initializer(
+        &self,
+        program: Referent,
+        done: Referent,
+        guard: Referent,
+        landing_pad: bool,
+    ) -> Fragment;
+
+    /// The function that runs a program unless its word says that it is done, one thread at a time: others wait, and
+    /// the thread that is running one is told that it is not ready. `lock` is a word for all objects of a link, zero
+    /// at first; `yields` is a function, null or not, that gives the processor to other threads. The process must have a
+    /// thread pointer.
+    fn guard(&self, interpreter: Referent, lock: Referent, yields: SymbolRef) -> Fragment;
+
+    /// The function that calls all initializers of an executable or library and returns how many are not ready: `start`
+    /// and `stop` bound an array of 32-bit distances to them, each from its own place.
+    fn initialize_all(&self, start: SymbolRef, stop: SymbolRef, landing_pad: bool) -> Fragment;
 
     /// A function that jumps to the address in a slot, all registers intact.
     fn stub(&self, slot: Referent, landing_pad: bool) -> Fragment;

@@ -2,7 +2,7 @@
 //! put into the object, or a node that the initializer computes.
 
 use super::graph::{Node, NodeId};
-use super::slots::{BYTES, DATA, POINTER_BYTES, STRINGS};
+use super::slots::STRINGS;
 use super::{Destination, Found, Planner, Source, Store};
 use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +26,7 @@ impl Planner<'_> {
                 let base = self.source(base)?;
                 Ok(self.offset_by(base, *number))
             }
-            Expression::Value(id) => self.value(*id),
+            Expression::Value(id) => self.named(*id),
             Expression::Address(address) => self.address(*address),
             Expression::Anchored(anchor) => {
                 self.anchored.insert(anchor.file.clone());
@@ -106,6 +106,27 @@ impl Planner<'_> {
         }
     }
 
+    /// What `{"value": NAME}` stands for: a value, or a result of `before`.
+    fn named(&mut self, id: ValueId) -> Result<Source> {
+        if let Some(index) = (id.0 as usize).checked_sub(self.found.map.values.len()) {
+            let position = self.protocol.position(index);
+            return Ok(Source::Computed(self.graph.add(Node::Result(position), || "a result".to_owned()), 0));
+        }
+        // Wherever it is named, it is the same one.
+        let fresh = self.graph.set_fresh(false);
+        let source = self.value(id);
+        self.graph.set_fresh(fresh);
+        let source = source?;
+        if self.protocol.reads_ready && matches!(source, Source::Computed(..)) {
+            let name = &self.found.map.values[id.0 as usize].name;
+            let message = format!(
+                "the session map's `ready` needs the value `{name}`, and no value is made before it holds"
+            );
+            return Err(Error::new(ErrorKind::SessionMap, self.object().name, message));
+        }
+        Ok(source)
+    }
+
     /// What a value becomes; it is made once.
     ///
     /// # Errors
@@ -127,7 +148,7 @@ impl Planner<'_> {
             )));
         }
         self.reading.push(id);
-        let source = self.source(&value.init);
+        let source = if value.shared { self.shared_value(id) } else { self.source(&value.init) };
         self.reading.pop();
         let source = source?;
         self.values.insert(id, source);
@@ -188,18 +209,7 @@ impl Planner<'_> {
             words.push((*offset, self.source(word)?));
         }
         let computed = words.iter().any(|(_, source)| matches!(source, Source::Computed(..)));
-        let role = match (bytes.writable || computed, words.is_empty()) {
-            (true, _) => DATA,
-            (false, true) => BYTES,
-            (false, false) => POINTER_BYTES,
-        };
-        let mut data = bytes.data.clone();
-        for &(offset, _) in &words {
-            // What a relocation or the initializer writes must not say what stood there.
-            if let Some(word) = data.get_mut(offset as usize..offset as usize + 8) {
-                word.fill(0);
-            }
-        }
+        let (role, data) = Self::block(bytes, computed);
         let (section, start) = self.append(role, None, bytes.align, &data);
         for (offset, source) in words {
             let at = start + offset;

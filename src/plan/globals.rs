@@ -37,13 +37,13 @@ impl Planner<'_> {
     /// # Errors
     /// A global that the object lacks, that lies outside its symbol, or whose expression cannot be read.
     pub(super) fn plan_globals(&mut self) -> Result<()> {
-        let map = self.found.map;
-        if map.globals.is_empty() {
+        let globals = self.found.globals;
+        if globals.is_empty() {
             return Ok(());
         }
         let referenced = self.referenced_symbols();
         let mut storages = Vec::new();
-        for global in &map.globals {
+        for global in globals {
             storages.push((self.storage(global, &referenced)?, global));
         }
         storages.sort_by_key(|&(storage, _)| storage);
@@ -86,7 +86,9 @@ impl Planner<'_> {
             },
             None => {
                 return error(format!(
-                    "the object has no symbol `{}`; the compiler may have dropped the variable: remove the entry",
+                    "the object has no symbol `{}`; the compiler may have dropped the variable, or \
+                     have folded what it read from it, then empty, into the code, which is beyond repair: if nothing needs \
+                     it, remove the entry",
                     global.symbol
                 ));
             }

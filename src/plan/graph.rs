@@ -1,6 +1,6 @@
 //! What only code can compute: a graph of nodes in which equal things without a call are one node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::edits::SymbolRef;
 use crate::session_map::Returns;
@@ -36,23 +36,33 @@ pub(crate) enum Node {
     Difference(NodeId, NodeId),
     /// The lowest address of the loaded program or library with that build-id; not to be found fails.
     Library(Vec<u8>),
+    /// A result of `before`, by its place on the stack.
+    Result(u32),
+    /// The word at a symbol that all objects of a link share: whoever comes first computes the node for it, and says so
+    /// in the word behind it.
+    Shared(SymbolRef, NodeId),
+    /// A block that all objects of a link share: whoever comes first stores, at each offset, a node plus a number, and
+    /// says so in the word at the last offset. The value is the block's address.
+    SharedBlock(SymbolRef, Vec<(i64, NodeId, i64)>, i64),
 }
 
 impl Node {
     /// The nodes that it needs.
     pub(crate) fn operands(&self) -> Vec<NodeId> {
         match self {
-            Node::Address(..) | Node::Int(_) | Node::Library(_) => Vec::new(),
+            Node::Address(..) | Node::Int(_) | Node::Library(_) | Node::Result(_) => Vec::new(),
             Node::Load(n, ..)
             | Node::Add(n, _)
             | Node::Shr(n, _)
             | Node::Shl(n, _)
             | Node::FromTable(n)
             | Node::Neg(n)
-            | Node::Not(n) => {
+            | Node::Not(n)
+            | Node::Shared(_, n) => {
                 vec![*n]
             }
             Node::Difference(to, from) => vec![*to, *from],
+            Node::SharedBlock(_, words, _) => words.iter().map(|(_, node, _)| *node).collect(),
             Node::Call(function, arguments, ..) => {
                 std::iter::once(*function).chain(arguments.iter().copied()).collect()
             }
@@ -61,7 +71,7 @@ impl Node {
 
     /// Whether recomputing it costs nothing worth a variable.
     pub(crate) fn is_trivial(&self) -> bool {
-        matches!(self, Node::Address(..) | Node::Int(_))
+        matches!(self, Node::Address(..) | Node::Int(_) | Node::Result(_))
     }
 }
 
@@ -70,21 +80,43 @@ impl Node {
 pub(crate) struct Graph {
     nodes: Vec<(Node, String)>,
     index: HashMap<Node, NodeId>,
+    /// What is added is computed at each use.
+    fresh: bool,
+    /// Those that are.
+    unshared: HashSet<NodeId>,
 }
 
 impl Graph {
     /// The node, made if there is no equal one. `text` is what messages call it.
     pub(crate) fn add(&mut self, node: Node, text: impl FnOnce() -> String) -> NodeId {
-        if let Some(&id) = self.index.get(&node) {
+        if !self.fresh
+            && let Some(&id) = self.index.get(&node)
+        {
             return id;
         }
         let id = NodeId(self.nodes.len() as u32);
+        if self.fresh {
+            self.unshared.insert(id);
+            self.nodes.push((node, text()));
+            return id;
+        }
         // A call can return something else every time. What depends on one has a unique operand already.
         if !matches!(node, Node::Call(..)) {
             self.index.insert(node.clone(), id);
         }
         self.nodes.push((node, text()));
         id
+    }
+
+    /// Whether the nodes that are added from here on are computed at each use, whatever equals them; returns what
+    /// was the case.
+    pub(crate) fn set_fresh(&mut self, fresh: bool) -> bool {
+        std::mem::replace(&mut self.fresh, fresh)
+    }
+
+    /// Whether it is computed at each use.
+    pub(crate) fn is_fresh(&self, id: NodeId) -> bool {
+        self.unshared.contains(&id)
     }
 
     /// All nodes, each before those that it needs.

@@ -13,12 +13,15 @@ mod names;
 mod owners;
 mod places;
 mod pool_words;
+mod protocol;
 mod record;
 mod relocations;
 mod sections;
+mod shared;
 mod slots;
 mod symbols;
 mod thunks;
+mod unfilled;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -30,7 +33,7 @@ use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
 use crate::record::Record;
 use crate::report::Report;
 use crate::scan::Scan;
-use crate::session_map::{Files, SessionMap, ValueId};
+use crate::session_map::{Files, Global, SessionMap, ValueId};
 use crate::thread_local;
 use crate::unwind_section::CodeFrame;
 use crate::witness::Testimony;
@@ -64,6 +67,8 @@ pub(crate) struct Found<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) options: &'a Options<'a>,
     pub(crate) record: &'a Record,
+    /// The map's, and those that names alone say.
+    pub(crate) globals: &'a [Global],
     pub(crate) frames: &'a FrameTable<'a>,
     pub(crate) scan: &'a Scan<'a>,
     pub(crate) testimony: &'a Testimony,
@@ -164,6 +169,8 @@ enum Destination {
     Far(NewLocalId, i64),
     /// A filled slot of ours.
     Slot(NewLocalId),
+    /// Nowhere: computing it does all there is to do.
+    None,
 }
 
 /// What a section of the input comes to hold.
@@ -228,6 +235,8 @@ struct Planner<'a> {
     block_readers: BTreeSet<(SectionId, u64)>,
     /// Found out at the first word among the code.
     code_references: Option<pool_words::References>,
+    /// When the initializer may run, and what goes around a fill.
+    protocol: protocol::Protocol,
 }
 
 /// Makes the plan.
@@ -240,7 +249,10 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
     // Names first: from here on it is fixed what every symbol of the input stands for.
     planner.find_absolute_symbols();
     planner.rename_spelled_addresses();
+    planner.reserve_function();
     planner.plan_globals()?;
+    planner.note_inferred();
+    planner.find_unfilled();
     planner.plan_imports()?;
     // Then every reference, in the order of the file.
     planner.plan_places()?;
@@ -308,6 +320,7 @@ impl<'a> Planner<'a> {
             own_named: HashSet::new(),
             block_readers: BTreeSet::new(),
             code_references: None,
+            protocol: protocol::Protocol::default(),
         }
     }
 

@@ -38,10 +38,21 @@ impl Planner<'_> {
         for store in &self.stores {
             uses.add(store.node, store.group);
         }
+        // Around every fill the same is evaluated; what it needs of the values is made once.
+        let mut needed_around = Vec::new();
+        for node in self.protocol.around() {
+            uses.add(node, None);
+            if !self.graph.is_fresh(node) {
+                needed_around.push(node);
+            }
+        }
         for node in self.graph.backwards() {
             if let Some(&user) = uses.owners.get(&node) {
                 for operand in self.graph.node(node).operands() {
                     uses.add(operand, user);
+                    if self.graph.is_fresh(node) && !self.graph.is_fresh(operand) {
+                        needed_around.push(operand);
+                    }
                 }
             }
         }
@@ -49,7 +60,8 @@ impl Planner<'_> {
         // What a group needs of the object's own program it finds in a slot, too.
         let foreign = users.into_iter().filter(|(node, user)| owners[node] != *user).map(|(node, _)| node);
         let repeated = counts.into_iter().filter(|&(_, count)| count > 1).map(|(node, _)| node);
-        let mut shared: Vec<NodeId> = foreign.chain(repeated).collect();
+        let mut shared: Vec<NodeId> = foreign.chain(repeated).chain(needed_around).collect();
+        shared.retain(|node| !self.graph.is_fresh(*node));
         shared.sort();
         shared.dedup();
         for node in shared {

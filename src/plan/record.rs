@@ -32,7 +32,7 @@ impl Planner<'_> {
                 writers.entry(section.group).or_default().push(RecordKind::Range, id, 0, section.size);
             }
         }
-        for global in &self.found.map.globals {
+        for global in self.found.globals {
             let Some(&(Named::Global(id) | Named::Local(id))) = self.by_name.get(&global.symbol) else {
                 continue;
             };

@@ -41,6 +41,9 @@ pub(super) const DATA: Role = (".data.relocfix", NewSectionKind::Writable, POINT
 /// What the startup code calls, before ordinary constructors (which have no number or a higher one).
 pub(super) const INIT_ARRAY: Role = (".init_array.00101", NewSectionKind::InitArray, POINTER);
 
+/// Distances to the initializers that can be called again.
+pub(super) const INITIALIZERS: Role = (super::protocol::INITIALIZERS, NewSectionKind::Retained, 4);
+
 impl Planner<'_> {
     /// The new section of that role, made at its first use.
     pub(super) fn section(&mut self, (name, kind, align): Role, group: Option<GroupId>) -> NewSectionId {

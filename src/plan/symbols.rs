@@ -123,7 +123,8 @@ impl Planner<'_> {
             SymbolRef::Section(id) => self.object().section(id).name.to_owned(),
             SymbolRef::NewSection(id) => self.edits.sections[id.0 as usize].name.clone(),
             SymbolRef::Local(id) => self.edits.locals[id.0 as usize].name.clone(),
-            SymbolRef::Undefined(id) => self.edits.undefined[id.0 as usize].clone(),
+            SymbolRef::Undefined(id) => self.edits.undefined[id.0 as usize].name.clone(),
+            SymbolRef::Weak(id) => self.edits.weak[id.0 as usize].name.clone(),
         }
     }
 
@@ -146,7 +147,7 @@ impl Planner<'_> {
                 Home::Existing(id) => Some(id),
                 Home::New(_) => None,
             },
-            SymbolRef::NewSection(_) | SymbolRef::Undefined(_) => None,
+            SymbolRef::NewSection(_) | SymbolRef::Undefined(_) | SymbolRef::Weak(_) => None,
         }
     }
 
@@ -154,6 +155,9 @@ impl Planner<'_> {
     fn in_new_section(&self, symbol: SymbolRef) -> bool {
         match symbol {
             SymbolRef::NewSection(_) => true,
+            // Whichever object's definition is taken, it lies in such a section of the same output. That of a protected
+            // function is a matter of the dynamic linker: its address may be an executable's PLT entry.
+            SymbolRef::Weak(id) => !self.edits.weak[id.0 as usize].protected,
             SymbolRef::Local(id) => matches!(self.edits.locals[id.0 as usize].home, Home::New(_)),
             SymbolRef::Existing(_) | SymbolRef::Section(_) | SymbolRef::Undefined(_) => false,
         }
@@ -195,7 +199,7 @@ impl Planner<'_> {
         match symbol {
             SymbolRef::Existing(id) => self.object().symbol(id).kind == SymbolType::Section,
             SymbolRef::Section(_) | SymbolRef::NewSection(_) => true,
-            SymbolRef::Local(_) | SymbolRef::Undefined(_) => false,
+            SymbolRef::Local(_) | SymbolRef::Undefined(_) | SymbolRef::Weak(_) => false,
         }
     }
 
@@ -212,7 +216,7 @@ impl Planner<'_> {
                 Home::Existing(section) => section,
                 Home::New(id) => return self.edits.sections[id.0 as usize].group,
             },
-            SymbolRef::Undefined(_) => return None,
+            SymbolRef::Undefined(_) | SymbolRef::Weak(_) => return None,
         };
         self.object().section(section).group
     }

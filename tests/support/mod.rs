@@ -13,3 +13,4 @@ pub(crate) mod random;
 pub(crate) mod relocfix;
 pub(crate) mod toolchain;
 pub(crate) mod untouched;
+pub(crate) mod workshop;

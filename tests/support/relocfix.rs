@@ -49,7 +49,7 @@ pub(crate) fn fix<S: AsRef<OsStr>>(
     Ok(Fixed { object: output.to_owned(), report, warnings: finished.stderr })
 }
 
-/// `relocfix check INPUT --session-map MAP --report -`: its report, and what it ended with.
+/// `relocfix check INPUT --session-map MAP --report - EXTRA`: its report, and what it ended with.
 ///
 /// # Errors
 /// It ends with neither 0 nor 1, or its report is none.

@@ -6,7 +6,7 @@ use crate::edits::NewRelocation;
 use crate::reloc::RelocKind;
 
 /// `endbr64`
-const LANDING_PAD: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+pub(super) const LANDING_PAD: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 /// `int3`
 const PADDING: u8 = 0xcc;
 
@@ -21,6 +21,27 @@ pub(super) fn initializer(program: Referent, interpreter: Referent, landing_pad:
     let mut fragment = begin(landing_pad);
     pc_relative(&mut fragment, &[0x48, 0x8d, 0x3d], program);
     pc_relative(&mut fragment, &[0xe9], interpreter);
+    fragment
+}
+
+/// See [`super::super::Arch::guarded_initializer`].
+///
+/// ```text
+/// f3 0f 1e fa             endbr64                   if asked for
+/// 48 8d 3d 00 00 00 00    lea program(%rip),%rdi
+/// 48 8d 35 00 00 00 00    lea done(%rip),%rsi
+/// e9 00 00 00 00          jmp guard
+/// ```
+pub(super) fn guarded_initializer(
+    program: Referent,
+    done: Referent,
+    guard: Referent,
+    landing_pad: bool,
+) -> Fragment {
+    let mut fragment = begin(landing_pad);
+    pc_relative(&mut fragment, &[0x48, 0x8d, 0x3d], program);
+    pc_relative(&mut fragment, &[0x48, 0x8d, 0x35], done);
+    pc_relative(&mut fragment, &[0xe9], guard);
     fragment
 }
 
@@ -80,6 +101,15 @@ mod tests {
         assert_eq!(padded.code[..4], LANDING_PAD);
         assert_eq!(padded.code[4..], plain.code);
         assert_eq!(fields(&padded), [(7, RelocKind::Pc32, A, -4), (12, RelocKind::Pc32, B, 12)]);
+    }
+
+    #[test]
+    fn a_guarded_initializer_says_where_it_notes_that_it_is_done() {
+        let padded = guarded_initializer((A, 0), (B, 8), (A, 32), true);
+        assert_eq!(padded.code[..7], [0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x8d, 0x3d]);
+        assert_eq!(padded.code[11..14], [0x48, 0x8d, 0x35]);
+        let pc32 = RelocKind::Pc32;
+        assert_eq!(fields(&padded), [(7, pc32, A, -4), (14, pc32, B, 4), (19, pc32, A, 28)]);
     }
 
     #[test]

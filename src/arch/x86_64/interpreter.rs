@@ -1,5 +1,5 @@
 //! The function that runs a fill program (see [`crate::fill_program`]) on AMD64:
-//! `void interpreter(const void *program)`.
+//! `int interpreter(const void *program)`, which returns what the program answers.
 //!
 //! The machine's own stack is the operand stack: a push touches the next word and nothing else, so any depth
 //! meets the guard page as ordinary code does. Frames are found through `%rbp`, so unwinding does not depend
@@ -81,9 +81,10 @@ fn prologue(a: &mut CodeAssembler, rows: &mut Rows) -> Result<(), IcedError> {
     a.mov(rbx, rdi)
 }
 
-/// Begins with `end` and stands last in the function, so its rows need not be taken back.
+/// Begins with `end` and stands last in the function, so its rows need not be taken back. `%edx` is the answer.
 fn epilogue(a: &mut CodeAssembler, end: &mut CodeLabel, rows: &mut Rows) -> Result<(), IcedError> {
     a.set_label(end)?;
+    a.mov(eax, edx)?;
     a.lea(rsp, ptr(rbp - 24))?;
     a.pop(r13)?;
     a.pop(r12)?;
@@ -149,6 +150,14 @@ fn operations(
         a.mov(qword_ptr(rax), rdx)?;
         a.jmp(next)
     })?;
+    operation(a, Opcode::Once, |a| {
+        a.mov(ecx, dword_ptr(rbx))?;
+        a.add(rbx, 4)?;
+        a.cmp(qword_ptr(rax), 0)?;
+        a.je(next)?;
+        a.add(rbx, rcx)?;
+        a.jmp(next)
+    })?;
     // Opcode::Check is the one that is left.
     match failure {
         Some(failure) => check(a, next, failure)?,
@@ -205,6 +214,16 @@ fn operations(
     })?;
     operation(a, Opcode::Not, |a| {
         a.not(qword_ptr(rsp))?;
+        a.jmp(next)
+    })?;
+    operation(a, Opcode::Require, |a| {
+        a.cmp(qword_ptr(rsp), 0)?;
+        a.jne(next)?;
+        a.jmp(end)
+    })?;
+    operation(a, Opcode::PushResult, |a| {
+        a.neg(rdx)?;
+        a.push(qword_ptr(rbp + rdx * 8 - (FRAME + 8)))?;
         a.jmp(next)
     })?;
     a.cmp(ecx, Opcode::End as i32)?;

@@ -2,6 +2,7 @@
 
 mod decode;
 mod entry;
+mod guard;
 mod interpreter;
 mod library;
 mod lower;
@@ -97,6 +98,24 @@ impl Arch for X86_64 {
 
     fn find_library(&self, landing_pad: bool) -> Fragment {
         library::find_library(landing_pad)
+    }
+
+    fn guarded_initializer(
+        &self,
+        program: Referent,
+        done: Referent,
+        guard: Referent,
+        landing_pad: bool,
+    ) -> Fragment {
+        entry::guarded_initializer(program, done, guard, landing_pad)
+    }
+
+    fn guard(&self, interpreter: Referent, lock: Referent, yields: SymbolRef) -> Fragment {
+        guard::guard(interpreter, lock, yields)
+    }
+
+    fn initialize_all(&self, start: SymbolRef, stop: SymbolRef, landing_pad: bool) -> Fragment {
+        guard::initialize_all(start, stop, landing_pad)
     }
 
     fn stub(&self, slot: Referent, landing_pad: bool) -> Fragment {

@@ -20,6 +20,8 @@ pub(super) const SHN_LORESERVE: u32 = elf::SHN_LORESERVE as u32;
 pub(super) const SHN_X86_64_LCOMMON: u16 = 0xff02;
 /// Sections that may be far away (AMD64 psABI).
 pub(super) const SHF_X86_64_LARGE: u64 = 0x1000_0000;
+/// Sections that no linker drops for want of a reference (GNU gABI supplement).
+pub(super) const SHF_GNU_RETAIN: u64 = 0x20_0000;
 /// Indices of address-significant symbols (LLVM).
 pub(super) const SHT_LLVM_ADDRSIG: u32 = 0x6fff_4c03;
 /// Weights of call graph edges, whose ends are relocations (LLVM 13 and later).

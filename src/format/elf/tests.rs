@@ -122,12 +122,14 @@ fn assert_refers(object: &ObjectFile<'_>, edits: &Edits, wanted: SymbolRef, foun
             Home::New(id) => new(id),
         },
         SymbolRef::Undefined(_) => SymbolPlace::Undefined,
+        SymbolRef::Weak(id) => new(edits.weak[id.0 as usize].section),
     };
     assert_eq!(found.place, place, "{wanted:?}");
     match wanted {
         SymbolRef::Section(_) | SymbolRef::NewSection(_) => assert_eq!(found.kind, SymbolType::Section),
         SymbolRef::Local(id) => assert_eq!(found.name, edits.locals[id.0 as usize].name),
-        SymbolRef::Undefined(id) => assert_eq!(found.name, edits.undefined[id.0 as usize]),
+        SymbolRef::Undefined(id) => assert_eq!(found.name, edits.undefined[id.0 as usize].name),
+        SymbolRef::Weak(id) => assert_eq!(found.name, edits.weak[id.0 as usize].name),
         SymbolRef::Existing(id) => assert_eq!(found.name, object.symbol(id).name),
     }
 }

@@ -25,7 +25,9 @@ use object::elf;
 
 use self::layout::{Output, OutputSection};
 use self::symbols::SymbolPlan;
-use super::records::{SHF_X86_64_LARGE, SHT_LLVM_ADDRSIG, SHT_LLVM_CALL_GRAPH_PROFILE, SectionHeader};
+use super::records::{
+    SHF_GNU_RETAIN, SHF_X86_64_LARGE, SHT_LLVM_ADDRSIG, SHT_LLVM_CALL_GRAPH_PROFILE, SectionHeader,
+};
 use super::string_table::StringTableBuilder;
 use super::tables::Tables;
 use crate::edits::{Edits, NewSection, NewSectionKind};
@@ -161,6 +163,7 @@ fn new_section<'a>(object: &ObjectFile<'_>, tables: &Tables<'_>, section: &NewSe
         Code => (elf::SHT_PROGBITS.0, alloc | exec, 0),
         LargeCode => (elf::SHT_PROGBITS.0, alloc | exec | SHF_X86_64_LARGE, 0),
         ReadOnly => (elf::SHT_PROGBITS.0, alloc, 0),
+        Retained => (elf::SHT_PROGBITS.0, alloc | SHF_GNU_RETAIN, 0),
         // mold 1.10 crashes in `-r` when a member of a group is mergeable.
         Strings if section.group.is_some() => (elf::SHT_PROGBITS.0, alloc, 0),
         Strings => (elf::SHT_PROGBITS.0, alloc | elf::SHF_MERGE.0 | elf::SHF_STRINGS.0, 1),

@@ -219,7 +219,7 @@ fn edits_that_cannot_be_right_are_refused() {
         let weak = SymbolEdit { weak: true, ..SymbolEdit::default() };
         e.symbol_edits.insert(symbol(&object, "table"), weak);
     });
-    refused("NUL", &|e| e.undefined.push("a\0b".to_owned()));
+    refused("NUL", &|e| _ = e.add_undefined("a\0b"));
     refused("outside of its section", &|e| {
         e.locals.push(NewLocal {
             name: "x".to_owned(),
@@ -276,7 +276,7 @@ fn what_may_hold_symbol_indices_is_refused() {
     linked[header + 40..header + 44].copy_from_slice(&symtab.to_le_bytes());
     let object = parse("linked.o", &linked);
     let mut edits = Edits::default();
-    edits.undefined.push("u".to_owned());
+    edits.add_undefined("u");
     assert!(super::super::write(&object, &edits).is_ok(), "no index changes");
     let error = super::super::write(&object, &small_edit()).unwrap_err();
     assert!(error.to_string().contains(".map+0x0: a section of type 0x1"), "{error}");

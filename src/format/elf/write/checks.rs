@@ -211,8 +211,27 @@ fn new_symbols(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
             ));
         }
     }
-    if edits.undefined.iter().any(String::is_empty) {
-        return Err(Error::refused(object.name, "a new undefined symbol without a name"));
+    let undefined = edits.undefined.iter().map(|symbol| &symbol.name);
+    if undefined.chain(edits.weak.iter().map(|symbol| &symbol.name)).any(String::is_empty) {
+        return Err(Error::refused(object.name, "a new global symbol without a name"));
+    }
+    for weak in &edits.weak {
+        let section = edits.sections.get(weak.section.0 as usize).filter(|s| s.group.is_none());
+        let inside = weak.value.checked_add(weak.size);
+        if section.zip(inside).is_none_or(|(section, end)| end > section.size) {
+            let message =
+                format!("new symbol {:?} is outside of its section, or that is in a group", weak.name);
+            return Err(Error::refused(object.name, message));
+        }
+        let undefined = |id: SymbolId| {
+            object.symbols.get(id.0 as usize).is_some_and(|s| {
+                s.place == SymbolPlace::Undefined && s.name == weak.name && s.binding != Binding::Local
+            }) && !edits.symbol_edits.contains_key(&id)
+        };
+        if weak.instead.is_some_and(|id| !undefined(id)) {
+            let message = format!("new symbol {:?} takes the place of one that is not undefined", weak.name);
+            return Err(Error::refused(object.name, message));
+        }
     }
     Ok(())
 }
@@ -258,6 +277,7 @@ fn reference(
         SymbolRef::NewSection(id) => (id.0 as usize) < edits.sections.len(),
         SymbolRef::Local(id) => (id.0 as usize) < edits.locals.len(),
         SymbolRef::Undefined(id) => (id.0 as usize) < edits.undefined.len(),
+        SymbolRef::Weak(id) => (id.0 as usize) < edits.weak.len(),
     };
     if exists {
         return Ok(());

@@ -7,7 +7,9 @@ use object::elf;
 
 use super::super::records::{SHN_LORESERVE, SYM_SIZE, SymbolEntry, symbol_info};
 use super::super::tables::{SymbolSection, Tables};
-use crate::edits::{Edits, Home, NewRelocation, NewSectionId, RelocationEdit, SymbolEdit, SymbolRef};
+use crate::edits::{
+    Edits, Home, NewRelocation, NewSectionId, NewUndefined, NewWeak, RelocationEdit, SymbolEdit, SymbolRef,
+};
 use crate::error::{Error, Result};
 use crate::object_file::{Binding, ObjectFile, SectionId, SymbolPlace, SymbolType};
 
@@ -24,6 +26,8 @@ pub(super) struct SymbolPlan {
     made: BTreeSet<SectionId>,
     /// The first symbol of [`Edits::undefined`].
     first_undefined: u32,
+    /// Those of [`Edits::weak`].
+    weak: Vec<u32>,
 }
 
 /// A symbol of the output.
@@ -77,9 +81,10 @@ impl SymbolPlan {
         }
 
         let inserted = edits.locals.len() + made.len() + made_new.len();
+        let added = edits.undefined.len() + edits.weak.iter().filter(|w| w.instead.is_none()).count();
         let (old_first_global, old_count) = match &tables.symbols {
             Some(table) if table.len() > 0 => (table.first_global, table.len()),
-            _ if inserted + edits.undefined.len() + edits.symbol_edits.len() > 0 => {
+            _ if inserted + added + edits.symbol_edits.len() > 0 => {
                 return Err(Error::refused(
                     object.name,
                     "there is no symbol table, and symbols are to be added: give the object as the compiler wrote it, not stripped",
@@ -87,7 +92,7 @@ impl SymbolPlan {
             }
             _ => (0, 0),
         };
-        let total = old_count + inserted + edits.undefined.len();
+        let total = old_count + inserted + added;
         if u32::try_from(total).is_err() {
             return Err(Error::refused(object.name, format!("{total} symbols are too many")));
         }
@@ -101,14 +106,24 @@ impl SymbolPlan {
             of_section.insert(id, take());
         }
         let of_new_section = made_new.into_iter().map(|id| (id, take())).collect();
-        Ok(SymbolPlan {
+        let mut plan = SymbolPlan {
             old_first_global: old_first_global as u32,
             inserted: inserted as u32,
             of_section,
             of_new_section,
             made,
             first_undefined: (old_count + inserted) as u32,
-        })
+            weak: Vec::new(),
+        };
+        let mut next = plan.first_undefined + edits.undefined.len() as u32;
+        for weak in &edits.weak {
+            plan.weak.push(match weak.instead {
+                Some(id) => plan.moved(id.0),
+                None => next,
+            });
+            next += u32::from(weak.instead.is_none());
+        }
+        Ok(plan)
     }
 
     /// Whether any symbol of the input gets another index.
@@ -134,6 +149,7 @@ impl SymbolPlan {
             SymbolRef::NewSection(id) => self.of_new_section.get(&id).copied().unwrap_or(0),
             SymbolRef::Local(id) => self.old_first_global + id.0,
             SymbolRef::Undefined(id) => self.first_undefined + id.0,
+            SymbolRef::Weak(id) => self.weak.get(id.0 as usize).copied().unwrap_or(0),
         }
     }
 
@@ -152,7 +168,8 @@ impl SymbolPlan {
         let Some(table) = &tables.symbols else {
             return Vec::new();
         };
-        let mut symbols = Vec::with_capacity(self.first_undefined as usize + edits.undefined.len());
+        let new = self.first_undefined as usize + edits.undefined.len() + edits.weak.len();
+        let mut symbols = Vec::with_capacity(new);
         for ((entry, section), symbol) in table.iter().zip(&object.symbols) {
             if symbol.id.0 == self.old_first_global {
                 self.insert(object, edits, &mut symbols);
@@ -173,15 +190,24 @@ impl SymbolPlan {
         if self.old_first_global as usize == table.len() {
             self.insert(object, edits, &mut symbols);
         }
-        for name in &edits.undefined {
+        for NewUndefined { name, weak, hidden } in &edits.undefined {
+            let binding = if *weak { elf::STB_WEAK } else { elf::STB_GLOBAL };
             symbols.push(OutputSymbol {
                 entry: SymbolEntry {
-                    st_info: symbol_info(elf::STB_GLOBAL.0, elf::STT_NOTYPE.0),
+                    st_info: symbol_info(binding.0, elf::STT_NOTYPE.0),
+                    st_other: if *hidden { elf::STV_HIDDEN.0 } else { elf::STV_DEFAULT.0 },
                     ..SymbolEntry::default()
                 },
                 section: SymbolSection::Ordinary(0),
                 name: Cow::Borrowed(name),
             });
+        }
+        for weak in &edits.weak {
+            let symbol = weak_symbol(object, weak);
+            match weak.instead {
+                Some(id) => symbols[self.moved(id.0) as usize] = symbol,
+                None => symbols.push(symbol),
+            }
         }
         symbols
     }
@@ -222,6 +248,23 @@ impl SymbolPlan {
                 name: Cow::Borrowed(""),
             });
         }
+    }
+}
+
+fn weak_symbol<'a>(object: &ObjectFile<'_>, weak: &'a NewWeak) -> OutputSymbol<'a> {
+    let kind = if weak.function { elf::STT_FUNC } else { elf::STT_OBJECT };
+    let visibility = if weak.protected { elf::STV_PROTECTED } else { elf::STV_HIDDEN };
+    OutputSymbol {
+        entry: SymbolEntry {
+            st_info: symbol_info(elf::STB_WEAK.0, kind.0),
+            st_other: visibility.0,
+            st_value: weak.value,
+            st_size: weak.size,
+            ..SymbolEntry::default()
+        },
+        // New sections follow the input's.
+        section: SymbolSection::Ordinary(object.sections.len() as u32 + weak.section.0),
+        name: Cow::Borrowed(&weak.name),
     }
 }
 
