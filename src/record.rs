@@ -166,9 +166,10 @@ pub fn holds_program_bytes(section: &Section<'_>) -> bool {
 }
 
 /// Whether a record says of that section which parts are fixed. Unwind tables need none: `mold -r` drops what
-/// refers to them, and nothing is in them that does not come with code.
+/// refers to them, and nothing is in them that does not come with code. Nor do sections whose elements a linker merges:
+/// `mold -r` puts them in another order, and what a run finds in one it fixes by making it another kind of section.
 pub fn is_recorded(section: &Section<'_>) -> bool {
-    holds_program_bytes(section) && section.kind != SectionKind::EhFrame
+    holds_program_bytes(section) && section.kind != SectionKind::EhFrame && !section.merge
 }
 
 /// Whether the bytes are what linkers put between the sections that they join.

@@ -8,7 +8,7 @@ use std::process::Command;
 mod support;
 
 use support::command::{run, succeed};
-use support::matrix::{Matrix, Mode};
+use support::matrix::{Language, Matrix, Mode};
 use support::relocfix;
 use support::toolchain::{Linker, Linkers};
 use support::workshop::Workshop;
@@ -347,6 +347,39 @@ fn two_libraries_keep_their_own() -> Result<(), String> {
         assert_eq!(finished.text(), "1 1 0 1 0 0 1 2\n", "{}", linker.name());
     }
     Ok(())
+}
+
+/// What a called function throws goes through all code of ours to who called, and so does who looks for that.
+#[test]
+fn exceptions_and_backtraces_pass_through() -> Result<(), String> {
+    let made =
+        r#""values": [{"name": "made", "address": "0x7f1234570000", "init": {"call": "make", "args": []}}]"#;
+    let ready = r#""ready": [{"call": "is_up", "returns": "int32"}]"#;
+    let workshop = Workshop::open(&map(&[made, ready]))?;
+    let source =
+        ".globl get\n.type get, @function\nget: movabs $0x7f1234570000, %rax\nret\n.size get, . - get\n";
+    let object = workshop.fixed("a", source)?;
+    let driver = r#"
+        #include <cstdio>
+        #include <execinfo.h>
+        extern "C" int relocfix_init();
+        static int armed;
+        extern "C" int is_up() { return armed; }
+        static void attempt();
+        extern "C" void *make() {
+            void *frames[16];
+            int count = backtrace(frames, 16), reached = 0;
+            for (int i = 0; i < count; i++) {
+                reached |= frames[i] >= (void *)attempt && frames[i] < (char *)attempt + 200;
+            }
+            printf("%d ", reached);
+            throw 7;
+        }
+        __attribute__((noinline)) static void attempt() {
+            try { relocfix_init(); } catch (int thrown) { printf("%d\n", thrown); }
+        }
+        int main() { armed = 1; attempt(); }"#;
+    Matrix::new(&[object]).driver(driver).language(Language::Cxx).expect_stdout("1 7\n").run()
 }
 
 #[test]

@@ -51,6 +51,15 @@ if ! "$venv/bin/python" -c 'import numba' 2>/dev/null; then
         "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: numba
 fi
 
+# Julia's runtime, which a wheel carries, without a compiler. It is not imported, only unpacked: any Python will do.
+julia=${CARGO_TARGET_DIR:-target}/test-julia
+if [ ! -d "$julia/ace_jax_coupling" ]; then
+    "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 3.12 \
+        --platform manylinux_2_28_x86_64 --dest "$julia" ace-jax-coupling==0.2.0
+    python3 -m zipfile -e "$julia"/ace_jax_coupling-*.whl "$julia"
+    rm "$julia"/ace_jax_coupling-*.whl
+fi
+
 echo "tools:"
 for program in gcc ld.bfd mold cargo rustc; do
     printf '  %-12s %s\n' "$program" "$("$program" --version | head -n 1)"

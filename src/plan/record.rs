@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Planner;
 use crate::edits::{NewSectionId, NewSectionKind, SymbolRef};
-use crate::object_file::{GroupId, SymbolId, SymbolPlace};
+use crate::object_file::{GroupId, Section, SectionKind, SymbolId, SymbolPlace};
 use crate::plan::slots::Role;
 use crate::plan::symbols::Named;
 use crate::record::{RECORD, RecordKind, RecordWriter, is_recorded};
@@ -19,7 +19,10 @@ impl Planner<'_> {
         }
         let mut writers: BTreeMap<Option<GroupId>, RecordWriter> = BTreeMap::new();
         let object = self.object();
-        for section in object.sections.iter().filter(|s| is_recorded(s) && !self.kept.contains(&s.id)) {
+        // What a linker could merge and no longer can is recorded, too.
+        let unmerged = |id| self.edits.section_edits.get(&id).is_some_and(|edit| edit.unmerge);
+        let recorded = |s: &&Section<'_>| is_recorded(s) || unmerged(s.id) && s.kind != SectionKind::EhFrame;
+        for section in object.sections.iter().filter(recorded).filter(|s| !self.kept.contains(&s.id)) {
             if (0..section.size).step_by(8).all(|offset| self.found.record.covers(section.id, offset)) {
                 continue;
             }
@@ -27,7 +30,8 @@ impl Planner<'_> {
             writer.push(RecordKind::Range, SymbolRef::Section(section.id), 0, section.size);
         }
         for (index, section) in self.edits.sections.iter().enumerate() {
-            if !matches!(section.kind, NewSectionKind::ZeroFill | NewSectionKind::EhFrame) {
+            use NewSectionKind::{EhFrame, Strings, ZeroFill};
+            if !matches!(section.kind, ZeroFill | EhFrame | Strings) {
                 let id = SymbolRef::NewSection(NewSectionId(index as u32));
                 writers.entry(section.group).or_default().push(RecordKind::Range, id, 0, section.size);
             }

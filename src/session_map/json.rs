@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::expression::Returns;
+use super::julia_manifest::{self, Manifest};
 use crate::error::{Error, ErrorKind};
 
 /// The version of the format that this program reads.
@@ -39,6 +40,31 @@ pub(super) struct Document {
     pub(super) before: Vec<Object<BeforeEntry>>,
     #[serde(default)]
     pub(super) after: Vec<Form>,
+}
+
+impl Document {
+    /// A map of these entries alone.
+    pub(super) fn of(
+        values: Vec<Object<ValueEntry>>,
+        globals: Vec<Object<GlobalEntry>>,
+        ready: Vec<Form>,
+        before: Vec<Object<BeforeEntry>>,
+        after: Vec<Form>,
+    ) -> Self {
+        Document {
+            _version: VERSION,
+            machine: None,
+            mappings: Vec::new(),
+            symbols: Vec::new(),
+            values,
+            globals,
+            imports: Vec::new(),
+            constants: Vec::new(),
+            ready,
+            before,
+            after,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,7 +140,7 @@ pub(super) struct BeforeEntry {
 }
 
 /// An expression as it is written: one form, the keys that belong to it, values still by name.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Form {
     Symbol { name: String, offset: i64 },
     Load { address: Box<Form>, offset: i64, nullable: bool },
@@ -132,7 +158,7 @@ pub(super) enum Form {
     Address(u64),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct BytesForm {
     pub(super) contents: Contents,
     pub(super) align: Option<u64>,
@@ -141,13 +167,13 @@ pub(super) struct BytesForm {
 }
 
 /// Where a block's bytes come from.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Contents {
     Base64(String),
     File(FileSlice),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileSlice {
     pub(super) file: String,
@@ -157,7 +183,7 @@ pub(super) struct FileSlice {
     pub(super) size: Option<Unsigned>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WordEntry {
     pub(super) offset: Unsigned,
@@ -183,18 +209,33 @@ pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
         return Err(Error::new(ErrorKind::SessionMap, name, message));
     }
 
+    // The other form has a version of its own.
+    #[derive(Deserialize)]
+    struct OtherForm {
+        #[serde(rename = "julia_relocations")]
+        _version: serde::de::IgnoredAny,
+    }
+    if serde_json::from_slice::<OtherForm>(text).is_ok() {
+        let manifest: Manifest = parse(name, text)?;
+        return julia_manifest::convert(manifest)
+            .map_err(|message| Error::new(ErrorKind::SessionMap, name, message));
+    }
+    parse(name, text)
+}
+
+/// Reads a JSON object of one form.
+fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let document: Object<Document> =
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            // A question mark stands for a key that is none.
-            let path = error.path().to_string().trim_end_matches(".?").to_owned();
-            let inner = error.into_inner();
-            let message = match path.as_str() {
-                "." => inner.to_string(),
-                path => format!("{path}: {inner}"),
-            };
-            Error::new(ErrorKind::SessionMap, name, message)
-        })?;
+    let document: Object<T> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // A question mark stands for a key that is none.
+        let path = error.path().to_string().trim_end_matches(".?").to_owned();
+        let inner = error.into_inner();
+        let message = match path.as_str() {
+            "." => inner.to_string(),
+            path => format!("{path}: {inner}"),
+        };
+        Error::new(ErrorKind::SessionMap, name, message)
+    })?;
     let end = deserializer.end();
     end.map_err(|error| Error::new(ErrorKind::SessionMap, name, error.to_string()))?;
     Ok(document.0)
@@ -206,7 +247,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 }
 
 /// A JSON object. Derived structs alone would also take an array of their fields.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -226,7 +267,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// An address, size or offset: a non-negative integer or a `"0x…"` string.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Unsigned(pub(super) u64);
 
 /// A signed number: an integer or a `"0x…"` or `"-0x…"` string.

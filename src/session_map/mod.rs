@@ -9,6 +9,7 @@ mod image;
 mod image_tables;
 mod intervals;
 mod json;
+mod julia_manifest;
 mod loaded;
 mod lookup;
 mod lower;

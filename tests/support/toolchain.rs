@@ -46,7 +46,7 @@ pub(crate) fn missing(what: &str) {
 
 /// The program of that name: on `PATH`, else in the newest `/usr/lib/llvm-*/bin`.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    if name == "ld.lld" || name.starts_with("llvm-") || name == "clang" {
+    if ["ld.lld", "clang", "llc"].contains(&name) || name.starts_with("llvm-") {
         // Distributions put an old one on PATH and newer ones beside it.
         newest_llvm(name).or_else(|| on_path(name))
     } else {

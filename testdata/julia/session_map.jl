@@ -1,0 +1,133 @@
+# Writes what the variables of a natively compiled object stand for, as JSON that `relocfix -s` reads: the form that
+# begins with "julia_relocations". To be called in the process that compiles, with the `native_code` that
+# `jl_create_native` returned, before its module is disposed of:
+#
+#     include("session_map.jl")
+#     SessionMap.write("in.session.json", native_code)
+#
+# A third argument maps the compiler's name of a variable to the one it has in the object, if that is another one.
+# What cannot be said is listed and left out; `relocfix check` then names it, too. Julia 1.13, with LLVM.jl.
+module SessionMap
+
+using Base64, LLVM
+
+struct Unsayable <: Exception
+    why::String
+end
+
+object(pairs...) = Pair{String,Any}[pairs...]
+
+# JSON is written by hand: only objects, lists, strings and integers occur.
+json(out, x::Integer) = print(out, x)
+function json(out, x::String)
+    print(out, '"')
+    for unit in transcode(UInt16, x)
+        if unit == UInt16('"') || unit == UInt16('\\')
+            print(out, '\\', Char(unit))
+        elseif 0x20 <= unit < 0x7f
+            print(out, Char(unit))
+        else
+            print(out, "\\u", string(unit; base = 16, pad = 4))
+        end
+    end
+    print(out, '"')
+end
+function json(out, x::Vector{Pair{String,Any}})
+    print(out, '{')
+    for (i, (key, value)) in enumerate(x)
+        i > 1 && print(out, ", ")
+        json(out, key)
+        print(out, ": ")
+        json(out, value)
+    end
+    print(out, '}')
+end
+function json(out, x::Vector)
+    print(out, '[')
+    for (i, value) in enumerate(x)
+        i > 1 && print(out, ", ")
+        json(out, value)
+    end
+    print(out, ']')
+end
+
+# The names that lead to a module from one that libjulia has a variable for.
+function path(m::Module)
+    names = String[String(name) for name in fullname(m)]
+    names[1] in ("Main", "Core", "Base") || throw(Unsayable("module $m is not within Main, Core or Base"))
+    return names
+end
+
+# The same for what a module's constant holds, if it is that very thing.
+function constant(m::Module, name::Symbol, x)
+    if !(isdefined(m, name) && isconst(m, name) && getglobal(m, name) === x)
+        throw(Unsayable("$m.$name is another thing, or none"))
+    end
+    return object("path" => [path(m); String(name)])
+end
+
+target(x::Symbol) = object("symbol" => String(x))
+target(x::Module) = object("path" => path(x))
+target(x::Core.Binding) = object("binding" => [path(x.globalref.mod); String(x.globalref.name)])
+# There is one of each in a process, and code compares their addresses.
+target(x::Bool) = object("cglobal" => x ? "jl_true" : "jl_false")
+function target(x::String)
+    '\0' in x && throw(Unsayable("a String with a NUL in it"))
+    return object("string" => x)
+end
+
+function target(x::DataType)
+    if x.name === Tuple.name
+        any(p -> p isa Core.TypeofVararg, x.parameters) && throw(Unsayable("$x has no fixed length"))
+        return object("tuple" => Any[target(p) for p in x.parameters])
+    end
+    isempty(x.parameters) && return constant(x.name.module, x.name.name, x)
+    return object("apply" => target(x.name.wrapper), "parameters" => Any[target(p) for p in x.parameters])
+end
+function target(x::UnionAll)
+    body = Base.unwrap_unionall(x)
+    if !(body isa DataType && body.name.wrapper === x)
+        throw(Unsayable("$x is a type with a free parameter"))
+    end
+    return constant(body.name.module, body.name.name, x)
+end
+
+target(x::Function) = constant(parentmodule(x), nameof(x), x)
+function target(x)
+    T = typeof(x)
+    Base.issingletontype(T) && return object("instance" => target(T))
+    isbitstype(T) || throw(Unsayable("a $T: it may be written to, or refers to something"))
+    copy = [x]
+    bytes = GC.@preserve copy UInt8[unsafe_load(Ptr{UInt8}(pointer(copy)), i) for i in 1:sizeof(T)]
+    return object("bits" => base64encode(bytes), "of" => target(T))
+end
+
+function variables(native_code::Ptr{Cvoid})
+    count = Ref{Csize_t}(0)
+    @ccall jl_get_llvm_gvs(native_code::Ptr{Cvoid}, count::Ptr{Csize_t}, C_NULL::Ptr{Cvoid})::Nothing
+    globals = Vector{LLVM.API.LLVMValueRef}(undef, count[])
+    @ccall jl_get_llvm_gvs(native_code::Ptr{Cvoid}, count::Ptr{Csize_t}, globals::Ptr{Cvoid})::Nothing
+    values = Vector{Ptr{Cvoid}}(undef, count[])
+    @ccall jl_get_llvm_gv_inits(native_code::Ptr{Cvoid}, count::Ptr{Csize_t}, values::Ptr{Cvoid})::Nothing
+    return zip(globals, values)
+end
+
+function write(file, native_code, rename = identity)
+    sites = Any[]
+    for (global_, value) in variables(native_code)
+        name = String(rename(LLVM.name(LLVM.GlobalVariable(global_))))
+        try
+            value == C_NULL && throw(Unsayable("no value"))
+            push!(sites, object("global" => name, "target" => target(unsafe_pointer_to_objref(value))))
+        catch error
+            error isa Unsayable || rethrow()
+            println(stderr, "session_map.jl: ", name, ": cannot be said: ", error.why)
+        end
+    end
+    open(file, "w") do out
+        json(out, object("julia_relocations" => 1, "sites" => sites))
+        println(out)
+    end
+end
+
+end
