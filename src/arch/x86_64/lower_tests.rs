@@ -218,3 +218,27 @@ fn the_assembler_agrees() {
     }
     assert_eq!(std::fs::read(raw).unwrap(), ours);
 }
+
+#[test]
+fn half_of_an_address_in_place() {
+    use crate::arch::Half;
+    let low = Delivery::Half(Half::Low);
+    for (before, after) in [
+        (&[0x48, 0xc7, 0xc0, 1, 2, 3, 4][..], &[0x48, 0x63, 0x05, 0, 0, 0, 0][..]),
+        (&[0x49, 0xc7, 0xc1, 1, 2, 3, 4], &[0x4c, 0x63, 0x0d, 0, 0, 0, 0]),
+        (&[0xc7, 0xc2, 1, 2, 3, 4], &[0x8b, 0x15, 0, 0, 0, 0]),
+        (&[0x41, 0xc7, 0xc1, 1, 2, 3, 4], &[0x44, 0x8b, 0x0d, 0, 0, 0, 0]),
+    ] {
+        let field = before.len() - 4;
+        assert_eq!(lower(before, field, low), lowered(after, field as u64, RelocKind::Pc32, -4));
+    }
+    // No room, or more than half.
+    for (bytes, field) in [
+        (vec![0xb8, 1, 2, 3, 4], 1),
+        (vec![0xc7, 0x07, 1, 2, 3, 4], 2),
+        (movabs(0), 2),
+        (moffs(&[0x48, 0xa1]), 2),
+    ] {
+        assert!(lower(&bytes, field, low).is_err(), "{bytes:02x?}");
+    }
+}

@@ -174,3 +174,34 @@ fn random_bytes_have_a_thunk_or_are_refused() {
     }
     assert!(accepted > 1000, "{accepted}");
 }
+
+#[test]
+fn of_half_an_address_as_many_bits_are_taken_as_of_the_constant() {
+    use crate::arch::Half;
+    for (bytes, field, expected) in [
+        (&[0xc7, 0x07, 1, 2, 3, 4][..], 2, "mov (%rip),%ecx; mov %ecx,(%rdi)"),
+        (&[0x48, 0xc7, 0x07, 1, 2, 3, 4], 3, "movslq (%rip),%rcx; mov %rcx,(%rdi)"),
+        (&[0x81, 0xff, 1, 2, 3, 4], 2, "mov (%rip),%ecx; cmp %ecx,%edi"),
+        (&[0x48, 0x81, 0xff, 1, 2, 3, 4], 3, "movslq (%rip),%rcx; cmp %rcx,%rdi"),
+        (&[0x8d, 0x87, 1, 2, 3, 4], 2, "movslq (%rip),%rcx; lea (%rcx,%rdi),%eax"),
+        (&[0xa9, 1, 2, 3, 4], 1, "mov (%rip),%ecx; test %ecx,%eax"),
+    ] {
+        let text = text(&of(bytes, field, Delivery::Half(Half::Low)).expect("has a thunk"));
+        let inner = text
+            .strip_prefix("lea -0x80(%rsp),%rsp; push %rcx; ")
+            .and_then(|text| text.strip_suffix("; pop %rcx; lea 0x80(%rsp),%rsp; jmp 0x5"));
+        assert_eq!(inner, Some(expected), "{bytes:02x?}");
+    }
+    for (bytes, field, expected) in [
+        (&[0xb8, 1, 2, 3, 4][..], 1, "mov (%rip),%eax; jmp 0x5"),
+        (&[0x41, 0xb9, 1, 2, 3, 4], 2, "mov (%rip),%r9d; jmp 0x5"),
+        (&[0x68, 1, 2, 3, 4], 1, "push %rcx; movslq (%rip),%rcx; xchg %rcx,(%rsp); jmp 0x5"),
+    ] {
+        let thunk = of(bytes, field, Delivery::Half(Half::High)).expect("has a thunk");
+        assert_eq!(text(&thunk), expected, "{bytes:02x?}");
+    }
+    // imul $imm32,%edi,%eax
+    assert!(of(&[0x69, 0xc7, 1, 2, 3, 4], 2, Delivery::Half(Half::Low)).is_err());
+    // The other half of a whole address would be lost.
+    assert!(of(&[0x81, 0xff, 1, 2, 3, 4], 2, Delivery::Slot).is_err());
+}
