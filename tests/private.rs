@@ -323,6 +323,86 @@ fn refused_unless_asked_for() -> Result<(), String> {
     relocfix::refused(command.args(ANCHOR), &output, 1, &texts).map(drop)
 }
 
+/// Where debuggers find names that a stripped library does not have any more, its own are found, to say what an address is.
+#[test]
+fn debug_files_say_what_an_address_is() -> Result<(), String> {
+    for tool in ["gcc", "objcopy", "strip", "xz"] {
+        if toolchain::require(tool).is_none() {
+            return Ok(());
+        }
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let built = Built::new(folder.path())?;
+    let lib = built.at("private lib");
+    let library = lib.join("libprivate.so.1");
+    let stripped = fs::read(&library).map_err(|error| error.to_string())?;
+    // The same build, not stripped.
+    let mut command = Command::new("gcc");
+    command.args(["-O1", "-g", "-fPIC", "-shared", "-Wl,--build-id", "-Wl,-soname,libprivate.so.1"]);
+    succeed(command.args(["-DTAG=\"first\"", "-o", "full.so", "private.c"]).current_dir(folder.path()))?;
+    let objcopy = |arguments: &[&str]| {
+        succeed(Command::new("objcopy").args(arguments).current_dir(folder.path())).map(drop)
+    };
+    objcopy(&["--only-keep-debug", "full.so", "private.debug"])?;
+    objcopy(&["--strip-debug", "full.so", "symbols"])?;
+    succeed(Command::new("xz").args(["-k", "symbols"]).current_dir(folder.path()))?;
+    let link = format!("--add-gnu-debuglink={}", built.at("private.debug").display());
+    let linked = || objcopy(&["--strip-all", &link, "full.so", "private lib/libprivate.so.1"]);
+
+    let answer = || -> Result<String, String> {
+        let session = built.session("one")?;
+        let object = session.object(".data\n.quad HELPER\n.bss\n.globl primes\nprimes: .zero 8\n")?;
+        let map = fs::read_to_string(session.map()).map_err(|error| error.to_string())?;
+        let mut map: Value = serde_json::from_str(&map).map_err(|error| error.to_string())?;
+        map["globals"] = json!([]);
+        fs::write(session.map(), map.to_string()).map_err(|error| error.to_string())?;
+        let finished = run(relocfix::tool().arg(object).arg("-o").arg(built.at("out.o")))?;
+        assert_eq!(finished.status.code(), Some(1), "{}", finished.describe());
+        Ok(finished.stderr)
+    };
+    let named = |text: &str| text.contains(" is `helper`, which ");
+    let private = |text: &str| text.contains(" is private to ");
+    let expect = |what: &str, known: bool| -> Result<(), String> {
+        let text = answer()?;
+        assert!(if known { named(&text) } else { private(&text) }, "{what}: {text}");
+        Ok(())
+    };
+    fs::write(&library, &stripped).map_err(|error| error.to_string())?;
+    expect("stripped", false)?;
+    linked()?;
+    expect("the debug file is elsewhere", false)?;
+    let copy =
+        |to: &Path| fs::copy(built.at("private.debug"), to).map(drop).map_err(|error| error.to_string());
+    copy(&lib.join("private.debug"))?;
+    expect("the debug file is beside it", true)?;
+    fs::rename(lib.join("private.debug"), lib.join("kept")).map_err(|error| error.to_string())?;
+    fs::create_dir(lib.join(".debug")).map_err(|error| error.to_string())?;
+    copy(&lib.join(".debug/private.debug"))?;
+    expect("the debug file is below it", true)?;
+    let mut other = fs::read(lib.join("kept")).map_err(|error| error.to_string())?;
+    other.push(0);
+    fs::write(lib.join(".debug/private.debug"), other).map_err(|error| error.to_string())?;
+    expect("another file of that name", false)?;
+    objcopy(&[
+        "--strip-all",
+        "--add-section",
+        ".gnu_debugdata=symbols.xz",
+        "full.so",
+        "private lib/libprivate.so.1",
+    ])?;
+    expect("the names are packed", true)?;
+    let packed = fs::read(built.at("symbols.xz")).map_err(|error| error.to_string())?;
+    fs::write(built.at("symbols.xz"), &packed[..packed.len() / 2]).map_err(|error| error.to_string())?;
+    objcopy(&[
+        "--strip-all",
+        "--add-section",
+        ".gnu_debugdata=symbols.xz",
+        "full.so",
+        "private lib/libprivate.so.1",
+    ])?;
+    expect("what is packed is cut off", false)
+}
+
 /// Linkers that keep only libraries that symbols need keep these.
 #[test]
 fn the_printed_arguments_link() -> Result<(), String> {

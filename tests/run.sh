@@ -18,6 +18,7 @@ need gcc gcc
 need g++ g++
 need gdb gcore
 need binutils ld.bfd
+need xz-utils xz
 need mold mold
 need python3 python3
 [ -n "$(newest_llvm ld.lld)" ] || packages+=(lld-19)

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::OnceLock;
 
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1, DT_SONAME};
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC};
@@ -14,6 +15,8 @@ use goblin::elf::sym::{
 };
 use goblin::elf::{Elf, ProgramHeader, Sym};
 
+use super::Files;
+use super::debug_names::{DebugNames, Hints};
 use super::dynamic_symbols::{DynamicSymbols, Version, dynamic_strings};
 use super::image_tables::{CTX, Dynamic, PAGE, Segment, build_id, name_in, segments, slice, symbol_table};
 use super::intervals::Innermost;
@@ -105,6 +108,11 @@ pub(super) struct Image {
     alone: bool,
     /// `DT_SONAME`.
     soname: Option<String>,
+    /// It has its full symbol table, so that no other file knows more.
+    full: bool,
+    hints: Hints,
+    /// Its own names that another file has, once they were needed.
+    debug_names: OnceLock<Option<DebugNames>>,
     strings: [Vec<u8>; 2],
     /// Versions by their number.
     versions: HashMap<u16, String>,
@@ -230,6 +238,9 @@ impl Image {
             executable,
             alone: executable && !interpreter,
             soname,
+            full: sections.iter().any(|s| s.sh_type == SHT_SYMTAB),
+            hints: Hints::read(bytes),
+            debug_names: OnceLock::new(),
             strings: [dynstr.to_vec(), Vec::new()],
             versions: HashMap::new(),
             symbols: Vec::new(),
@@ -421,10 +432,7 @@ impl Image {
     }
 
     /// What an address of the file is that [`Self::name_at`] has no name for; `file` is what to call the file.
-    pub(super) fn explain(&self, address: u64, file: &str) -> String {
-        if !self.symbols.iter().any(ImageSymbol::names) {
-            return format!("is in {file}, an image without symbols");
-        }
+    pub(super) fn explain(&self, address: u64, file: &str, files: &dyn Files) -> String {
         let distance = |n: u64| {
             if n == 0 { String::new() } else { format!("{n:#x} bytes into ") }
         };
@@ -438,7 +446,10 @@ impl Image {
         if let Some((symbol, name)) = around {
             let into = distance(address - symbol.value);
             return match symbol.rank {
-                Rank::None(Why::NotExported) => format!("is {into}`{name}`, which {file} does not export"),
+                Rank::None(Why::NotExported) => {
+                    let nearest = self.nearest_export(address);
+                    format!("is {into}`{name}`, which {file} does not export{nearest}")
+                }
                 Rank::None(Why::Version) => {
                     format!(
                         "is {into}`{name}` of {file}, in a version that no unversioned reference binds to"
@@ -453,17 +464,31 @@ impl Image {
                 _ => format!("is {into}the function `{name}` of {file}, and only its start has a name"),
             };
         }
+        let nearest = self.nearest_export(address);
+        let find = || DebugNames::find(file, self.build_id.as_deref(), &self.hints, files);
+        let own = if self.full { None } else { self.debug_names.get_or_init(find).as_ref() };
+        match own.and_then(|names| names.at(address)) {
+            Some((name, into)) => {
+                format!("is {}`{name}`, which {file} does not export{nearest}", distance(into))
+            }
+            None if !self.symbols.iter().any(ImageSymbol::names) => {
+                format!("is in {file}, an image without symbols")
+            }
+            None => format!("is private to {file}{nearest}"),
+        }
+    }
+
+    /// Which name for others comes before an address, and how far, to be put behind what the address is.
+    fn nearest_export(&self, address: u64) -> String {
+        let after = self.symbols.partition_point(|s| s.value <= address);
         let before = self.symbols[..after].iter().rev().find(|s| s.names());
         let first = before.map(|s| self.symbols.partition_point(|other| other.value < s.value));
         let best = first.and_then(|first| self.symbols.get(first));
         match best.and_then(|s| Some((self.name(s)?, s))) {
             Some((name, symbol)) => {
-                let behind = address - symbol.value;
-                format!(
-                    "is private to {file}: the nearest name before it is `{name}`, {behind:#x} bytes away"
-                )
+                format!(": the nearest name before it is `{name}`, {:#x} bytes away", address - symbol.value)
             }
-            None => format!("is private to {file}, before its first name"),
+            None => ", before its first name".to_owned(),
         }
     }
 

@@ -69,7 +69,7 @@ impl SessionMap {
                             library: image.library(&path),
                         });
                     }
-                    (None, None) => image.explain(address, &path),
+                    (None, None) => image.explain(address, &path, files),
                 };
                 let library = image.library(&path);
                 let anchor = self.anchor(constant, &path, Some((&image, address)));

@@ -3,6 +3,7 @@
 mod anchor;
 mod bindings;
 pub mod capture;
+mod debug_names;
 mod dynamic_symbols;
 pub mod expression;
 mod image;

@@ -76,7 +76,10 @@ fn what_has_no_name_is_found_by_the_build_id() {
         unreachable!()
     };
     assert_eq!(library.as_deref(), Some("libx.so.1"));
-    assert_eq!(what, "is `helper`, which /lib/x.so does not export");
+    assert_eq!(
+        what,
+        "is `helper`, which /lib/x.so does not export: the nearest name before it is `f`, 0xf0 bytes away"
+    );
 }
 
 #[test]
@@ -177,4 +180,39 @@ fn what_may_be_two_things_is_not_anchored() {
     assert_eq!(anchored(&map_of(&maps), helper, &files), of(TEXT + 0x100));
     refused(&maps, &files, far + 0x120, "it is not in the part of memory, from 0x7f0000000000 on,");
     refused(&maps, &Memory::default(), helper, "error: ");
+}
+
+/// A stripped library's own names are in a debug file, which only says what things are.
+#[test]
+fn names_from_a_debug_file() {
+    let debug = library().build();
+    let stripped = Builder { all: Vec::new(), ..library() }.build();
+    let by_id = format!("/usr/lib/debug/.build-id/{}/{}.debug", &ID[..2], &ID[2..]);
+    let files = Memory::with(&[("/lib/x.so", &stripped), (&by_id, &debug)]);
+    let map = map_of(&[entries("/lib/x.so", BASE, &LOADED, &id())]);
+    let nearest = |bytes: u64| format!("the nearest name before it is `f`, {bytes:#x} bytes away; give");
+    let starts = |address: u64, files: &dyn Files, expected: &str| {
+        let map = map_of(&[entries("/lib/x.so", BASE, &LOADED, &id())]);
+        let found = meaning(&map, BASE + address, files);
+        assert!(found.starts_with(expected), "{found}\n{expected}");
+    };
+    let helper = "`helper`, which /lib/x.so does not export: ";
+    starts(TEXT + 0x100, &files, &format!("is {helper}{}", nearest(0xf0)));
+    starts(TEXT + 0x11f, &files, &format!("is 0x1f bytes into {helper}{}", nearest(0x10f)));
+    starts(TEXT + 0x120, &files, &format!("is private to /lib/x.so: {}", nearest(0x110)));
+    // Looked for once, and only where a name is missing.
+    let reads = || files.reads.load(Ordering::Relaxed);
+    let before = reads();
+    meaning(&map, BASE + TEXT + 0x10, &files);
+    assert_eq!(reads(), before + 1);
+    meaning(&map, BASE + TEXT + 0x100, &files);
+    meaning(&map, BASE + TEXT + 0x108, &files);
+    assert_eq!(reads(), before + 2);
+    // What is no debug file says nothing.
+    let private = format!("is private to /lib/x.so: {}", nearest(0xf0));
+    for bad in [&b""[..], b"\x7fELF", &debug[..70], &debug[..debug.len() - 100], &stripped] {
+        let files = Memory::with(&[("/lib/x.so", &stripped), (&by_id, bad)]);
+        starts(TEXT + 0x100, &files, &private);
+    }
+    assert_eq!(anchored(&map, BASE + TEXT + 0x100, &files), of(TEXT + 0x100));
 }

@@ -213,7 +213,9 @@ impl Builder {
         header.extend(1u32.to_le_bytes());
         header.extend(words(&[TEXT + base, 64, sections_at as u64]));
         header.extend(0u32.to_le_bytes());
-        let fields = [64, 56, headers.len() as u16, 64, sections.len() as u16, 0];
+        // All sections have the empty name, which any string table has.
+        let names = if sections.is_empty() { 0 } else { 2 };
+        let fields = [64, 56, headers.len() as u16, 64, sections.len() as u16, names];
         header.extend(fields.iter().flat_map(|v| v.to_le_bytes()));
         put(&mut out, 0, &header);
         put(&mut out, 64, &headers.concat());

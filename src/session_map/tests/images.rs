@@ -115,10 +115,16 @@ fn names_of_a_library() {
         (TEXT + 0x40, "is `old` of /lib/x.so, in a version that no unversioned reference binds to; give"),
         (TEXT + 0x50, "is `secret` of /lib/x.so, in a version that no"),
         (TEXT + 0x60, "is the resolver of the indirect function `chosen` of /lib/x.so; give"),
-        (TEXT + 0x70, "is `hidden`, which /lib/x.so does not export; give"),
-        (TEXT + 0xa0, "is `unversioned_local`, which /lib/x.so does not export; give"),
+        (
+            TEXT + 0x70,
+            "is `hidden`, which /lib/x.so does not export: the nearest name before it is `only`, 0x40 bytes",
+        ),
+        (TEXT + 0xa0, "is `unversioned_local`, which /lib/x.so does not export: the nearest"),
         (TEXT + 0xb4, "is 0x4 bytes into the function `assembler`"),
-        (TEXT + 0x100, "is `local`, which /lib/x.so does not export; give"),
+        (
+            TEXT + 0x100,
+            "is `local`, which /lib/x.so does not export: the nearest name before it is `assembler`, 0x50 bytes",
+        ),
         (TEXT + 0x13f, "is 0x1f bytes into `global_but_not_exported`, which"),
         (
             TEXT + 0x140,
@@ -445,7 +451,7 @@ fn damaged_images() {
         if let Ok(Some(image)) = Image::parse(bytes) {
             for address in (0..0x6000).step_by(0x130).chain([u64::MAX, 1 << 63]) {
                 if image.name_at(address).is_none() {
-                    image.explain(address, "file");
+                    image.explain(address, "file", &Memory::default());
                 }
             }
             image.addresses_of("f");
@@ -508,7 +514,7 @@ fn names_of_the_linker_and_of_a_program_that_uses_them() {
     assert_eq!(image.name_at(DATA + 0x14), Some(("end", 4)));
     for address in [DATA + 0x20, DATA + 0x30, DATA + 0x40, TEXT + 0x10] {
         assert_eq!(image.name_at(address), None);
-        let why = image.explain(address, "x");
+        let why = image.explain(address, "x", &Memory::default());
         assert!(why.contains("has of its own"), "{why}");
     }
 }
