@@ -4,9 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Where linkers and the dynamic linker look without being told to (ld.so(8), and Debian's multiarch folders).
-const DEFAULT_FOLDERS: [&str; 6] =
-    ["/lib", "/usr/lib", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64"];
+/// Whether linkers and the dynamic linker look there without being told to (ld.so(8); Debian's multiarch folders are
+/// below these).
+fn is_default(folder: &str) -> bool {
+    let folder = folder.strip_prefix("/usr").unwrap_or(folder);
+    let multiarch = |below: &str| below.ends_with("-linux-gnu") && !below.contains('/');
+    ["/lib", "/lib64"].contains(&folder) || folder.strip_prefix("/lib/").is_some_and(multiarch)
+}
 
 /// Arguments for a compiler that links, on one line, quoted for a shell. `path_of` says where the session had a
 /// library; no symbol refers to those that are `anchored`, so they must be linked without being asked whether they
@@ -21,7 +25,7 @@ pub(crate) fn line(
     for library in libraries {
         let path = path_of(library);
         let folder = path.as_deref().and_then(Path::parent).map(|folder| folder.display().to_string());
-        if let Some(folder) = folder.filter(|folder| !DEFAULT_FOLDERS.contains(&folder.as_str()))
+        if let Some(folder) = folder.filter(|folder| !is_default(folder))
             && folders.insert(folder.clone())
         {
             arguments.push(format!("-L{folder}"));
@@ -71,7 +75,17 @@ mod tests {
     #[test]
     fn folders_are_named_once_and_only_where_they_must_be() {
         assert_eq!(args(&[], &[]), "");
-        assert_eq!(args(&[("libm.so.6", Some("/usr/lib/x86_64-linux-gnu/libm.so.6"))], &[]), "-l:libm.so.6");
+        for folder in
+            ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib/any-linux-gnu", "/usr/lib/any-linux-gnu"]
+        {
+            let path = format!("{folder}/libm.so.6");
+            assert_eq!(args(&[("libm.so.6", Some(&path))], &[]), "-l:libm.so.6");
+        }
+        for folder in ["/usr", "/opt/lib", "/usr/lib/any", "/usr/lib/a/any-linux-gnu", "/usr/local/lib"] {
+            let path = format!("{folder}/x.so");
+            let expected = format!("-L{folder} -Wl,-rpath,{folder} -l:x.so");
+            assert_eq!(args(&[("x.so", Some(&path))], &[]), expected);
+        }
         assert_eq!(args(&[("libx.so", None)], &[]), "-l:libx.so");
         let private = [("a.so.1", Some("/opt/x/a.so.1.2")), ("b.so", Some("/opt/x/b.so"))];
         assert_eq!(args(&private, &[]), "-L/opt/x -Wl,-rpath,/opt/x -l:a.so.1.2 -l:b.so");
