@@ -44,6 +44,7 @@
 //! ```
 
 pub mod arch;
+mod assumptions;
 mod code_scan;
 pub mod edits;
 pub mod error;
@@ -52,6 +53,7 @@ pub mod format;
 pub mod frame_table;
 pub mod function_bounds;
 mod lsda;
+mod object_code;
 pub mod object_file;
 mod plan;
 pub mod pointer_encoding;
@@ -78,6 +80,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use error::{At, Problem};
 use frame_table::FrameTable;
+use object_code::ObjectCode;
 use object_file::{Relocation, Section, SymbolPlace};
 use plan::{Found, Plan};
 use record::Record;
@@ -179,6 +182,7 @@ pub fn fix(
                     scan: found.scan,
                     resolved: &found.testimony.resolved,
                     dismissed: &found.testimony.dismissed,
+                    assumptions: found.assumptions,
                     plan,
                     output: &output,
                 }
@@ -265,6 +269,9 @@ fn analyse(
     let resolved = resolve::resolve(&scan, map, files, options.private)?;
     // The other session adds places, takes some away, and says what no map could.
     let testimony = witness::examine(object, map, files, options, &scan, resolved)?;
+    // What the code takes for granted of the addresses that it was compiled with is known before anything is planned.
+    let code = ObjectCode::new(object, &scan.bounds, &frames);
+    let assumptions = assumptions::examine(object, map, files, &scan, &code, &testimony.resolved);
     let found = Found {
         object,
         map,
@@ -274,7 +281,9 @@ fn analyse(
         globals: &globals,
         frames: &frames,
         scan: &scan,
+        code: &code,
         testimony: &testimony,
+        assumptions: &assumptions,
     };
     let plan = plan::plan(found)?;
     finish(&plan, &found)?;

@@ -90,6 +90,41 @@ impl TypeTable {
     }
 }
 
+/// Where unwinding leads in a function whose data area begins at `range.start`, as offsets in that function: the landing
+/// pads of all call sites.
+///
+/// # Errors
+/// Whatever is not a language-specific data area, with its place; an area whose landing pads count from elsewhere.
+pub(crate) fn landing_pads(data: &[u8], range: Range<u64>) -> Result<Vec<u64>, Unreadable> {
+    let mut header = Cursor::new(data, range.start, range.end);
+    let offset = header.position();
+    if !DwEhPe(header.u8("the encoding of the landing pads' base")?).is_absent() {
+        let message = "landing pads that count from elsewhere than their function".to_owned();
+        return Err(Unreadable { offset, message });
+    }
+    if !DwEhPe(header.u8("the encoding of types")?).is_absent() {
+        header.uleb128("the distance to the end of the table of types")?;
+    }
+    let encoding = DwEhPe(header.u8("the encoding of call sites")?);
+    let length = header.uleb128("the length of the call sites")?;
+    let mut sites = header.split(length, "the table of call sites")?;
+    let mut pads = Vec::new();
+    while !sites.is_empty() {
+        for what in ["the start of a call site", "its length"] {
+            sites.number(encoding, what)?;
+        }
+        let pad = sites.number(encoding, "the landing pad of a call site")?;
+        sites.uleb128("the action of a call site")?;
+        // 0: there is none, and unwinding goes on.
+        if pad != 0 {
+            pads.push(pad);
+        }
+    }
+    pads.sort_unstable();
+    pads.dedup();
+    Ok(pads)
+}
+
 /// The lists of what to catch at each call site.
 struct Actions<'d> {
     data: &'d [u8],
@@ -188,6 +223,15 @@ mod tests {
         assert_eq!(table.encoding, EncodingByte { offset: 1, encoding: DwEhPe(0) });
         assert_eq!((table.start, table.base, table.width), (16, 32, 8));
         assert!(!table.may_hold(8) && table.may_hold(16) && table.may_hold(24) && !table.may_hold(32));
+    }
+
+    #[test]
+    fn landing_pads_are_those_of_all_call_sites() {
+        let pads = |data: &[u8]| landing_pads(data, 0..data.len() as u64);
+        assert_eq!(pads(SPECIFICATION).expect("readable"), [0x12]);
+        assert_eq!(pads(CATCH).expect("readable"), [0x12]);
+        pads(&SPECIFICATION[..9]).expect_err("cut off");
+        pads(&[0x00, 0, 0, 0]).expect_err("another base");
     }
 
     #[test]

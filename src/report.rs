@@ -17,6 +17,8 @@ pub struct Report {
     pub places: Vec<PlaceReport>,
     /// Relocations that existed and had to change, by section and offset.
     pub lowered: Vec<LoweredReport>,
+    /// Instructions that combined an address by `or` and add to it now, by section and offset.
+    pub realigned: Vec<RealignedReport>,
     /// Variables filled, by symbol and offset.
     pub globals: Vec<GlobalReport>,
     /// References to imports, by section and offset.
@@ -91,7 +93,7 @@ pub struct PlaceReport {
     pub delivery: String,
     /// `map`, `witness` or `derived`.
     pub evidence: String,
-    /// What alignment of the target was relied on.
+    /// What the code relies on: in every process the address is the same modulo this as it was in the session.
     pub assumes_alignment: u64,
     /// Why it is unresolved, or cannot be replaced; of an address that is found without a name: what it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +143,21 @@ pub struct LoweredReport {
     pub reads: Vec<u64>,
     /// As in [`PlaceReport`].
     pub delivery: String,
+}
+
+/// An instruction that relied on an alignment, and does no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RealignedReport {
+    /// Its section.
+    pub section: String,
+    /// Its offset.
+    pub offset: u64,
+    /// The function around it.
+    pub function: Option<String>,
+    /// Its text.
+    pub instruction: String,
+    /// The text of the instruction in its place.
+    pub becomes: String,
 }
 
 /// A variable that was filled.
@@ -249,7 +266,7 @@ pub(crate) mod tests {
             target: Some(TargetReport { name: TargetName::Symbol("puts".into()), offset: 0 }),
             delivery: "got".into(),
             evidence: "map".into(),
-            assumes_alignment: 1,
+            assumes_alignment: 64,
             reason: None,
             instruction: None,
         };
@@ -262,6 +279,7 @@ pub(crate) mod tests {
             line: None,
             target: None,
             delivery: "kept".into(),
+            assumes_alignment: 1,
             reason: Some("is in [heap]; give it a value in the session map".into()),
             ..place.clone()
         };
@@ -270,6 +288,7 @@ pub(crate) mod tests {
             line: None,
             target: Some(TargetReport { name: TargetName::Value("sym_foo".into()), offset: -8 }),
             delivery: "slot".into(),
+            assumes_alignment: 1,
             ..place.clone()
         };
         Report {
@@ -284,6 +303,13 @@ pub(crate) mod tests {
                 symbol: "cos".into(),
                 reads: Vec::new(),
                 delivery: "got".into(),
+            }],
+            realigned: vec![RealignedReport {
+                section: ".text".into(),
+                offset: 26,
+                function: Some("julia_f_12".into()),
+                instruction: "or $0x40,%rax".into(),
+                becomes: "add $0x40,%rax".into(),
             }],
             globals: vec![GlobalReport { symbol: "jl_global#12".into(), offset: 0, delivery: "init".into() }],
             imports: vec![ImportReport {
@@ -325,12 +351,17 @@ pub(crate) mod tests {
         let first = serde_json::json!({
             "section": ".text", "offset": 18, "kind": "code", "width": 8, "value": "0x7f3a1007fe50",
             "function": "julia_f_12", "line": "foo.jl:3", "target": {"symbol": "puts", "offset": 0},
-            "delivery": "got", "evidence": "map", "assumes_alignment": 1
+            "delivery": "got", "evidence": "map", "assumes_alignment": 64
         });
         assert_eq!(value["places"][0], first);
         assert_eq!(value["places"][1]["target"], serde_json::json!({"value": "sym_foo", "offset": -8}));
         assert_eq!(value["places"][2]["target"], serde_json::Value::Null);
         assert_eq!(value["places"][2]["reason"], "is in [heap]; give it a value in the session map");
+        let realigned = serde_json::json!([{
+            "section": ".text", "offset": 26, "function": "julia_f_12",
+            "instruction": "or $0x40,%rax", "becomes": "add $0x40,%rax"
+        }]);
+        assert_eq!(value["realigned"], realigned);
         let lowered =
             serde_json::json!([{"section": ".ltext", "offset": 7, "symbol": "cos", "delivery": "got"}]);
         assert_eq!(value["lowered"], lowered);

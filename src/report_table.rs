@@ -30,8 +30,17 @@ impl fmt::Display for Table<'_> {
         let report = self.report;
         self.rows(
             f,
-            ["PLACE", "KIND", "BYTES", "VALUE", "FUNCTION", "MEANING", "DELIVERY", "REASON"],
+            ["PLACE", "KIND", "BYTES", "VALUE", "FUNCTION", "MEANING", "DELIVERY", "ALIGNED", "REASON"],
             report.places.iter().map(place_row),
+        )?;
+        self.rows(
+            f,
+            ["CHANGED INSTRUCTION", "FUNCTION", "WAS", "IS"],
+            report.realigned.iter().map(|realigned| {
+                let place = format!("{}+{:#x}", realigned.section, realigned.offset);
+                let function = realigned.function.clone().unwrap_or_default();
+                [place, function, realigned.instruction.clone(), realigned.becomes.clone()]
+            }),
         )?;
         self.rows(
             f,
@@ -132,6 +141,7 @@ impl Table<'_> {
             write!(f, " ({} resolved, {} unresolved)", summary.resolved, summary.unresolved)?;
         }
         for (count, what) in [
+            (report.realigned.len(), "changed instruction"),
             (report.lowered.len(), "lowered relocation"),
             (report.globals.len(), "global"),
             (report.imports.len(), "import reference"),
@@ -153,7 +163,7 @@ impl Table<'_> {
 
 const UNRESOLVED: &str = "unresolved";
 
-fn place_row(place: &PlaceReport) -> [String; 8] {
+fn place_row(place: &PlaceReport) -> [String; 9] {
     [
         match &place.symbol {
             Some(symbol) => format!("{} {symbol}", place.section),
@@ -165,6 +175,10 @@ fn place_row(place: &PlaceReport) -> [String; 8] {
         in_function(place.function.as_deref(), place.line.as_deref()),
         place.target.as_ref().map_or_else(|| UNRESOLVED.to_owned(), meaning),
         place.delivery.clone(),
+        match place.assumes_alignment {
+            1 => String::new(),
+            alignment => alignment.to_string(),
+        },
         match (&place.reason, &place.instruction) {
             (Some(reason), Some(instruction)) => format!("{reason}: `{instruction}`"),
             (reason, _) => reason.clone().unwrap_or_default(),
@@ -231,10 +245,13 @@ mod tests {
     #[test]
     fn everything_is_shown() {
         let expected = "\
-PLACE       KIND  BYTES  VALUE           FUNCTION               MEANING            DELIVERY  REASON
-.text+0x12  code  8      0x7f3a1007fe50  julia_f_12 (foo.jl:3)  puts               got
+PLACE       KIND  BYTES  VALUE           FUNCTION               MEANING            DELIVERY  ALIGNED  REASON
+.text+0x12  code  8      0x7f3a1007fe50  julia_f_12 (foo.jl:3)  puts               got       64
 .text+0x28  code  8      0x7f3a1007fe50  julia_f_12             value sym_foo-0x8  slot
-.data+0x8   data  8      0x555500001000                         unresolved         kept      is in [heap]; give it a value in the session map
+.data+0x8   data  8      0x555500001000                         unresolved         kept               is in [heap]; give it a value in the session map
+
+CHANGED INSTRUCTION  FUNCTION    WAS            IS
+.text+0x1a           julia_f_12  or $0x40,%rax  add $0x40,%rax
 
 LOWERED RELOCATION  SYMBOL  DELIVERY
 .ltext+0x7          cos     got
@@ -256,7 +273,7 @@ numba.dynamic.globals.7f3a1007fe50  relocfix.cos.0
 
 LIBRARIES  libc.so.6
 
-in.o: 3 session-specific constants (2 resolved, 1 unresolved), 1 lowered relocation, 1 global, \
+in.o: 3 session-specific constants (2 resolved, 1 unresolved), 1 changed instruction, 1 lowered relocation, 1 global, \
 1 import reference, 1 thread-local offset, 1 slot, 1 initializer call
 ";
         assert_eq!(sample().table(false).to_string(), expected);

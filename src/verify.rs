@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use crate::arch::{Half, Instruction, PcUse};
+use crate::assumptions::{Assumptions, Realigned};
 use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame_table::FrameTable;
@@ -42,6 +43,7 @@ pub(crate) struct Verification<'a> {
     pub(crate) resolved: &'a [Resolved],
     /// Places that were shown to be none: they stay as they are.
     pub(crate) dismissed: &'a [Place],
+    pub(crate) assumptions: &'a Assumptions,
     pub(crate) plan: &'a Plan,
     /// The output.
     pub(crate) output: &'a [u8],
@@ -65,6 +67,8 @@ impl Verification<'_> {
         for decision in &self.plan.decisions {
             check.decision(decision)?;
         }
+        check.realigned()?;
+        check.placements()?;
         check.pool_words()?;
         for block in &self.plan.pool_blocks {
             check.pool_block(block)?;
@@ -389,6 +393,32 @@ impl Check<'_, '_> {
             (How::Slot, RelocKind::Plt32, PcUse::Branch) => self.stub_jumps(self.lead(r, rest), source),
             _ => false,
         }
+    }
+
+    /// What combined by `or` adds the same operands.
+    fn realigned(&self) -> Result<()> {
+        let arch = self.verification.input.machine.arch();
+        for Realigned { section, offset, old, .. } in &self.verification.assumptions.realigned {
+            let range = *offset as usize..*offset as usize + old.len();
+            let was = self.verification.input.section(*section).data.get(range.clone());
+            let is = self.output.section(*section).data.get(range);
+            if !was.zip(is).is_some_and(|(was, is)| arch.adds_instead(was, is)) {
+                return self.error(*section, *offset, "an instruction does not add what it combined");
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies of bytes lie as their originals did.
+    fn placements(&self) -> Result<()> {
+        for placement in &self.verification.plan.placements {
+            let id = self.new_section(placement.section);
+            let aligned = self.output.section(id).align.is_multiple_of(placement.alignment);
+            if !aligned || placement.offset % placement.alignment != placement.remainder {
+                return self.error(id, placement.offset, "a copy of bytes is not aligned as it was");
+            }
+        }
+        Ok(())
     }
 
     /// A word among the code that was zeroed is read by nobody any more.

@@ -238,6 +238,68 @@ pub const LIBRARY_ID_SIZE: i32 = 8;
 /// The build-id.
 pub const LIBRARY_ID: i32 = 12;
 
+/// Where a relocated branch leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    /// To code that the object has there, and no other function.
+    Code(u64),
+    /// To another function.
+    Away,
+}
+
+/// Code as control flows through it, and the data that it refers to. An address is the analysis's own: what lies in one
+/// section has the section's distances, and no address has its highest bit set.
+pub trait CodeView {
+    /// The bytes from an address to the end of its section; `None`: the object has no code there.
+    fn bytes(&self, at: u64) -> Option<&[u8]>;
+
+    /// Where a branch leads that has a relocation in the `length` bytes at `at`; `None`: it has none.
+    fn lead(&self, at: u64, length: u64) -> Option<Lead>;
+
+    /// What of the object's own the field at an address refers to by its relocation, in an instruction that ends at `end`.
+    fn referent(&self, field: u64, end: u64) -> Option<u64>;
+
+    /// The section of what the object has at an address.
+    fn section(&self, at: u64) -> Range<u64>;
+
+    /// The function around an address, as far as is known.
+    fn function(&self, at: u64) -> Range<u64>;
+
+    /// Where words of data lead in a range of code, such as those of jump tables.
+    fn tables(&self, function: &Range<u64>) -> Vec<u64>;
+
+    /// Where unwinding leads in a function; `None`: that cannot be read.
+    fn landing_pads(&self, function: &Range<u64>) -> Option<Vec<u64>>;
+}
+
+/// A constant that will be another number in another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seed {
+    /// Where it stands: the field of an instruction, or a word that is only read.
+    pub address: u64,
+    /// The place, by a number of the caller's.
+    pub place: u32,
+    /// The number that it was in the session, as an instruction uses it, if that is known.
+    pub value: Option<u64>,
+    /// The instruction that holds it; `None`: it is a word.
+    pub instruction: Option<u64>,
+}
+
+/// What an instruction takes for granted of a constant's low bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlignmentNeed {
+    /// The place, as in [`Seed::place`]; `None`: any of all.
+    pub place: Option<u32>,
+    /// How many of its low bits count; 64: all.
+    pub bits: u8,
+    /// The address of the instruction.
+    pub instruction: u64,
+    /// Its length in bytes; 0: it is not one instruction, but that control cannot be followed from there on.
+    pub length: u8,
+    /// What does the same in the session and does not need it: as many bytes.
+    pub instead: Option<Vec<u8>>,
+}
+
 /// A symbol or section and a number of bytes.
 pub type Referent = (SymbolRef, i64);
 
@@ -286,19 +348,19 @@ pub trait Arch: Sync {
     /// As [`Arch::lower`].
     fn thunk(&self, instruction: &[u8], field: usize, links: &ThunkLinks) -> Result<Thunk, String>;
 
-    /// Whether what the instruction at `start` of `code` makes of a 32-bit constant is a whole address to all that
-    /// use it, as far as can be seen in `function`; `relocated` says whether a relocation applies to a range of bytes
-    /// given by offset and length.
+    /// Whether what the instruction at `start` makes of a 32-bit constant is a whole address to all that use it, as far
+    /// as can be seen.
     ///
     /// # Errors
     /// What uses it otherwise, or that nothing is seen to use it.
-    fn is_address(
-        &self,
-        code: &[u8],
-        function: Range<u64>,
-        start: u64,
-        relocated: &dyn Fn(u64, u64) -> bool,
-    ) -> Result<(), String>;
+    fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String>;
+
+    /// What a function takes for granted of the low bits of the object's seeds, which are sorted by address. `entries` is
+    /// where it begins, and where its parts do. What cannot be followed needs all bits.
+    fn alignment_needs(&self, code: &dyn CodeView, entries: &[u64], seeds: &[Seed]) -> Vec<AlignmentNeed>;
+
+    /// Whether an instruction adds what another one, of the same length, combines by `or`, and is the same otherwise.
+    fn adds_instead(&self, or: &[u8], add: &[u8]) -> bool;
 
     /// The distances from the thread pointer to thread-local variables of the process that stand as numbers in a function,
     /// in the order of the code; `relocated` as in [`Arch::is_address`].

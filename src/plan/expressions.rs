@@ -3,7 +3,7 @@
 
 use super::graph::{Node, NodeId};
 use super::slots::STRINGS;
-use super::{Destination, Found, Planner, Source, Store};
+use super::{Destination, Found, Placement, Planner, Source, Store};
 use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reloc::RelocKind;
@@ -21,7 +21,7 @@ impl Planner<'_> {
         match expression {
             Expression::Symbol { name, offset } => Ok(Source::Address(self.symbol_named(name)?, *offset)),
             Expression::String(text) => Ok(self.string(text)),
-            Expression::Bytes(bytes) => self.bytes(bytes),
+            Expression::Bytes(bytes) => self.bytes(bytes, (1, 0)),
             Expression::Add(base, number) => {
                 let base = self.source(base)?;
                 Ok(self.offset_by(base, *number))
@@ -148,7 +148,11 @@ impl Planner<'_> {
             )));
         }
         self.reading.push(id);
-        let source = if value.shared { self.shared_value(id) } else { self.source(&value.init) };
+        let source = match (self.found.assumptions.demanded(id), value.address) {
+            _ if value.shared => self.shared_value(id),
+            (Some(alignment), Some(address)) => self.placed(&value.init, alignment, address),
+            _ => self.source(&value.init),
+        };
         self.reading.pop();
         let source = source?;
         self.values.insert(id, source);
@@ -198,10 +202,24 @@ impl Planner<'_> {
         Source::Address(SymbolRef::NewSection(self.section(STRINGS, None)), offset as i64)
     }
 
-    fn bytes(&mut self, bytes: &Bytes) -> Result<Source> {
+    /// A copy of bytes that lies, modulo `alignment`, as the session's address did.
+    fn placed(&mut self, init: &Expression, alignment: u64, address: u64) -> Result<Source> {
+        match init {
+            Expression::Bytes(bytes) => self.bytes(bytes, (alignment, address % alignment)),
+            Expression::Add(base, number) => {
+                let base = self.placed(base, alignment, address.wrapping_sub(*number as u64))?;
+                Ok(self.offset_by(base, *number))
+            }
+            other => self.source(other),
+        }
+    }
+
+    /// A copy of bytes, so much beyond a multiple of a power of two.
+    fn bytes(&mut self, bytes: &Bytes, (alignment, remainder): (u64, u64)) -> Result<Source> {
         // Nobody can tell equal copies apart that nobody writes to.
         let sharable = !bytes.writable && bytes.words.is_empty();
-        if sharable && let Some(&source) = self.shared_bytes.get(&(bytes.align, bytes.data.clone())) {
+        let align = bytes.align.max(alignment);
+        if sharable && let Some(&source) = self.shared_bytes.get(&(align, remainder, bytes.data.clone())) {
             return Ok(source);
         }
         let mut words = Vec::new();
@@ -210,7 +228,12 @@ impl Planner<'_> {
         }
         let computed = words.iter().any(|(_, source)| matches!(source, Source::Computed(..)));
         let (role, data) = Self::block(bytes, computed);
-        let (section, start) = self.append(role, None, bytes.align, &data);
+        let before = vec![0; remainder as usize];
+        let (section, start) = self.append(role, None, align, &[before, data.clone()].concat());
+        let start = start + remainder;
+        if alignment > 1 {
+            self.placements.push(Placement { section, offset: start, alignment, remainder });
+        }
         for (offset, source) in words {
             let at = start + offset;
             match source {
@@ -231,7 +254,7 @@ impl Planner<'_> {
         }
         let source = Source::Address(SymbolRef::NewSection(section), start as i64);
         if sharable {
-            self.shared_bytes.insert((bytes.align, data), source);
+            self.shared_bytes.insert((align, remainder, data), source);
         }
         Ok(source)
     }

@@ -14,6 +14,7 @@ mod owners;
 mod places;
 mod pool_words;
 mod protocol;
+mod realigned;
 mod record;
 mod relocations;
 mod sections;
@@ -26,9 +27,11 @@ mod unfilled;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::arch::Half;
+use crate::assumptions::Assumptions;
 use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
 use crate::error::{Problem, Result};
 use crate::frame_table::FrameTable;
+use crate::object_code::ObjectCode;
 use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
 use crate::record::Record;
 use crate::report::Report;
@@ -71,7 +74,9 @@ pub(crate) struct Found<'a> {
     pub(crate) globals: &'a [Global],
     pub(crate) frames: &'a FrameTable<'a>,
     pub(crate) scan: &'a Scan<'a>,
+    pub(crate) code: &'a ObjectCode<'a>,
     pub(crate) testimony: &'a Testimony,
+    pub(crate) assumptions: &'a Assumptions,
 }
 
 /// The finished plan.
@@ -90,6 +95,17 @@ pub(crate) struct Plan {
     pub(crate) filled: Filled,
     /// Copies of what instructions read from among the code.
     pub(crate) pool_blocks: Vec<PoolBlock>,
+    /// Copies of bytes that lie as the session's did.
+    pub(crate) placements: Vec<Placement>,
+}
+
+/// Where a copy of bytes must lie: its offset in its section is `remainder` more than a multiple of `alignment`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placement {
+    pub(crate) section: NewSectionId,
+    pub(crate) offset: u64,
+    pub(crate) alignment: u64,
+    pub(crate) remainder: u64,
 }
 
 /// What the initializer stores.
@@ -195,8 +211,9 @@ struct Planner<'a> {
     /// Values whose expressions are being read, to find cycles.
     reading: Vec<ValueId>,
     strings: HashMap<String, u64>,
-    /// Blocks of bytes that equal expressions share, by alignment and contents.
-    shared_bytes: HashMap<(u64, Vec<u8>), Source>,
+    /// Blocks of bytes that equal expressions share, by alignment, distance from a multiple of it, and contents.
+    shared_bytes: HashMap<(u64, u64, Vec<u8>), Source>,
+    placements: Vec<Placement>,
     /// Pointer slots: by group, then by symbol, which is the order of their relocations.
     pointer_slots: BTreeMap<(Option<GroupId>, SymbolRef, i64), NewLocalId>,
     filled_slots: HashMap<(NodeId, i64), NewLocalId>,
@@ -257,6 +274,7 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
     // Then every reference, in the order of the file.
     planner.plan_places()?;
     planner.plan_relocations()?;
+    planner.plan_realigned();
     // Then what they need.
     planner.plan_sections();
     planner.remove_embedded_map();
@@ -268,8 +286,9 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         planner.write_record();
     }
     planner.finish_report();
-    let Planner { edits, report, anchored, problems, decisions, filled, pool_blocks, .. } = planner;
-    Ok(Plan { edits, report, anchored, problems, decisions, filled, pool_blocks })
+    let Planner { edits, report, anchored, problems, decisions, filled, pool_blocks, placements, .. } =
+        planner;
+    Ok(Plan { edits, report, anchored, problems, decisions, filled, pool_blocks, placements })
 }
 
 impl<'a> Planner<'a> {
@@ -289,13 +308,14 @@ impl<'a> Planner<'a> {
             found,
             edits: Edits::default(),
             report,
-            problems: found.testimony.problems.clone(),
+            problems: [&found.testimony.problems[..], &found.assumptions.problems].concat(),
             sections: HashMap::new(),
             graph: Graph::default(),
             values: HashMap::new(),
             reading: Vec::new(),
             strings: HashMap::new(),
             shared_bytes: HashMap::new(),
+            placements: Vec::new(),
             pointer_slots: BTreeMap::new(),
             filled_slots: HashMap::new(),
             slot_users: HashMap::new(),

@@ -42,7 +42,7 @@ impl Planner<'_> {
     /// # Errors
     /// A session map whose expressions cannot be read.
     pub(super) fn plan_places(&mut self) -> Result<()> {
-        for resolved in &self.found.testimony.resolved {
+        for (index, resolved) in self.found.testimony.resolved.iter().enumerate() {
             let place = &resolved.place;
             if self.global_words.contains(&(place.section, place.offset)) {
                 continue;
@@ -51,6 +51,7 @@ impl Planner<'_> {
             let mut filled = self.global_words.range((place.section, first)..(place.section, end));
             let shared = filled.next().is_some();
             let mut report = self.place_report(resolved);
+            report.assumes_alignment = self.found.assumptions.relied_on(index);
             let planned = match &resolved.meaning {
                 _ if shared => Err("shares bytes with a variable that the session map fills".to_owned()),
                 Meaning::Unresolved(reason) => Err(reason.clone()),

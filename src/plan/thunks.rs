@@ -6,7 +6,7 @@ use super::slots::{CODE, LARGE_CODE};
 use super::{Decision, How, Planner, Source};
 use crate::arch::{Delivery, Referent, ThunkLinks};
 use crate::edits::{BytesEdit, Home, NewRelocation, RelocationEdit, SymbolRef};
-use crate::function_bounds::Region;
+use crate::object_code::number_of;
 use crate::object_file::{Relocation, Section, SymbolPlace};
 use crate::reloc::RelocKind;
 use crate::unwind_row::UnwindRow;
@@ -124,15 +124,8 @@ impl Planner<'_> {
 
     /// A register that gets a full address must be used as one.
     fn check_use(&self, section: &Section<'_>, field: &CodeField) -> Result<(), String> {
-        let regions = self.found.scan.bounds.get(&section.id).map_or(&[][..], |bounds| bounds.regions());
-        let region = regions.iter().find(|region| region.range.contains(&field.start));
-        // Where no symbol says how far the function goes, its jumps are followed everywhere.
-        let sized =
-            |region: &&Region<'_>| region.function.is_some_and(|id| self.object().symbol(id).size > 0);
-        let whole = 0..section.data.len() as u64;
-        let function = region.filter(sized).map_or(whole, |region| region.range.clone());
-        let relocated = |offset, length| section.is_relocated(offset, length);
-        self.object().machine.arch().is_address(section.data, function, field.start, &relocated)
+        let start = number_of(section.id, field.start).ok_or("is in one of too many sections")?;
+        self.object().machine.arch().is_address(self.found.code, start)
     }
 }
 

@@ -497,6 +497,7 @@ mod tests {
             size: 0,
             header: 0,
             init: Expression::Int(1),
+            align: 1,
             shared: false,
         };
         let bytes = Expression::Bytes(Box::new(Bytes {

@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1, DT_SONAME};
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC};
 use goblin::elf::program_header::PT_INTERP;
-use goblin::elf::section_header::{SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_SYMTAB, SectionHeader};
+use goblin::elf::section_header::{SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_SYMTAB, SectionHeader};
 use goblin::elf::sym::{
     STB_GLOBAL, STB_GNU_UNIQUE, STB_WEAK, STT_COMMON, STT_FILE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE,
     STT_OBJECT, STT_SECTION, STT_TLS, STV_DEFAULT, STV_HIDDEN, STV_PROTECTED,
@@ -93,6 +94,17 @@ pub(super) struct Export<'a> {
     pub(super) version: Option<&'a str>,
 }
 
+/// How the address that a name has in one process is like the one it has in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// As the program's own: loaded from the same file, it keeps its place in the page.
+    Page,
+    /// As a library's function, for which a program at a fixed address has an entry of its own.
+    Function,
+    /// As a library's variable in a section of that alignment: a program that refers to it directly has a copy.
+    Variable(u64),
+}
+
 /// What a file's symbol tables say.
 #[derive(Debug)]
 pub(super) struct Image {
@@ -118,6 +130,8 @@ pub(super) struct Image {
     versions: HashMap<u16, String>,
     /// By value, then in SPEC 5's order of preference.
     symbols: Vec<ImageSymbol>,
+    /// The sections that are loaded, and the alignment of each.
+    sections: Vec<(Range<u64>, u64)>,
     /// Named variables with a size.
     variables: Innermost,
     /// Named symbols by the hash of their name.
@@ -188,6 +202,11 @@ fn preference(rank: Rank, name: &str) -> (u8, bool, bool, usize, &str) {
     (rank.visibility(), name.starts_with('_'), rank.weak(), name.len(), name)
 }
 
+fn loaded_sections(sections: &[SectionHeader]) -> Vec<(Range<u64>, u64)> {
+    let loaded = sections.iter().filter(|s| s.sh_flags & u64::from(SHF_ALLOC) != 0);
+    loaded.map(|s| (s.sh_addr..s.sh_addr.saturating_add(s.sh_size), s.sh_addralign.max(1))).collect()
+}
+
 impl Image {
     /// Reads a file; `None`: it is no program or library of a 64-bit little-endian machine.
     ///
@@ -244,6 +263,7 @@ impl Image {
             strings: [dynstr.to_vec(), Vec::new()],
             versions: HashMap::new(),
             symbols: Vec::new(),
+            sections: loaded_sections(&sections),
             variables: Innermost::default(),
             by_name: Vec::new(),
         };
@@ -429,6 +449,22 @@ impl Image {
         let mut last = None;
         let first = named.filter(move |s| last.replace(s.value) != Some(s.value));
         first.filter_map(|s| Some((self.name(s)?, s.value, if s.data { s.size } else { 0 })))
+    }
+
+    /// How the address of a name that other objects reach there is like that in another process; `None`: it has no
+    /// such name.
+    pub(super) fn likeness(&self, name: &str, address: u64) -> Option<Likeness> {
+        let first = self.symbols.partition_point(|s| s.value < address);
+        let here = self.symbols[first..].iter().take_while(|s| s.value == address);
+        let symbol = here.into_iter().find(|s| s.names() && self.name(s) == Some(name))?;
+        if self.executable {
+            return Some(Likeness::Page);
+        }
+        if !symbol.data {
+            return Some(Likeness::Function);
+        }
+        let home = self.sections.iter().find(|(range, _)| range.contains(&address));
+        Some(Likeness::Variable(home.map_or(1, |(_, align)| *align)))
     }
 
     /// What an address of the file is that [`Self::name_at`] has no name for; `file` is what to call the file.

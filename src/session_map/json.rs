@@ -91,6 +91,8 @@ pub(super) struct SymbolEntry {
     pub(super) size: Unsigned,
     #[serde(default, deserialize_with = "present")]
     pub(super) library: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) align: Option<Unsigned>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,6 +106,8 @@ pub(super) struct ValueEntry {
     #[serde(default)]
     pub(super) header: Unsigned,
     pub(super) init: Form,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) align: Option<Unsigned>,
     #[serde(default)]
     pub(super) shared: bool,
 }

@@ -85,6 +85,7 @@ pub(super) fn convert(manifest: Manifest) -> Result<Document, String> {
                             size: zero,
                             header: zero,
                             init,
+                            align: None,
                             shared: false,
                         };
                         values.push(Object(value));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::alignment::declared_alignment;
 use super::json::{MappingEntry, SymbolEntry};
 use super::nm::ListedSymbol;
 use super::origins::{Origin, check_name, check_range};
@@ -38,6 +39,7 @@ pub(super) fn symbol(entry: &SymbolEntry) -> Result<SessionSymbol, String> {
         name: entry.name.clone(),
         size: entry.size.0,
         library: entry.library.clone(),
+        align: declared_alignment(entry.align, entry.address.0)?,
     })
 }
 
@@ -178,6 +180,7 @@ impl SessionMap {
                 return Err(self.origins.conflict(origin, *last_origin, what));
             }
             last.size = last.size.max(symbol.size);
+            last.align = last.align.max(symbol.align);
             last.library = last.library.take().or(symbol.library);
         }
         (self.symbols, self.origins.symbols) = merged.into_iter().unzip();

@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use super::alignment::declared_alignment;
 use super::expression::{self, Circularity, NESTING_LIMIT};
 use super::json::{self, BeforeEntry, Document, Form, GlobalEntry, ImportEntry, Object, ValueEntry};
 use super::lower::{Lowering, Path};
@@ -204,8 +205,10 @@ impl Merger<'_> {
 
     fn add_value(&mut self, entry: ValueEntry, here: Origin, index: usize) -> Result<(), Error> {
         let (address, size, header) = (entry.address.map(|n| n.0), entry.size.0, entry.header.0);
-        let check = || {
+        let mut align = 1;
+        let mut check = || {
             check_name("name", &entry.name)?;
+            align = declared_alignment(entry.align, address.unwrap_or(0))?;
             let Some(address) = address else {
                 return Ok(());
             };
@@ -219,6 +222,7 @@ impl Merger<'_> {
             address,
             size,
             header,
+            align,
             shared: entry.shared,
         };
         let id = self.lowering.declare_value(&value.name).0 as usize;

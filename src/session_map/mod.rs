@@ -1,5 +1,6 @@
 //! What the addresses of the session meant: sorted, merged and checked, so that a lookup is a search.
 
+mod alignment;
 mod anchor;
 mod bindings;
 pub mod capture;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arch::Machine;
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use alignment::PAGE;
 pub use expression::{Anchor, Bytes, Expression, Returns, Step, ValueId};
 
 /// How the library reads the files that a session map names; the binary implements it.
@@ -75,6 +77,8 @@ pub struct SessionSymbol {
     pub size: u64,
     /// The library that exports it.
     pub library: Option<String>,
+    /// What its address is a multiple of in every process, a power of two.
+    pub align: u64,
 }
 
 /// A thing in the session's memory without a linker name, and how to make it again.
@@ -90,6 +94,8 @@ pub struct Value {
     pub header: u64,
     /// How to make it.
     pub init: Expression,
+    /// What its address is a multiple of in every process, a power of two.
+    pub align: u64,
     /// Made once for all objects of a link.
     pub shared: bool,
 }

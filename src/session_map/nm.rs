@@ -155,7 +155,7 @@ fn nm<'a>(
         if name.is_empty() {
             continue;
         }
-        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None };
+        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None, align: 1 };
         listed.push(ListedSymbol { line, symbol, private });
     }
     Ok(listed)
@@ -164,7 +164,7 @@ fn nm<'a>(
 fn perf_map(lines: &[(usize, &str)]) -> Vec<ListedSymbol> {
     let symbol = |&(line, text): &(usize, &str)| {
         let (address, size, name) = perf_line(text)?;
-        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None };
+        let symbol = SessionSymbol { address, name: name.to_owned(), size, library: None, align: 1 };
         Some(ListedSymbol { line, symbol, private: None })
     };
     latest(lines.iter().filter_map(symbol))

@@ -3,7 +3,8 @@
 #: map {"mappings": [{"start": "0x7f1234560000", "end": "0x7f1234570000", "perms": "rw-p"},
 #: map              {"start": "0x7f1244560000", "end": "0x7f1244570000", "perms": "rw-p"},
 #: map              {"start": "0x7f5091560000", "end": "0x7f5091570000", "perms": "rw-p"}],
-#: map  "symbols": [{"address": "0x7f1234560400", "name": "table", "size": 16}, {"address": "0x7f1244560840", "name": "other", "size": 64},
+#: map  "symbols": [{"address": "0x7f1234560400", "name": "table", "size": 16, "align": 16},
+#: map              {"address": "0x7f1244560840", "name": "other", "size": 64, "align": 16},
 #: map              {"address": "0x7f12445609c0", "name": "add_one", "size": 0}, {"address": "0x7f5091560480", "name": "far", "size": 16}],
 #: map  "values": [{"name": "heap", "address": "0x7f1244560a00", "size": 16, "init": {"call": "make"}}]}
 #: witness

@@ -1,7 +1,7 @@
 # Absolute operands of 32 bits: of what the object has itself there is a pc-relative form in place, of all else the
 # address goes through a register in a thunk. Each instruction's flags are its own.
 #: map {"mappings": [{"start": "0x400000", "end": "0x500000", "perms": "rw-p"}],
-#: map  "symbols": [{"address": "0x404040", "name": "low", "size": 64}, {"address": "0x404080", "name": "own", "size": 64}]}
+#: map  "symbols": [{"address": "0x404040", "name": "low", "size": 64, "align": 16}, {"address": "0x404080", "name": "own", "size": 64}]}
 #: thunks 14
 #: place .text symbol low+0 thunk
 #: place .text symbol low+8 thunk

@@ -6,6 +6,8 @@
 //! | `map JSON` | the session map; several lines are joined. `relocfix`, `machine` and one mapping around all addresses are added |
 //! | `place WHERE TARGET DELIVERY` | a place of the report. WHERE is `.text+0x2`, or `.text` where compilers differ; TARGET is `symbol cell+0`, `value heap+8`, `constant 0x…+0`, `expression cell >> 3+0` or `none` |
 //! | `lowered WHERE SYMBOL DELIVERY` | an existing relocation that had to change |
+//! | `realigned WHERE TEXT BECOMES` | an instruction that is another: `.text+0xa or $0x40,%rax add $0x40,%rax` |
+//! | `aligned WHERE N` | a place of whose target the code relies on more than an alignment of 1 |
 //! | `import WHERE SYMBOL DELIVERY` | a reference to an import |
 //! | `global SYMBOL+0 DELIVERY` | a variable that was filled |
 //! | `section NAME BECOMES` | a section whose header changed |
@@ -27,8 +29,9 @@
 //! | `libs -lm` | for the linkers |
 //! | `oracle no` | there is no symbolic form that could be linked |
 //!
-//! All `place` and `thread-local` lines together are exactly those of the report; so are `lowered`, `import`, `global`,
-//! `section` and `renamed` lines if there is one (`lowered none` and so on: the list is empty).
+//! All `place`, `realigned` and `thread-local` lines together are exactly those of the report; so are `aligned`,
+//! `lowered`, `import`, `global`, `section` and `renamed` lines if there is one (`lowered none` and so on: the list is
+//! empty).
 //!
 //! `SESSION(name)` in the source is the session's address of that symbol or value of the map, or of the mapping whose
 //! path ends so. The same source
@@ -40,8 +43,8 @@ use serde_json::{Map, Value, json};
 use crate::support::matrix::Mode;
 
 /// The lists of the report that a case can state.
-pub(crate) const LISTS: [&str; 7] =
-    ["place", "lowered", "import", "global", "section", "renamed", "thread-local"];
+pub(crate) const LISTS: [&str; 9] =
+    ["place", "realigned", "aligned", "lowered", "import", "global", "section", "renamed", "thread-local"];
 
 /// A source with its expectations.
 #[derive(Debug, Clone, Default)]

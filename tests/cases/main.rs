@@ -189,7 +189,7 @@ fn compare_lists(case: &Case, report: &Value) -> Result<(), String> {
     for list in LISTS {
         let stated = match (case.stated(list), list) {
             (Some(stated), _) => stated,
-            (None, "place" | "thread-local") => Vec::new(),
+            (None, "place" | "realigned" | "thread-local") => Vec::new(),
             (None, _) => continue,
         };
         let exact =
@@ -216,6 +216,10 @@ fn lines(report: &Value, list: &str, exact: bool) -> Vec<String> {
         "place" => {
             ("places", |entry, at| format!("{at} {} {}", target(&entry["target"]), text(&entry["delivery"])))
         }
+        "aligned" => ("places", |entry, at| format!("{at} {}", entry["assumes_alignment"])),
+        "realigned" => ("realigned", |entry, at| {
+            format!("{at} {} {}", text(&entry["instruction"]), text(&entry["becomes"]))
+        }),
         "lowered" => {
             ("lowered", |entry, at| format!("{at} {} {}", text(&entry["symbol"]), text(&entry["delivery"])))
         }
@@ -236,7 +240,8 @@ fn lines(report: &Value, list: &str, exact: bool) -> Vec<String> {
         let offset = entry["offset"].as_u64().unwrap_or(u64::MAX);
         if exact { format!("{}+{offset:#x}", text(&entry["section"])) } else { text(&entry["section"]) }
     };
-    entries.iter().map(|entry| line(entry, at(entry))).collect()
+    let relied_on = |entry: &&Value| list != "aligned" || entry["assumes_alignment"] != 1;
+    entries.iter().filter(relied_on).map(|entry| line(entry, at(entry))).collect()
 }
 
 fn target(target: &Value) -> String {

@@ -154,7 +154,7 @@ impl Named {
         let offset = |entry: &Value| entry["offset"].as_u64().unwrap_or(u64::MAX);
         let pairs = |key| list(key).iter().map(|e| (text(e, "name"), text(e, "becomes"))).collect();
         let mut fields: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-        for entry in ["places", "lowered", "imports"].into_iter().flat_map(list) {
+        for entry in ["places", "lowered", "imports", "realigned"].into_iter().flat_map(list) {
             if entry["delivery"] != "kept" {
                 let named = fields.entry(text(&entry, "section")).or_default();
                 named.insert(offset(&entry));

@@ -1,20 +1,31 @@
 //! AMD64 (System V psABI): which file answers which question about its instructions.
 
+mod addition;
+mod alignment;
 mod decode;
+mod effects;
 mod entry;
+mod flow;
 mod guard;
 mod interpreter;
 mod library;
 mod lower;
+mod operands;
 mod pointer_use;
 mod read;
 mod recode;
+mod state;
 mod thread_block;
 mod thunk;
+mod values;
+mod vector;
 
 use std::ops::Range;
 
-use super::{Arch, Delivery, Fragment, Instruction, Lowered, Referent, ThreadLocalOffset, Thunk, ThunkLinks};
+use super::{
+    AlignmentNeed, Arch, CodeView, Delivery, Fragment, Instruction, Lowered, Referent, Seed,
+    ThreadLocalOffset, Thunk, ThunkLinks,
+};
 use crate::edits::SymbolRef;
 
 /// The AMD64 instruction set.
@@ -56,14 +67,16 @@ impl Arch for X86_64 {
         thunk::thunk(instruction, field, links)
     }
 
-    fn is_address(
-        &self,
-        code: &[u8],
-        function: Range<u64>,
-        start: u64,
-        relocated: &dyn Fn(u64, u64) -> bool,
-    ) -> Result<(), String> {
-        pointer_use::is_address(code, function, start, relocated)
+    fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String> {
+        pointer_use::is_address(code, start)
+    }
+
+    fn alignment_needs(&self, code: &dyn CodeView, entries: &[u64], seeds: &[Seed]) -> Vec<AlignmentNeed> {
+        alignment::alignment_needs(code, entries, seeds)
+    }
+
+    fn adds_instead(&self, or: &[u8], add: &[u8]) -> bool {
+        addition::adds_instead(or, add)
     }
 
     fn thread_local_offsets(

@@ -2,14 +2,12 @@
 //! full address in its place is right wherever it lies. Followed through the function's own jumps.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
-use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind,
-    Register,
-};
+use iced_x86::{Code, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register};
 
+use super::super::CodeView;
 use super::decode::disassemble;
+use super::flow::{Next, decode_at, next_of};
 
 /// Uses are near: what has shown none after so many instructions is taken for none.
 const LIMIT: usize = 256;
@@ -35,13 +33,10 @@ enum Use {
 }
 
 /// See [`super::super::Arch::is_address`].
-pub(super) fn is_address(
-    code: &[u8],
-    function: Range<u64>,
-    start: u64,
-    relocated: &dyn Fn(u64, u64) -> bool,
-) -> Result<(), String> {
-    let first = decode_at(code, &function, start).ok_or("the instruction cannot be decoded")?;
+pub(super) fn is_address(code: &dyn CodeView, start: u64) -> Result<(), String> {
+    let function = code.function(start);
+    let decoded = |at| decode_at(code, at).filter(|i| function.contains(&at) && i.next_ip() <= function.end);
+    let first = decoded(start).ok_or("the instruction cannot be decoded")?;
     if !matches!(first.code(), Code::Mov_r32_imm32 | Code::Mov_rm32_imm32)
         || first.op0_kind() != OpKind::Register
     {
@@ -59,12 +54,12 @@ pub(super) fn is_address(
         if seen.len() > LIMIT {
             return Err("is not used as an address nearby".to_owned());
         }
-        let Some(instruction) = decode_at(code, &function, at) else {
+        let Some(instruction) = decoded(at) else {
             return Err("is followed by what is no instruction before its use".to_owned());
         };
         let text = || {
-            let end = (at as usize + instruction.len()).min(code.len());
-            disassemble(&code[at as usize..end], at)
+            let bytes = code.bytes(at).and_then(|bytes| bytes.get(..instruction.len()));
+            disassemble(bytes.unwrap_or_default(), at)
         };
         match use_of(&mut factory, &instruction, register) {
             Use::Whole => {
@@ -75,38 +70,25 @@ pub(super) fn is_address(
             Use::Dead => continue,
             Use::Untouched => {}
         }
-        // A branch that a relocation applies to leaves the function.
-        let length = instruction.len() as u64;
-        let leaves = relocated(at, length) || !function.contains(&instruction.near_branch_target());
-        match instruction.flow_control() {
-            FlowControl::Next | FlowControl::XbeginXabortXend => open.push(at + length),
-            FlowControl::UnconditionalBranch if leaves && ARGUMENTS.contains(&register) => proven = true,
-            FlowControl::UnconditionalBranch if !leaves => open.push(instruction.near_branch_target()),
-            FlowControl::ConditionalBranch if !leaves => {
-                open.extend([at + length, instruction.near_branch_target()]);
-            }
-            FlowControl::Call | FlowControl::IndirectCall if ARGUMENTS.contains(&register) => proven = true,
-            FlowControl::Call | FlowControl::IndirectCall if KEPT.contains(&register) => {
-                open.push(at + length)
-            }
+        let following = instruction.next_ip();
+        match next_of(code, &instruction) {
+            Next::Following => open.push(following),
+            Next::Jump(target) if function.contains(&target) => open.push(target),
+            Next::Branch(target) if function.contains(&target) => open.extend([following, target]),
+            Next::Jump(_) | Next::Leave if ARGUMENTS.contains(&register) => proven = true,
+            Next::Call if ARGUMENTS.contains(&register) => proven = true,
+            Next::Call if KEPT.contains(&register) => open.push(following),
             // The register is free, and so is the value, after the call.
-            FlowControl::Call | FlowControl::IndirectCall => {}
-            FlowControl::Return if register == Register::RAX => proven = true,
+            Next::Call => {}
+            Next::Return if register == Register::RAX => proven = true,
             // Dead, or the other half of what it returns: whole in either case.
-            FlowControl::Return if !KEPT.contains(&register) => {}
-            FlowControl::IndirectBranch if ARGUMENTS.contains(&register) => proven = true,
-            FlowControl::Exception => {}
+            Next::Return if !KEPT.contains(&register) => {}
+            Next::Indirect if ARGUMENTS.contains(&register) => proven = true,
+            Next::Stop => {}
             _ => return Err(format!("is not used before `{}`", text())),
         }
     }
     if proven { Ok(()) } else { Err("is not used as an address".to_owned()) }
-}
-
-fn decode_at(code: &[u8], function: &Range<u64>, at: u64) -> Option<Instruction> {
-    let end = usize::try_from(function.end).ok()?.min(code.len());
-    let bytes = function.contains(&at).then(|| code.get(usize::try_from(at).ok()?..end))??;
-    let instruction = Decoder::with_ip(64, bytes, at, DecoderOptions::MPX).decode();
-    (!instruction.is_invalid()).then_some(instruction)
 }
 
 fn use_of(factory: &mut InstructionInfoFactory, instruction: &Instruction, register: Register) -> Use {
@@ -138,16 +120,18 @@ fn use_of(factory: &mut InstructionInfoFactory, instruction: &Instruction, regis
 
 #[cfg(test)]
 mod tests {
+    use super::super::flow::snippet::Snippet;
     use super::*;
 
     /// `mov $imm32,%edi` and what follows.
     fn after(rest: &[u8]) -> Result<(), String> {
-        after_relocated(rest, &|_, _| false)
+        is_address(&Snippet::new([&[0xbf, 0x40, 0x40, 0x40, 0x00], rest].concat()), 0)
     }
 
-    fn after_relocated(rest: &[u8], relocated: &dyn Fn(u64, u64) -> bool) -> Result<(), String> {
-        let code = [&[0xbf, 0x40, 0x40, 0x40, 0x00], rest].concat();
-        is_address(&code, 0..code.len() as u64, 0, relocated)
+    fn after_relocated(rest: &[u8], away: u64) -> Result<(), String> {
+        let mut code = Snippet::new([&[0xbf, 0x40, 0x40, 0x40, 0x00], rest].concat());
+        code.away = vec![away];
+        is_address(&code, 0)
     }
 
     #[test]
@@ -162,7 +146,7 @@ mod tests {
         after(&[0x48, 0x0f, 0x45, 0xf9, 0x57]).expect("cmovne %rcx,%rdi; push %rdi");
         after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0x48, 0x89, 0xf8]).expect("both ways use it");
         after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0xbf, 0, 0, 0, 0]).expect("one way uses it, the other sets it");
-        after_relocated(&[0xe9, 0, 0, 0, 0], &|at, _| at == 5).expect("an argument of a tail call");
+        after_relocated(&[0xe9, 0, 0, 0, 0], 5).expect("an argument of a tail call");
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn add_object(bytes: &[u8], symbols: &mut Vec<SessionSymbol>) -> Result<(), Stri
                 name: name.to_owned(),
                 size: symbol.st_size,
                 library: None,
+                align: 1,
             });
         }
     }

@@ -263,6 +263,7 @@ impl Loaded {
                 name: name.to_owned(),
                 size,
                 library: library.clone(),
+                align: 1,
             }));
         }
         symbols

@@ -115,6 +115,7 @@ pub(super) fn symbols(
                 name: name.to_owned(),
                 size: 0,
                 library: images[image].library(),
+                align: 1,
             }),
             [] => {}
             _ => {
@@ -140,7 +141,7 @@ pub(super) fn stubs(images: &[Loaded]) -> Vec<SessionSymbol> {
         for (reference, address) in &image.bindings.stubs {
             if definer(images, reference).is_some() {
                 let (address, name) = (bias.wrapping_add(*address), reference.name.clone());
-                symbols.push(SessionSymbol { address, name, size: 0, library: None });
+                symbols.push(SessionSymbol { address, name, size: 0, library: None, align: 1 });
             }
         }
         let functions = image.indirect_functions();
@@ -151,7 +152,7 @@ pub(super) fn stubs(images: &[Loaded]) -> Vec<SessionSymbol> {
             };
             if let Some((name, _)) = functions.iter().find(|(_, known)| known == resolver) {
                 let (address, name) = (bias.wrapping_add(*stub), (*name).to_owned());
-                symbols.push(SessionSymbol { address, name, size: 0, library: None });
+                symbols.push(SessionSymbol { address, name, size: 0, library: None, align: 1 });
             }
         }
     }

@@ -58,7 +58,7 @@ fn loaded(record: &[u8], line: usize) -> Option<ListedSymbol> {
     let (address, size) = (u64_at(record, 32)?, u64_at(record, 40)?);
     let name = name_in(record, 56)?.to_owned();
     let possible = address >= LOWEST_ADDRESS && address.checked_add(size).is_some();
-    let symbol = SessionSymbol { address, name, size, library: None };
+    let symbol = SessionSymbol { address, name, size, library: None, align: 1 };
     possible.then_some(ListedSymbol { line, symbol, private: None })
 }
 

@@ -47,7 +47,7 @@ impl Captured {
             if let Meaning::Symbol { name, offset, library } = map.meaning(value, &files, Private::Error)? {
                 let size = map.extent(value, &files)?;
                 let address = value.wrapping_sub(offset as u64);
-                symbols.push(SessionSymbol { address, name, size, library });
+                symbols.push(SessionSymbol { address, name, size, library, align: 1 });
             }
         }
         let mappings = near.mappings.into_iter().filter(|mapping| holds(&mapping.range)).collect();

@@ -1,0 +1,235 @@
+//! The object's code and data as an analysis that follows control and addresses sees them: every byte of every section
+//! has one number, and relocations say what fields refer to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use crate::arch::{CodeView, Lead};
+use crate::frame_table::{FrameTable, Location};
+use crate::function_bounds::{FunctionBounds, Region};
+use crate::lsda;
+use crate::object_file::{
+    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolPlace, Visibility,
+};
+use crate::reloc::RelocKind;
+
+/// The bits of a number that are the offset in a section; no file that fits into memory has larger ones.
+const OFFSET_BITS: u32 = 40;
+
+/// An object, its functions and where control comes into them.
+pub(crate) struct ObjectCode<'a> {
+    object: &'a ObjectFile<'a>,
+    frames: &'a FrameTable<'a>,
+    /// By section, in order.
+    functions: BTreeMap<SectionId, Vec<Function>>,
+    /// Code that words of data lead to.
+    tables: OnceLock<BTreeSet<u64>>,
+    /// Functions with data areas for unwinding, and for each area where unwinding leads.
+    unwinding: OnceLock<Unwinding>,
+}
+
+/// Where a function is, and where its parts begin.
+type Function = (Range<u64>, Vec<u64>);
+
+/// What unwinding may do.
+#[derive(Default)]
+struct Unwinding {
+    /// By the function's first byte: its data area, if that is known.
+    functions: BTreeMap<u64, Option<Location>>,
+    /// Landing pads, as offsets in the function; `None`: the area cannot be read.
+    areas: BTreeMap<Location, Option<Vec<u64>>>,
+}
+
+/// The number of a byte of a section; `None`: there are too many sections.
+pub(crate) fn number_of(section: SectionId, offset: u64) -> Option<u64> {
+    let highest = 1 << (63 - OFFSET_BITS);
+    (section.0 < highest && offset < 1 << OFFSET_BITS).then(|| u64::from(section.0) << OFFSET_BITS | offset)
+}
+
+/// The section and offset of a byte.
+pub(crate) fn place_of(number: u64) -> (SectionId, u64) {
+    (SectionId((number >> OFFSET_BITS) as u32), number & ((1 << OFFSET_BITS) - 1))
+}
+
+impl<'a> ObjectCode<'a> {
+    pub(crate) fn new(
+        object: &'a ObjectFile<'a>,
+        bounds: &BTreeMap<SectionId, FunctionBounds<'_>>,
+        frames: &'a FrameTable<'a>,
+    ) -> Self {
+        let sized = |region: &Region<'_>| region.function.is_some_and(|id| object.symbol(id).size > 0);
+        let functions = bounds.iter().map(|(&section, bounds)| {
+            let mut functions: Vec<Function> = Vec::new();
+            let mut open = false;
+            for region in bounds.regions() {
+                let Range { start, end } = region.range;
+                // Where no symbol says how far a function goes, it goes on to the next one of which a symbol says that.
+                match functions.last_mut().filter(|_| open && !sized(region)) {
+                    Some((range, parts)) => {
+                        range.end = end;
+                        parts.push(start);
+                    }
+                    None => functions.push((start..end, vec![start])),
+                }
+                open = !sized(region);
+            }
+            (section, functions)
+        });
+        let (tables, unwinding) = (OnceLock::new(), OnceLock::new());
+        ObjectCode { object, frames, functions: functions.collect(), tables, unwinding }
+    }
+
+    /// The function around a place, and where its parts begin.
+    pub(crate) fn function_at(&self, section: SectionId, offset: u64) -> Option<(&Range<u64>, &[u64])> {
+        let functions = self.functions.get(&section)?;
+        let (range, parts) = functions.get(functions.partition_point(|(range, _)| range.end <= offset))?;
+        range.contains(&offset).then_some((range, parts.as_slice()))
+    }
+
+    fn known(&self, number: u64) -> Option<(&'a Section<'a>, u64)> {
+        let (id, offset) = place_of(number);
+        self.object.sections.get(id.0 as usize).map(|section| (section, offset))
+    }
+
+    fn relocation(&self, at: u64, length: u64) -> Option<&'a Relocation> {
+        let (section, offset) = self.known(at)?;
+        let near = section.relocations_in(offset..offset.saturating_add(length));
+        near.iter().find(|r| r.kind != RelocKind::None)
+    }
+
+    /// What a relocation leads to, if that is in the object; `rest` bytes of the instruction follow the field.
+    fn target(&self, relocation: &Relocation, rest: u64) -> Option<u64> {
+        let symbol = self.object.symbol(relocation.symbol);
+        let SymbolPlace::Section(home) = symbol.place else { return None };
+        let base = symbol.value.wrapping_add(relocation.addend as u64);
+        let offset = match relocation.kind {
+            RelocKind::Pc32 | RelocKind::Plt32 | RelocKind::Pc16 | RelocKind::Pc8 => base.wrapping_add(rest),
+            RelocKind::Abs64 | RelocKind::Abs32 | RelocKind::Abs32Signed | RelocKind::GotOff64 => base,
+            _ => return None,
+        };
+        number_of(home, offset)
+    }
+
+    fn find_unwinding(&self) -> Unwinding {
+        let mut unwinding = Unwinding::default();
+        for fde in &self.frames.fdes {
+            let (Some(code), Some(pointer)) = (fde.function, fde.lsda) else { continue };
+            // A null pointer says that there is no area.
+            let home = self.object.section(self.frames.cie(fde.cie).section);
+            if fde.lsda_target.is_some() || home.is_relocated(pointer.offset, pointer.width.into()) {
+                let function = number_of(code.section, code.offset);
+                unwinding.functions.extend(function.map(|function| (function, fde.lsda_target)));
+            }
+        }
+        let mut areas: Vec<Location> = unwinding.functions.values().copied().flatten().collect();
+        areas.sort_unstable();
+        areas.dedup();
+        for (index, area) in areas.iter().enumerate() {
+            let data = self.object.section(area.section).data;
+            let next = areas.get(index + 1).filter(|next| next.section == area.section);
+            let end = next.map_or(data.len() as u64, |next| next.offset.min(data.len() as u64));
+            let pads = lsda::landing_pads(data, area.offset.min(end)..end).ok();
+            unwinding.areas.insert(*area, pads);
+        }
+        unwinding
+    }
+
+    fn find_tables(&self) -> BTreeSet<u64> {
+        let mut starts: BTreeSet<u64> = BTreeSet::new();
+        for section in self.object.sections.iter().filter(|s| s.exec) {
+            starts.extend(section.relocations.iter().filter_map(|r| self.target(r, 4)));
+        }
+        let mut found = BTreeSet::new();
+        for section in self.object.sections.iter().filter(|s| s.alloc && s.kind == SectionKind::Contents) {
+            for relocation in &section.relocations {
+                let Some(place) = number_of(section.id, relocation.offset) else { continue };
+                let distance = match relocation.kind {
+                    RelocKind::Abs64 | RelocKind::Abs32 | RelocKind::Abs32Signed | RelocKind::GotOff64 => 0,
+                    // The distance from the table's start, which some instruction refers to, and not from the entry.
+                    RelocKind::Pc32 | RelocKind::Pc64 if !section.exec => {
+                        let start = starts.range(..=place).next_back().copied().unwrap_or(place);
+                        place - start
+                    }
+                    _ => continue,
+                };
+                let symbol = self.object.symbol(relocation.symbol);
+                let SymbolPlace::Section(home) = symbol.place else { continue };
+                let offset = symbol.value.wrapping_add(relocation.addend as u64).wrapping_sub(distance);
+                let code = self.object.section(home).exec;
+                found.extend(number_of(home, offset).filter(|_| code));
+            }
+        }
+        found
+    }
+}
+
+impl CodeView for ObjectCode<'_> {
+    fn bytes(&self, at: u64) -> Option<&[u8]> {
+        let (section, offset) = self.known(at)?;
+        let bytes = section.data.get(usize::try_from(offset).ok()?..)?;
+        (section.exec && !bytes.is_empty()).then_some(bytes)
+    }
+
+    fn lead(&self, at: u64, length: u64) -> Option<Lead> {
+        let relocation = self.relocation(at, length)?;
+        let (_, offset) = place_of(at);
+        let symbol = self.object.symbol(relocation.symbol);
+        // What other objects see may be another's; what they do not see may be a part of the function.
+        let own = symbol.binding == Binding::Local || symbol.visibility == Visibility::Hidden;
+        let rest = (offset + length).saturating_sub(relocation.offset);
+        let target = self.target(relocation, rest).filter(|&target| own && self.bytes(target).is_some());
+        Some(target.map_or(Lead::Away, Lead::Code))
+    }
+
+    fn referent(&self, field: u64, end: u64) -> Option<u64> {
+        let relocation = self.relocation(field, 1)?;
+        self.target(relocation, end.wrapping_sub(field))
+    }
+
+    fn section(&self, at: u64) -> Range<u64> {
+        let (id, _) = place_of(at);
+        let start = number_of(id, 0).unwrap_or(at);
+        let size = self.known(at).map_or(0, |(section, _)| section.size);
+        start..start.saturating_add(size)
+    }
+
+    fn function(&self, at: u64) -> Range<u64> {
+        let (section, offset) = place_of(at);
+        let base = at.wrapping_sub(offset);
+        let range = self.function_at(section, offset).map_or(offset..offset, |(range, _)| range.clone());
+        base.wrapping_add(range.start)..base.wrapping_add(range.end)
+    }
+
+    fn tables(&self, function: &Range<u64>) -> Vec<u64> {
+        let tables = self.tables.get_or_init(|| self.find_tables());
+        let inside = tables.range(function.clone()).copied();
+        // A function is called by its start.
+        inside.filter(|&target| target != function.start).collect()
+    }
+
+    fn landing_pads(&self, function: &Range<u64>) -> Option<Vec<u64>> {
+        let unwinding = self.unwinding.get_or_init(|| self.find_unwinding());
+        let mut pads = Vec::new();
+        for (&start, &area) in unwinding.functions.range(function.clone()) {
+            let known = unwinding.areas.get(&area?)?.as_ref()?;
+            let inside = known.iter().take_while(|&&pad| pad < function.end - start);
+            pads.extend(inside.map(|pad| start + pad).filter(|&pad| self.bytes(pad).is_some()));
+        }
+        pads.sort_unstable();
+        pads.dedup();
+        Some(pads)
+    }
+}
+
+impl ObjectCode<'_> {
+    /// Where code refers to sections.
+    pub(crate) fn references_to(&self, sections: &BTreeSet<SectionId>) -> Vec<(SectionId, u64)> {
+        let refers = |relocation: &&Relocation| {
+            let place = self.object.symbol(relocation.symbol).place;
+            matches!(place, SymbolPlace::Section(home) if sections.contains(&home))
+        };
+        let code = self.object.sections.iter().filter(|s| s.exec && !sections.is_empty());
+        code.flat_map(|s| s.relocations.iter().filter(refers).map(|r| (s.id, r.offset))).collect()
+    }
+}
