@@ -282,6 +282,57 @@ fn libraries_and_linkers() -> Result<(), String> {
     Ok(())
 }
 
+/// The same as relocations that GPUCompiler keeps, with a value of another map; and one that the runtime refuses.
+#[test]
+fn kept_relocations() -> Result<(), String> {
+    let Some(shop) = Shop::open()? else { return Ok(()) };
+    let int64 = json!({"cglobal": "jl_int64_type"});
+    let bits = |bytes: &str| json!({"bits": bytes, "of": int64});
+    let reference =
+        json!({"apply": {"cglobal": "jl_ref_type"}, "parameters": [{"cglobal": "jl_float64_type"}]});
+    let vector =
+        json!({"apply": {"cglobal": "jl_array_type"}, "parameters": [reference, bits("AQAAAAAAAAA=")]});
+    let site = |global: &str, target: Value| json!({"global": global, "target": target});
+    let relocations = |module: Value| {
+        let sites = [
+            site("jl_sym#asymbol#7", json!({"symbol": "asymbol"})),
+            site("jl_global#8", json!({"string": "gr\u{fc}\u{df}e"})),
+            site("jl_global#9", bits("FBqZvhwAAAA=")),
+            site("jl_global#10", json!({"value": "reference"})),
+            site("jl_symYY.hitYY.11", json!({"symbol": "hit"})),
+            site("jl_sym#miss#12", json!({"symbol": "miss"})),
+            site("+Core.Tuple#13", json!({"tuple": [vector, int64]})),
+            site("jl_global#14", module),
+            site("MUL.MainDOT.relocfix_bindingYY.15", json!({"binding": ["Main", "relocfix_binding"]})),
+        ];
+        json!({"julia_relocations": 1, "sites": sites})
+    };
+    let text = source("imaging.ll")?.replace("LINKAGE", "external global ptr");
+    let object = shop.compile("imaging", &text, "medium", &["-O2"])?;
+    let reader =
+        shop.fix(&shop.compile("reader", &source("reader.ll")?, "medium", &["-O2"])?, &reader_map()?)?;
+    let values = shop.workshop.write("values.json", &map(&[])?.to_string())?;
+    let values = values.to_string_lossy();
+    let library = |linker: Linker, module: Value| {
+        let path = shop.workshop.write("relocations.json", &relocations(module).to_string())?;
+        let output = object.with_extension("fixed.o");
+        relocfix::fix(&object, &output, Some(&path), &["-s", &values])?;
+        shop.link(linker, "kept", &[&output, &reader], &[])
+    };
+    for &linker in &Linkers::get()?.found {
+        let good = library(linker, json!({"path": ["Main"]}))?;
+        assert_eq!(shop.run("late", &[&good])?, "right\n");
+        assert_eq!(shop.run("threads", &[&good])?, "2 left\nright\n");
+    }
+    // This image keeps no names of its modules' constants.
+    let bad = library(Linkers::get()?.found[0], json!({"path": ["Core", "Int64"]}))?;
+    let mut command = Command::new(&shop.driver);
+    let said = run(command.arg("early").args([&shop.runtime.julia, &shop.runtime.image, &bad]))?;
+    let wanted = "relocfix: error: imaging: cannot fill jl_global#14: jl_get_global(*jl_core_module, jl_symbol(\"Int64\")) is null";
+    assert!(!said.status.success() && said.stderr.contains(wanted), "{}", said.describe());
+    Ok(())
+}
+
 /// What only the session knew, and no entry says.
 #[test]
 fn what_is_not_known_is_listed() -> Result<(), String> {

@@ -175,7 +175,7 @@ fn form(target: &Target) -> Result<Form, String> {
                 writable: false,
                 words: Vec::new(),
             };
-            rooted(call("jl_new_bits", vec![form(&of.0)?, Form::Bytes(Box::new(bytes))]))
+            rooted(call("ijl_new_bits", vec![form(&of.0)?, Form::Bytes(Box::new(bytes))]))
         }
         Target { cglobal: Some(name), offset, .. }
             if matches!(target.keys()[..], ["cglobal"] | ["cglobal", "offset"]) =>
@@ -284,7 +284,7 @@ mod tests {
             init(r#"{"apply": {"cglobal": "jl_ref_type"}, "parameters": [{"symbol": "s"}]}"#),
             applied
         );
-        let bits = "jl_as_global_root(jl_new_bits(*jl_int64_type, <8 bytes>), 1)";
+        let bits = "jl_as_global_root(ijl_new_bits(*jl_int64_type, <8 bytes>), 1)";
         assert_eq!(init(r#"{"bits": "AQAAAAAAAAA=", "of": {"cglobal": "jl_int64_type"}}"#), bits);
     }
 
