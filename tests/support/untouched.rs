@@ -269,7 +269,9 @@ impl Comparison<'_> {
                 continue;
             };
             let mut expected = old.clone();
-            if let Some(renamed) = self.named.renamed.get(old.name) {
+            // An import that became another symbol of the object keeps its entry, which nothing refers to.
+            let left = old.section == 0 && new.name == old.name && !referenced.contains(&moved);
+            if let Some(renamed) = self.named.renamed.get(old.name).filter(|_| !left) {
                 expected.name = renamed;
                 if old.section != 0 {
                     // A name that two sessions would not share is nothing that others may refer to.
