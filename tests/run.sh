@@ -44,12 +44,12 @@ elif [ ${#packages[@]} -gt 0 ]; then
     exit 1
 fi
 
-# Numba, in an environment of its own. Where this Python has no wheel of that version, any will do.
+# Numba and cffi, in an environment of its own. Where this Python has no wheel of that version, any will do.
 venv=${CARGO_TARGET_DIR:-target}/test-venv
-if ! "$venv/bin/python" -c 'import numba' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import numba, cffi' 2>/dev/null; then
     python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: numba==0.68.1 llvmlite==0.50.0 ||
-        "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: numba
+    pip=("$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all:)
+    "${pip[@]}" numba==0.68.1 llvmlite==0.50.0 cffi || "${pip[@]}" numba cffi
 fi
 
 # Julia's runtime, which a wheel carries, without a compiler. It is not imported, only unpacked: any Python will do.
