@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::names::assert_fixed;
-use crate::session::{Session, compile};
+use crate::session::{Session, compile, foreign_libc, warned};
 use crate::support::command::{run, succeed};
 use crate::support::matrix::Mode;
 
@@ -92,7 +92,7 @@ fn a_library_that_was_deleted() -> Result<(), String> {
     assert_fixed(&session, &session.object(folder)?, &map_path, &[Mode::Pie])
 }
 
-/// In a mount namespace of its own, as a container's: its paths lead elsewhere, or nowhere, for others.
+/// In a mount namespace of its own, as a container's: its paths lead to other files for others.
 #[test]
 fn a_container() -> Result<(), String> {
     let folder = folder()?;
@@ -105,10 +105,12 @@ fn a_container() -> Result<(), String> {
     let words = libraries.split_whitespace().filter(|word| word.starts_with('/'));
     let script = format!(
         "mount -t tmpfs none {0} && mkdir {0}/proc && cp {1} {0} && for l in {2}; do mkdir -p {0}$(dirname $l) && \
-         cp -L $l {0}$l || exit 1; done && exec chroot {0} /knower",
+         cp -L $l {0}$l || exit 1; done && for l in $(find {0} -name libc.so.6); do cp {3} $l || exit 1; done && \
+         mkdir {0}/old && cd {0} && pivot_root . old && exec /knower",
         root.display(),
         program.display(),
-        words.collect::<Vec<_>>().join(" ")
+        words.collect::<Vec<_>>().join(" "),
+        foreign_libc(folder)?.display()
     );
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -128,9 +130,17 @@ fn a_container() -> Result<(), String> {
     let children = children.map_err(|error| error.to_string())?;
     session.pid = children.trim().parse().map_err(|_| format!("children: {children}"))?;
     let map_path = folder.join("map.json");
-    let map = session.capture(&map_path, &[])?;
+    let (map, said) = warned(&["--pid", &session.pid.to_string()], &map_path)?;
+    assert!(said.contains("libc.so.6: of its") && said.lines().count() == 1, "{said}");
     let names = map["symbols"].as_array().map_or(0, Vec::len);
-    assert!(names > 5000, "libraries that nobody else can open are in the map: {names}");
+    assert!(names > 1000, "the libc that is at this path for nobody else is in the map: {names}");
+    let libc = map["mappings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|m| m["path"].as_str().is_some_and(|p| p.ends_with("/libc.so.6")));
+    let path = libc.and_then(|m| m["path"].as_str()).unwrap_or_default();
+    assert!(Path::new(path).exists(), "{path}: for others another file");
     assert_fixed(&session, &session.object(folder)?, &map_path, &[Mode::Pie])
 }
 

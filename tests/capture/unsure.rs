@@ -2,21 +2,14 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::chown;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::session::{Session, compile, jit_object, number, read_map};
+use crate::session::{Session, compile, foreign_libc, jit_object, number, warned};
 use crate::support::command::{run, succeed};
 use crate::support::relocfix::tool;
-
-/// A capture that succeeds and warns: the map, and what is said.
-fn warned(arguments: &[&str], map: &Path) -> Result<(Value, String), String> {
-    let finished = succeed(tool().arg("capture").args(arguments).arg("-o").arg(map))?;
-    Ok((read_map(map)?, finished.stderr))
-}
 
 /// The name that a map gives to an address.
 fn name_of<'m>(map: &'m Value, session: &Session, known: &str) -> Option<&'m str> {
@@ -27,19 +20,6 @@ fn name_of<'m>(map: &'m Value, session: &Session, known: &str) -> Option<&'m str
 
 fn folder() -> Result<tempfile::TempDir, String> {
     tempfile::tempdir().map_err(|error| error.to_string())
-}
-
-/// The machine's libc with another build-id: no one but the process itself can tell what it chose.
-fn foreign_libc(folder: &Path) -> Result<PathBuf, String> {
-    let found = succeed(Command::new("gcc").arg("-print-file-name=libc.so.6"))?.text();
-    let mut bytes = fs::read(found.trim()).map_err(|error| format!("{}: {error}", found.trim()))?;
-    // A note of type 3 by GNU, with 20 bytes.
-    let head = [4u32, 20, 3].iter().flat_map(|word| word.to_le_bytes()).chain(*b"GNU\0").collect::<Vec<u8>>();
-    let at = bytes.windows(head.len()).position(|window| window == head).ok_or("libc has no build-id")?;
-    bytes[at + head.len()] ^= 0xff;
-    let copy = folder.join("libc.so.6");
-    fs::write(&copy, bytes).map_err(|error| error.to_string())?;
-    Ok(copy)
 }
 
 #[test]

@@ -108,7 +108,8 @@ static void tell_profilers(void) {
 
     snprintf(path, sizeof path, "/tmp/perf-%d.map", getpid());
     FILE *map = fopen(path, "w");
-    fprintf(map, "%lx 6 jit_map\n%lx 6 of_no_code\n", (long)second, (long)&own_variable);
+    char *data = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    fprintf(map, "%lx 6 jit_map\n%lx 6 of_no_code\n%lx 6 of_no_code\n", (long)second, (long)&own_function, (long)data);
     fclose(map);
     printf("jit_map %p\n", (void *)second);
 }
