@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -36,11 +37,13 @@ const HOST: &str = r#"
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 int public_function(int);
 void *private_address(int);
 __attribute__((noinline)) static int host(int x) { __asm__ volatile(""); return x * 5 + 1; }
 int main(int argc, char **argv) {
-    if (argc > 1) {
+    int waits = argc > 1 && !strcmp(argv[1], "wait");
+    if (argc > 1 && !waits) {
         void *plugin = dlopen(argv[1], RTLD_NOW);
         if (!plugin) { puts(dlerror()); return 1; }
         printf("%d\n", ((int (*)(int))dlsym(plugin, "call_host"))(8));
@@ -52,6 +55,7 @@ int main(int argc, char **argv) {
     printf("REALPATH %p\n", dlvsym(RTLD_DEFAULT, "realpath", "GLIBC_2.2.5"));
     FILE *maps = fopen("/proc/self/maps", "r");
     for (int c; (c = getc(maps)) != EOF;) putchar(c);
+    if (waits) { fclose(stdout); getchar(); }
     return cos(argc) > 2;
 }
 "#;
@@ -166,9 +170,14 @@ impl Built {
 
     /// One process: the object that it compiles and the map of what it knew, in a folder of their own.
     fn session(&self, name: &str) -> Result<Session, String> {
+        let printed = succeed(&mut Command::new(self.at("host")))?.text();
+        self.printed(name, &printed)
+    }
+
+    /// What a process that printed that knew.
+    fn printed(&self, name: &str, printed: &str) -> Result<Session, String> {
         let folder = self.at(name);
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let printed = succeed(&mut Command::new(self.at("host")))?.text();
         let addresses: HashMap<String, String> = printed
             .lines()
             .filter_map(|line| line.split_once(" 0x"))
@@ -321,6 +330,48 @@ fn refused_unless_asked_for() -> Result<(), String> {
     fs::write(session.map(), map.to_string()).map_err(|error| error.to_string())?;
     let texts = ["cannot be anchored: the session map gives no build_id for "].map(str::to_owned);
     relocfix::refused(command.args(ANCHOR), &output, 1, &texts).map(drop)
+}
+
+/// A map that was captured for one object needs no other file later.
+#[test]
+fn a_captured_map_is_enough() -> Result<(), String> {
+    if toolchain::require("gcc").is_none() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let built = Built::new(folder.path())?;
+    let mut process = Command::new(built.at("host"))
+        .arg("wait")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let mut printed = String::new();
+    let read = process.stdout.take().map(|mut stdout| stdout.read_to_string(&mut printed));
+    let session = built.printed("one", &printed);
+    let captured = built.at("captured.json");
+    let capture = || -> Result<PathBuf, String> {
+        let object = session
+            .as_ref()
+            .map_err(Clone::clone)?
+            .object(".data\n.globl words\nwords: .quad HELPER, COUNTER\n")?;
+        let mut command = relocfix::tool();
+        command.args(["capture", "--pid", &process.id().to_string(), "--for"]).arg(&object);
+        succeed(command.arg("-o").arg(&captured)).map(|_| object)
+    };
+    let object = capture();
+    drop(process.stdin.take());
+    let ended = process.wait();
+    assert!(matches!(read, Some(Ok(_))) && ended.is_ok(), "{printed}");
+    let object = object?;
+    let before = relocfix::fix(&object, &built.at("before.o"), Some(&captured), &ANCHOR)?.report;
+    built.library("second")?;
+    let after = relocfix::fix(&object, &built.at("after.o"), Some(&captured), &ANCHOR)?.report;
+    for report in [&before, &after] {
+        assert_eq!(report["places"][0]["target"]["file"], "libprivate.so.1");
+        assert_eq!(report["places"][0]["target"]["offset"], before["places"][0]["target"]["offset"]);
+    }
+    relocfix::assert_same(&built.at("before.o"), &built.at("after.o"))
 }
 
 /// Where debuggers find names that a stripped library does not have any more, its own are found, to say what an address is.

@@ -180,17 +180,30 @@ pub(super) fn executable(mapping: &Mapping) -> Option<bool> {
 fn describe(mapping: &Mapping) -> String {
     match mapping.path.as_deref() {
         Some(stack) if stack.starts_with("[stack") => {
-            format!("is in {stack}, which lasts no longer than a call")
+            let thread = stack.strip_prefix("[stack:").and_then(|rest| rest.strip_suffix(']'));
+            match thread {
+                Some(thread) => {
+                    format!("is in the stack of thread {thread}, which lasts no longer than a call")
+                }
+                None => format!("is in {stack}, which lasts no longer than a call"),
+            }
         }
         Some(kernel @ ("[vdso]" | "[vsyscall]" | "[vvar]" | "[vvar_vclock]")) => {
             format!("is in {kernel}, which the kernel puts into each process")
         }
         Some(name) if name.starts_with('[') => format!("is in {name}"),
+        Some(path) if path.starts_with("/memfd:") => {
+            format!("is in {path}, memory that only its own process has")
+        }
         Some(path) if is_deleted(path) => {
             format!("is in {path}: what was mapped is not at its path any more")
         }
         Some(path) => format!("is in {path}, which is no program or library"),
-        None if executable(mapping) == Some(true) => "is in anonymous executable memory".into(),
+        None if executable(mapping) == Some(true) => {
+            "is in anonymous executable memory (code made at run time, of which no \
+                                                       perf map is given: `--symbols /tmp/perf-PID.map`)"
+                .into()
+        }
         None => "is in anonymous memory (heap, thread-local storage or a thread's stack)".into(),
     }
 }

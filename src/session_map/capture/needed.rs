@@ -1,6 +1,7 @@
 //! What one object needs of a captured map: the mappings that its constants lie in, and their names, so that no
 //! other file is needed later.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +11,7 @@ use crate::Private;
 use crate::error::Result;
 use crate::object_file::ObjectFile;
 use crate::session_map::loaded::Located;
-use crate::session_map::{Files, MapSource, Meaning, SessionMap, SessionSymbol};
+use crate::session_map::{Files, MapSource, Mapping, Meaning, SessionMap, SessionSymbol};
 
 impl Captured {
     /// The part of the map that `object` needs. What it holds without a name keeps its mapping, so that it is refused
@@ -43,14 +44,25 @@ impl Captured {
         };
         let map = near.parsed(object, &files)?;
         let mut symbols = Vec::new();
+        let mut anchored = HashSet::new();
         for &value in &values {
-            if let Meaning::Symbol { name, offset, library } = map.meaning(value, &files, Private::Error)? {
-                let size = map.extent(value, &files)?;
-                let address = value.wrapping_sub(offset as u64);
-                symbols.push(SessionSymbol { address, name, size, library, align: 1 });
+            match map.meaning(value, &files, Private::Anchor)? {
+                Meaning::Symbol { name, offset, library } => {
+                    let size = map.extent(value, &files)?;
+                    let address = value.wrapping_sub(offset as u64);
+                    symbols.push(SessionSymbol { address, name, size, library, align: 1 });
+                }
+                // Where a file begins only all of its mappings say.
+                Meaning::Anchored { .. } => {
+                    let mapping = map.mapping_at(value).map(|i| &map.mappings[i]);
+                    anchored.extend(mapping.and_then(|m| m.path.clone()));
+                }
+                _ => {}
             }
         }
-        let mappings = near.mappings.into_iter().filter(|mapping| holds(&mapping.range)).collect();
+        let whole = |path: &Option<String>| path.as_ref().is_some_and(|path| anchored.contains(path));
+        let needed = |mapping: &Mapping| holds(&mapping.range) || whole(&mapping.path);
+        let mappings = near.mappings.into_iter().filter(needed).collect();
         super::sort(&mut symbols);
         Ok(Captured { machine: self.machine, mappings, symbols, warnings: self.warnings })
     }
