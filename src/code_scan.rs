@@ -281,9 +281,14 @@ impl CodeScan<'_> {
                 if is_session_constant(self.map, operand.value) { place(found) } else { None }
             }
             _ if !self.low => None,
-            OperandForm::Immediate32 if self.map.is_exact_address(operand.value) => place(found),
+            OperandForm::Immediate32 | OperandForm::Scaled32 if self.map.is_exact_address(operand.value) => {
+                place(found)
+            }
             OperandForm::Absolute32 if is_session_constant(self.map, operand.value) => place(found),
-            OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32 => {
+            OperandForm::Immediate32
+            | OperandForm::Absolute32
+            | OperandForm::Scaled32
+            | OperandForm::Based32 => {
                 let inside = self.map.is_interior_address(operand.value)
                     || operand.form == OperandForm::Based32 && self.map.is_exact_address(operand.value);
                 if inside { place(doubtful) } else { None }

@@ -59,6 +59,9 @@ pub enum OperandForm {
     Immediate32,
     /// A 32-bit absolute address: a displacement without a base register, not pc-relative.
     Absolute32,
+    /// A 32-bit displacement to which an index is added without accessing memory (`lea disp(,%rdi,8)`): an element's
+    /// address, or arithmetic.
+    Scaled32,
     /// A 32-bit displacement with a base register.
     Based32,
 }

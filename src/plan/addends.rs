@@ -58,7 +58,12 @@ impl Planner<'_> {
             ) => self.plan_code(&code, source, is_value, name),
             (
                 RelocKind::Abs32 | RelocKind::Abs32Signed,
-                Some(OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32),
+                Some(
+                    OperandForm::Immediate32
+                    | OperandForm::Absolute32
+                    | OperandForm::Scaled32
+                    | OperandForm::Based32,
+                ),
                 _,
             ) if !self.pic() => match source {
                 Source::Address(symbol, addend) if !is_value => {

@@ -196,7 +196,9 @@ impl Planner<'_> {
 fn is_as_wide(form: OperandForm, kind: RelocKind) -> bool {
     let wide = match form {
         OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => true,
-        OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32 => false,
+        OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Scaled32 | OperandForm::Based32 => {
+            false
+        }
     };
     wide == (kind == RelocKind::Abs64)
 }

@@ -4,7 +4,7 @@
 #: map  "symbols": [{"address": "0x404040", "name": "low", "size": 64, "align": 16}, {"address": "0x404080", "name": "own", "size": 64}]}
 #: thunks 14
 #: place .text symbol low+0 thunk
-#: place .text symbol low+8 thunk
+#: place .text symbol low+0 thunk
 #: place .text symbol low+8 thunk
 #: place .text symbol low+8 slot
 #: place .text symbol low+16 thunk
@@ -32,7 +32,7 @@
 #: | long flags(long), exchange(long), constant(void), less(long), own_all(long), own_indexed(long);
 #: | void twice(void);
 #: | int main(void) {
-#: |   printf("%ld %ld %d %d\n", load(), indexed(5), address(3) == low + 4, plain() == low + 1);
+#: |   printf("%ld %ld %d %d\n", load(), indexed(5), address(4) == low + 4, plain() == low + 1);
 #: |   printf("%ld ", store(77)); printf("%ld\n", low[2]);
 #: |   printf("%ld ", flags(-100)); printf("%ld ", flags(-1)); printf("%ld\n", low[3]);
 #: |   printf("%ld ", exchange(3)); printf("%ld %ld %ld\n", low[4], less(10), less(-5));
@@ -66,7 +66,7 @@
         ret
         end indexed
         function address
-        lea     SESSION(low)+8(,%rdi,8), %rax
+        lea     SESSION(low)(,%rdi,8), %rax
         ret
         end address
         function plain

@@ -174,10 +174,12 @@ fn displacement_operand(
         // `lea` computes the offset alone, whatever the segment.
         _ if thread_local && !is_lea(decoded.code()) => return None,
         _ if based => OperandForm::Based32,
+        _ if is_lea(decoded.code()) && decoded.memory_index() != Register::None => OperandForm::Scaled32,
         _ => OperandForm::Absolute32,
     };
     // The address size prefix makes an address of 32 bits; without it a displacement is sign-extended.
-    let truncated = form == OperandForm::Absolute32 && has_address_size_prefix(bytes);
+    let truncated =
+        matches!(form, OperandForm::Absolute32 | OperandForm::Scaled32) && has_address_size_prefix(bytes);
     let value = if truncated { field.unsigned(bytes)? } else { field.signed(bytes)? as u64 };
     Some(Operand { field: offset + field.offset, width: field.size, value, form })
 }

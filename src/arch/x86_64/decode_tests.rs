@@ -94,6 +94,7 @@ fn constants_of_32_bits() {
         (&[0x83, 0x3c, 0x25], &[7], (Absolute32, 3, SIGN_EXTENDED)), // cmpl $7,disp32
         (&[0x8b, 0x80], &[], (Based32, 2, SIGN_EXTENDED)),       // mov disp32(%rax),%eax
         (&[0x8b, 0x04, 0xc5], &[], (Absolute32, 3, SIGN_EXTENDED)), // mov disp32(,%rax,8),%eax
+        (&[0x48, 0x8d, 0x04, 0xc5], &[], (Scaled32, 4, SIGN_EXTENDED)), // lea disp32(,%rax,8),%rax
         (&[0xc5, 0xf8, 0x28, 0x04, 0x25], &[], (Absolute32, 5, SIGN_EXTENDED)), // vmovaps disp32,%xmm0
         (&[0x62, 0xf1, 0x7c, 0x48, 0x28, 0x04, 0x25], &[], (Absolute32, 7, SIGN_EXTENDED)), // …,%zmm0
         (&[0xc4, 0xe2, 0x71, 0x92, 0x04, 0x15], &[], (Absolute32, 6, SIGN_EXTENDED)), // vgatherdps

@@ -51,9 +51,10 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
             Ok(narrow_address(instruction, (rex & 4) << 1 | (modrm >> 3 & 7), delivery))
         }
         (OperandForm::Absolute32, _) if delivery == Delivery::Direct => pc_relative(instruction, field),
-        (OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Based32, _) => {
-            Err("holds an address in 32 bits, which has no replacement of the same length".to_owned())
-        }
+        (
+            OperandForm::Immediate32 | OperandForm::Absolute32 | OperandForm::Scaled32 | OperandForm::Based32,
+            _,
+        ) => Err("holds an address in 32 bits, which has no replacement of the same length".to_owned()),
         (OperandForm::Address64 | OperandForm::Load64, _) => {
             Err("is encoded in a way that is not known".to_owned())
         }
@@ -238,7 +239,9 @@ fn pc_relative(old: &[u8], field: usize) -> Result<Lowered, String> {
 fn is_zero_extended(instruction: &[u8], form: OperandForm) -> bool {
     match form {
         OperandForm::Immediate32 => !is_sign_extended(instruction),
-        OperandForm::Absolute32 | OperandForm::Based32 => has_address_size_prefix(instruction),
+        OperandForm::Absolute32 | OperandForm::Scaled32 | OperandForm::Based32 => {
+            has_address_size_prefix(instruction)
+        }
         OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => false,
     }
 }
