@@ -92,7 +92,7 @@ fn seeds(object: &ObjectFile<'_>, scan: &Scan<'_>, resolved: &[Resolved]) -> Vec
                 add(Some(start), Some(place.value));
             }
             Shape::PoolWord => add(None, Some(place.value)),
-            Shape::DataWord if !home.write => add(None, Some(place.value)),
+            Shape::DataWord | Shape::DoubtfulWord if !home.write => add(None, Some(place.value)),
             Shape::Addend(relocation) if home.exec => {
                 let field = scan.fields.get(&(place.section, place.offset));
                 // What a branch leads to is in no register, and a distance from elsewhere has other low bits.
@@ -107,7 +107,7 @@ fn seeds(object: &ObjectFile<'_>, scan: &Scan<'_>, resolved: &[Resolved]) -> Vec
             Shape::AbsoluteSymbol(symbol) => {
                 absolute.insert(symbol, index);
             }
-            Shape::DataWord | Shape::Ambiguous | Shape::Addend(_) => {}
+            Shape::DataWord | Shape::DoubtfulWord | Shape::Ambiguous | Shape::Addend(_) => {}
         }
     }
     if !absolute.is_empty() {

@@ -290,7 +290,8 @@ impl CodeScan<'_> {
             | OperandForm::Scaled32
             | OperandForm::Based32 => {
                 let inside = self.map.is_interior_address(operand.value)
-                    || operand.form == OperandForm::Based32 && self.map.is_exact_address(operand.value);
+                    || operand.form == OperandForm::Based32 && self.map.is_exact_address(operand.value)
+                    || operand.form == OperandForm::Scaled32 && is_session_constant(self.map, operand.value);
                 if inside { place(doubtful) } else { None }
             }
         }

@@ -32,6 +32,9 @@ pub enum Shape {
     },
     /// A word of a data section.
     DataWord,
+    /// A word of a data section whose upper half is zero and which is no address that the session map names: perhaps an
+    /// address inside of something, perhaps a number.
+    DoubtfulWord,
     /// A word among instructions that some instruction reads, or that none can be shown to be.
     PoolWord,
     /// Bytes that read as an instruction with a constant, although decoding leads to other boundaries.
@@ -189,6 +192,7 @@ impl<'d> Scan<'d> {
                 Some((start, length))
             }
             Shape::DataWord
+            | Shape::DoubtfulWord
             | Shape::PoolWord
             | Shape::Ambiguous
             | Shape::Addend(_)
@@ -263,8 +267,11 @@ fn data_words(section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
         .filter_map(|(i, bytes)| {
             let value = bytes.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
             let offset = i as u64 * 8;
-            (value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8))
-                .then_some(Place { section: section.id, offset, width: 8, value, shape: Shape::DataWord })
+            let found = value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8);
+            // Numbers are as small as the addresses of a process at a fixed address.
+            let certain = u32::try_from(value).is_err() || map.is_exact_address(value);
+            let shape = if certain { Shape::DataWord } else { Shape::DoubtfulWord };
+            found.then_some(Place { section: section.id, offset, width: 8, value, shape })
         })
         .collect()
 }

@@ -120,8 +120,10 @@ pub(crate) fn examine(
 
 /// Which of the entries says that a place is none. What an instruction loads as an address is one.
 fn ignoring(object: &ObjectFile<'_>, ignore: &[Ignored], place: &Place) -> Option<usize> {
-    let perhaps =
-        matches!(place.shape, Shape::DataWord | Shape::PoolWord | Shape::Ambiguous | Shape::Doubtful { .. });
+    let perhaps = matches!(
+        place.shape,
+        Shape::DataWord | Shape::DoubtfulWord | Shape::PoolWord | Shape::Ambiguous | Shape::Doubtful { .. }
+    );
     let field = place.offset..place.offset + u64::from(place.width);
     let name = object.section(place.section).name;
     ignore.iter().position(|ignored| perhaps && ignored.covers(name, &field))

@@ -135,7 +135,10 @@ impl Planner<'_> {
                 let field = CodeField { section, start, length, field, entry: None, half };
                 self.plan_code(&field, source, is_value, &name)
             }
-            Shape::DataWord => {
+            Shape::DoubtfulWord if !meaning.is_exact() => Err(format!(
+                "is a small number in data, and as an address inside {name}: perhaps none, which only a witness, `constants` or --ignore can tell"
+            )),
+            Shape::DataWord | Shape::DoubtfulWord => {
                 let field = DataField { section: place.section, offset: place.offset, entry: None };
                 self.plan_data(&field, source, &name)
             }
@@ -384,7 +387,7 @@ impl Planner<'_> {
         let Found { object, scan, .. } = self.found;
         let place = &resolved.place;
         let kind = match place.shape {
-            Shape::DataWord => "data",
+            Shape::DataWord | Shape::DoubtfulWord => "data",
             Shape::Addend(_) => "addend",
             Shape::AbsoluteSymbol(_) => "absolute-symbol",
             Shape::Instruction { .. } | Shape::PoolWord | Shape::Ambiguous | Shape::Doubtful { .. } => "code",

@@ -169,6 +169,18 @@ impl Meaning {
         })
     }
 
+    /// Whether it is the very address of something, or a number that the session map declares.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Meaning::Constant(_) => true,
+            Meaning::Value(_, offset) | Meaning::Symbol { offset, .. } => *offset == 0,
+            Meaning::Anchored { .. }
+            | Meaning::Derived { .. }
+            | Meaning::Difference { .. }
+            | Meaning::Unresolved(_) => false,
+        }
+    }
+
     /// How messages write it: `table + 8`, `-table`, or why it is unresolved.
     pub fn text(&self, map: &SessionMap) -> String {
         match self {

@@ -135,7 +135,7 @@ impl<'a> Comparison<'a> {
         }
         if same_target((meaning, self.map), (&their_meaning, self.witness.map)) {
             let evidence = match place.shape {
-                Shape::Doubtful { .. } => Evidence::Witness,
+                Shape::Doubtful { .. } | Shape::DoubtfulWord => Evidence::Witness,
                 _ => Evidence::Map,
             };
             let meaning = meaning.clone();
@@ -165,6 +165,9 @@ impl<'a> Comparison<'a> {
     /// A place of which it is no longer doubtful that it is one.
     fn decided(&self, place: &Place) -> Place {
         let mut decided = *place;
+        if place.shape == Shape::DoubtfulWord {
+            decided.shape = Shape::DataWord;
+        }
         if let Shape::Doubtful { start, length } = place.shape
             && let Some((_, operand)) = self.operand(place.section, start, place.offset, self.object)
         {
