@@ -8,7 +8,9 @@ use std::process::Command;
 
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
-use relocfix::{Error, ErrorKind, Fixed, ObjectFile, Options, RelocationModel, SessionMap, fix, needs_map};
+use relocfix::{
+    Error, ErrorKind, Fixed, ObjectFile, Options, Private, RelocationModel, SessionMap, fix, needs_map,
+};
 use serde_json::{Value, json};
 
 #[path = "subjects/mod.rs"]
@@ -57,7 +59,16 @@ fn many_functions() {
         return;
     };
     let twin = generated(2_000, 0x0011_2233_0000);
-    hold(&[Subject { name: "2,000 functions".to_owned(), session, twin, files: Memory::default() }], 1);
+    hold(
+        &[Subject {
+            name: "2,000 functions".to_owned(),
+            session,
+            twin,
+            files: Memory::default(),
+            private: Private::Error,
+        }],
+        1,
+    );
 }
 
 /// Everything that must hold, for each; at least so many of them are rewritten.
@@ -76,7 +87,7 @@ fn invariants(subject: &Subject) -> (usize, Vec<String>) {
     let mut found = Vec::new();
     let mut outputs = 0;
     for relocation_model in [RelocationModel::Pic, RelocationModel::Static] {
-        let options = Options { relocation_model, ..Options::default() };
+        let options = Options { relocation_model, private: subject.private, ..Options::default() };
         let mut wrong = |what: String| found.push(format!("{relocation_model:?}: {what}"));
         match rewrite(&subject.session, subject, &options) {
             Ok(fixed) => {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use relocfix::arch::Machine;
-use relocfix::{MapSource, SessionMap};
+use relocfix::{MapSource, Private, SessionMap};
 use serde_json::{Value, json};
 
 #[path = "../cases/annotations.rs"]
@@ -41,6 +41,8 @@ pub(crate) struct Subject {
     pub(crate) twin: Option<Session>,
     /// What the map refers to.
     pub(crate) files: Memory,
+    /// What becomes of addresses that no exported name covers.
+    pub(crate) private: Private,
 }
 
 impl Subject {
@@ -77,6 +79,7 @@ pub(crate) fn stored() -> Vec<Subject> {
             session: both,
             twin: session("twin").filter(|_| shown),
             files,
+            private: Private::Error,
         });
     }
     assert!(!subjects.is_empty());
@@ -116,6 +119,10 @@ pub(crate) fn cases() -> Vec<Subject> {
             session,
             twin: if moves { compiled(true) } else { None },
             files: Memory::default(),
+            private: match case.options.iter().any(|option| option == "anchor") {
+                true => Private::Anchor,
+                false => Private::Error,
+            },
         });
     }
     assert!(subjects.len() > 20);
@@ -146,7 +153,13 @@ pub(crate) fn compiled() -> Vec<Subject> {
         };
         let Some(session) = compiled(0) else { continue };
         let name = format!("{compiler} {}", flags.join(" "));
-        subjects.push(Subject { name, session, twin: compiled(MOVED), files: Memory::default() });
+        subjects.push(Subject {
+            name,
+            session,
+            twin: compiled(MOVED),
+            files: Memory::default(),
+            private: Private::Error,
+        });
     }
     subjects
 }
@@ -171,6 +184,7 @@ pub(crate) fn ordinary() -> Vec<Subject> {
             session: Session { object, map: session_map(0) },
             twin: None,
             files: Memory::default(),
+            private: Private::Error,
         });
     }
     subjects
