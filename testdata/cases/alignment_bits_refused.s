@@ -1,6 +1,6 @@
 # All bits of the address count: no alignment helps.
 #: map {"symbols": [{"address": "0x7f1234560400", "name": "cell", "size": 1024, "align": 1024}]}
-#: refused (hashed): the code relies on bits of the address of `cell` that are others in every process (`xor %rdi,%rax` at .text+0xa); let the compiler see a symbol
+#: refused (hashed): the code relies on bits of the address of `cell` that are others in every process (`xor %rdi,%rax` at .text+0xe); let the compiler see a symbol
 #: refused (both): the code relies on bits of the address of `cell` that are others in every process (`or %rdi,%rax`
         .macro  function name
         .globl  \name
@@ -14,6 +14,7 @@
 
         function hashed
         movabs  $SESSION(cell), %rax
+        shr     $8, %rdi
         xor     %rdi, %rax
         ret
         end hashed

@@ -13,6 +13,8 @@ use super::state::State;
 
 /// How many times, on average, an instruction may be looked at again: real code is done after a few.
 const ROUNDS: usize = 64;
+/// After so many times what still changes at a point is given up: a count that goes around a loop is less known each time.
+const SETTLED: u8 = 4;
 /// And how many values may be remembered for each.
 const REMEMBERED: usize = 24;
 /// For functions that are small.
@@ -207,6 +209,8 @@ struct Analysis<'a> {
     effects: Effects<'a>,
     /// What is known where control comes together.
     states: BTreeMap<u64, State>,
+    /// How often that became more.
+    returns: BTreeMap<u64, u8>,
     /// Where more became known.
     open: BTreeSet<u64>,
     /// What is known at all indirect jumps.
@@ -224,6 +228,7 @@ impl<'a> Analysis<'a> {
             code,
             effects: Effects::new(code, seeds),
             states: BTreeMap::new(),
+            returns: BTreeMap::new(),
             open: BTreeSet::new(),
             indirect: None,
             unwound: None,
@@ -309,7 +314,9 @@ impl<'a> Analysis<'a> {
         match self.states.get_mut(&at) {
             Some(known) => {
                 let before = known.size();
-                if known.join(state) {
+                let times = self.returns.entry(at).or_default();
+                if known.join(state, *times >= SETTLED) {
+                    *times = times.saturating_add(1);
                     self.open.insert(at);
                 }
                 self.remembered = (self.remembered + known.size()).saturating_sub(before);
@@ -362,7 +369,7 @@ impl<'a> Analysis<'a> {
 /// Adds a state to what is known; whether that is more.
 fn more(known: &mut Option<State>, state: &State) -> bool {
     match known {
-        Some(known) => known.join(state),
+        Some(known) => known.join(state, false),
         None => {
             *known = Some(state.clone());
             true

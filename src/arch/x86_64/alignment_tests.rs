@@ -62,6 +62,13 @@ fn arithmetic_and_copies_need_nothing() {
         ("zeros", with_rax(|a| a.xor(eax, eax))),
         ("all bits", with_rax(|a| a.xor(rax, -1))),
         ("another register", with_rax(|a| a.and(rdi, 15))),
+        (
+            "a hash",
+            with_rax(|a| {
+                a.xor(rax, rdi)?;
+                a.and(rax, 0xff)
+            }),
+        ),
     ] {
         assert_eq!(needs, [], "{what}");
     }
@@ -76,7 +83,15 @@ fn operations_on_bits_need_those_that_count() {
         ("test of a byte", with_rax(|a| a.test(al, al)), 8),
         ("test of the second byte", with_rax(|a| a.test(ah, 1)), 9),
         ("xor $8", with_rax(|a| a.xor(rax, 8)), 4),
-        ("xor", with_rax(|a| a.xor(rax, rdi)), 64),
+        (
+            "xor with what is known in part",
+            with_rax(|a| {
+                a.shl(rdi, 4)?;
+                a.xor(rax, rdi)
+            }),
+            64,
+        ),
+        ("xor of 32 bits", with_rax(|a| a.xor(eax, edi)), 32),
         ("and", with_rax(|a| a.and(rdi, rax)), 64),
         ("bt", with_rax(|a| a.bt(rax, 5)), 6),
         ("bts", with_rax(|a| a.bts(rax, 0)), 1),

@@ -177,6 +177,14 @@ impl Effects<'_> {
             Mnemonic::And | Mnemonic::Xor | Mnemonic::Test => {
                 let to = self.destination(state, instruction);
                 let other = self.whole_operand(state, instruction, 1);
+                // What is exclusive or with 64 bits of which no compiler knew one is a number of which it knows none
+                // (a hash of an address): no sum or difference was written so, and nothing of the address shows in it.
+                if instruction.mnemonic() == Mnemonic::Xor
+                    && width == 64
+                    && (to.value.is_unknown() || other.is_unknown())
+                {
+                    return self.assign(state, instruction, to.operand, Value::unknown());
+                }
                 self.meet(&to.value, &other, mask, at, true);
                 self.meet(&other, &to.value, mask, at, true);
                 let result = match instruction.mnemonic() {

@@ -184,17 +184,21 @@ impl State {
     }
 
     /// This or the other; whether that is more.
-    pub(super) fn join(&mut self, other: &State) -> bool {
+    pub(super) fn join(&mut self, other: &State, widen: bool) -> bool {
+        let joined_value = |one: &Value, other: &Value| match widen {
+            true => one.or_else(other).widened(one),
+            false => one.or_else(other),
+        };
         let mut joined = State {
             registers: BTreeMap::new(),
             slots: BTreeMap::new(),
-            anywhere: self.anywhere.or_else(&other.anywhere),
+            anywhere: joined_value(&self.anywhere, &other.anywhere),
         };
         let unknown = Value::unknown();
         for register in self.registers.keys().chain(other.registers.keys()) {
             let of = |state: &State| state.registers.get(register).unwrap_or(&unknown).clone();
             if !joined.registers.contains_key(register) {
-                joined.set(*register, of(self).or_else(&of(other)));
+                joined.set(*register, joined_value(&of(self), &of(other)));
             }
         }
         for key in self.slots.keys().chain(other.slots.keys()) {
@@ -203,15 +207,14 @@ impl State {
             }
             let slot = match (self.slots.get(key), other.slots.get(key)) {
                 (Some(one), Some(other)) if one.size == other.size => {
-                    Slot { value: one.value.or_else(&other.value), ..*one }
+                    Slot { value: joined_value(&one.value, &other.value), ..*one }
                 }
                 (Some(one), Some(other)) => Slot {
                     value: one.value.or_else(&other.value).scattered(),
                     size: one.size.max(other.size),
                 },
-                (Some(slot), None) | (None, Some(slot)) => {
-                    Slot { value: slot.value.or_else(&unknown), ..*slot }
-                }
+                (Some(slot), None) => Slot { value: joined_value(&slot.value, &unknown), ..*slot },
+                (None, Some(slot)) => Slot { value: joined_value(&unknown, &slot.value), ..*slot },
                 (None, None) => continue,
             };
             if !slot.value.is_unknown() {

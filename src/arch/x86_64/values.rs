@@ -216,6 +216,16 @@ impl Value {
         joined
     }
 
+    /// It, less what has changed since `before`: around a loop a count could become less known bit by bit.
+    pub(super) fn widened(self, before: &Value) -> Value {
+        let changed = (self.bits.zeros ^ before.bits.zeros) | (self.bits.ones ^ before.bits.ones);
+        let stable = low(changed.trailing_zeros() as u8);
+        let bits = Bits { zeros: self.bits.zeros & stable, ones: self.bits.ones & stable };
+        let width = if self.width == before.width { self.width } else { 64 };
+        let shift = if self.shift == before.shift { self.shift } else { SCATTERED };
+        Value { bits, width, shift, ..self }
+    }
+
     /// What depends on both, bit by bit.
     pub(super) fn made_from(&self, other: &Value, bits: Bits) -> Value {
         let mut places = self.places.clone();
