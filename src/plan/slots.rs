@@ -44,6 +44,11 @@ pub(super) const INIT_ARRAY: Role = (".init_array.00101", NewSectionKind::InitAr
 /// Distances to the initializers that can be called again.
 pub(super) const INITIALIZERS: Role = (super::protocol::INITIALIZERS, NewSectionKind::Retained, 4);
 
+/// Whether an added section of that name holds 32-bit words and text alone, and nothing that stood in the input.
+pub(crate) fn is_made_text(name: &str) -> bool {
+    [PROGRAMS, MESSAGES, STRINGS].iter().any(|role| role.0 == name)
+}
+
 impl Planner<'_> {
     /// The new section of that role, made at its first use.
     pub(super) fn section(&mut self, (name, kind, align): Role, group: Option<GroupId>) -> NewSectionId {

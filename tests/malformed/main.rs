@@ -190,6 +190,31 @@ fn corrupt_maps() {
     assert!(peak_memory() < MEMORY, "{} MiB were needed", peak_memory() >> 20);
 }
 
+/// A heap in the lowest 64 GiB, as some runtimes have: two words of an initializer's program are as large as its addresses.
+#[test]
+fn a_heap_among_small_numbers() {
+    let mut rewritten = 0;
+    let mut failures = Vec::new();
+    for subject in small() {
+        let mut text: serde_json::Value = serde_json::from_slice(&subject.session.map).unwrap();
+        let heap = json!({"start": "0x100000000", "end": "0x1000000000", "perms": "rw-p"});
+        match text.get_mut("mappings").and_then(|mappings| mappings.as_array_mut()) {
+            Some(mappings) => mappings.push(heap),
+            None => text["mappings"] = json!([heap]),
+        }
+        let Ok(map) = read_map(text.to_string().as_bytes(), &subject.files) else {
+            continue;
+        };
+        rewritten += 1;
+        failures.extend(survive(
+            || subject.name.clone(),
+            || rewrite(&subject.session.object, &map, &subject.files, RelocationModel::Pic),
+        ));
+    }
+    assert!(rewritten > 40, "only {rewritten} session maps could have another mapping");
+    conclude(rewritten, &failures);
+}
+
 /// A library with functions of every kind: versions, aliases, indirect functions, thread-local variables.
 const LIBRARY: &str = r#"
 int exported_table[64] = {1};
