@@ -30,6 +30,11 @@ fn fixed_with(
     Ok((session, map))
 }
 
+/// In data, an address inside of something is at a fixed address as small as numbers are: refused without a witness.
+fn is_certain(name: &str) -> bool {
+    !name.contains('+')
+}
+
 fn folder() -> Result<tempfile::TempDir, String> {
     tempfile::tempdir().map_err(|error| error.to_string())
 }
@@ -39,7 +44,7 @@ fn folder() -> Result<tempfile::TempDir, String> {
 fn at_a_fixed_address() -> Result<(), String> {
     let folder = folder()?;
     let (session, _) =
-        fixed_with(folder.path(), &["-no-pie", "-fno-pie"], &[Mode::Pie, Mode::NoPie], |_| true)?;
+        fixed_with(folder.path(), &["-no-pie", "-fno-pie"], &[Mode::Pie, Mode::NoPie], is_certain)?;
     let own = session.known.iter().filter(|(_, address)| *address < 1 << 32).count();
     assert!(own > 40, "{:?}", session.known);
     Ok(())
@@ -49,8 +54,12 @@ fn at_a_fixed_address() -> Result<(), String> {
 #[test]
 fn without_a_dynamic_linker() -> Result<(), String> {
     let folder = folder()?;
-    let (_, map) =
-        fixed_with(folder.path(), &["-static", "-no-pie", "-fno-pie"], &[Mode::Pie, Mode::Static], |_| true)?;
+    let (_, map) = fixed_with(
+        folder.path(),
+        &["-static", "-no-pie", "-fno-pie"],
+        &[Mode::Pie, Mode::Static],
+        is_certain,
+    )?;
     let libraries = map["symbols"].as_array().into_iter().flatten().filter(|s| !s["library"].is_null());
     assert_eq!(libraries.count(), 0, "{map:#}");
     Ok(())
