@@ -180,8 +180,9 @@ impl Program {
         let shapes = if self.layout.low { 20 } else { 8 };
         let shape = self.random.below(shapes);
         let (wide, narrow) = self.random.one_of(&REGISTERS);
-        // An immediate of 32 bits inside of a variable may be any number.
-        let Word { text: at, c } = self.word([8, 9, 15, 18, 19].contains(&shape));
+        // An immediate of 32 bits inside of a variable may be any number, and so may a word of data that is as small.
+        let whole = [8, 9, 15, 18, 19].contains(&shape) || self.layout.low && shape == 5;
+        let Word { text: at, c } = self.word(whole);
         let content = format!("*(long *){c}");
         let number = self.random.below(1 << 20);
         match shape {

@@ -26,6 +26,8 @@ use super::super::ThreadLocalOffset;
 const LONGEST: usize = 15;
 /// The `%fs` override.
 const FS: u8 = 0x64;
+/// No block is larger: what leads farther are data that happen to decode (`movabs %fs:0xd68dbc3acc7ce042,%al`).
+const FARTHEST: i64 = -(1 << 31);
 /// Copies on the stack that are followed: compilers make few.
 const MOST_SLOTS: usize = 16;
 /// What a call leaves (psABI 3.2.1).
@@ -392,7 +394,7 @@ fn sum(one: Value, other: Value) -> Sum {
         (Value::Block(offset), Value::Number(number, from))
         | (Value::Number(number, from), Value::Block(offset)) => {
             let sum = offset.wrapping_add(number);
-            (Value::Block(sum), (offset >= 0 && sum < 0).then_some(from))
+            (Value::Block(sum), (offset >= 0 && (FARTHEST..0).contains(&sum)).then_some(from))
         }
         (Value::Number(one, from), Value::Number(other, also)) => {
             let carrier = if one < 0 { from } else { also };

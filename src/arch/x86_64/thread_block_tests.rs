@@ -185,6 +185,8 @@ fn everything_else_is_none() {
         a.mov(rdx, qword_ptr(rcx - 8).fs())
     });
     assert!(found_unless(&code, &|_, _| false).is_empty());
+    // Farther than any block reaches.
+    assert_eq!(found(|a| a.db(&[0x64, 0xa0, 0x42, 0xe0, 0x7c, 0xcc, 0x3a, 0xbc, 0x8d, 0xd6])), NONE);
     // Other segments, other registers, registers that hold something else by then.
     assert_eq!(found(|a| a.mov(rax, qword_ptr(-0x28).gs())), NONE);
     assert_eq!(
