@@ -3,25 +3,25 @@
 //! says of itself; it only says what each field shall yield.
 
 mod constants;
+mod leftovers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
+use crate::Options;
 use crate::arch::{Half, Instruction, PcUse};
 use crate::assumptions::{Assumptions, Realigned};
 use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame_table::FrameTable;
 use crate::object_file::{
     Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace, SymbolType,
 };
-use crate::plan::{self, Decision, How, Plan, PoolBlock, Source};
+use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
 use crate::reloc::RelocKind;
 use crate::resolve::Resolved;
-use crate::scan::{self, Place, Scan, needs_lowering};
+use crate::scan::{Place, Scan};
 use crate::session_map::{Files, SessionMap};
-use crate::{Options, RelocationModel};
 
 /// Where a reference leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -559,55 +559,5 @@ impl Check<'_, '_> {
                 })
             }
         }
-    }
-
-    /// Whether that is the encoding of a program, a message or an unwind table that was added, in which nothing of the
-    /// input's stands: words of these can be as large as an address, and are none.
-    fn is_made(&self, section: SectionId, offset: u64) -> bool {
-        let before = self.verification.input.sections.get(section.0 as usize).map(|s| s.size);
-        let section = self.output.section(section);
-        let unwinds = section.kind == SectionKind::EhFrame;
-        match before {
-            None => unwinds || plan::is_made_text(section.name),
-            Some(size) => unwinds && offset >= size,
-        }
-    }
-
-    /// No session constant is left, and nothing that had to be lowered.
-    fn nothing_left(&self) -> Result<()> {
-        let Verification { map, options, record, plan, dismissed, .. } = self.verification;
-        let dismissed: HashSet<(SectionId, u64, u64)> =
-            dismissed.iter().map(|p| (p.section, p.offset, p.value)).collect();
-        let kept: HashSet<(&str, u64)> = plan
-            .report
-            .places
-            .iter()
-            .filter(|p| p.delivery == "kept")
-            .map(|p| (p.section.as_str(), p.offset))
-            .collect();
-        let frames = FrameTable::read(self.output)?;
-        let left = scan::scan(self.output, map, record, &frames, &|_, _| false)?;
-        for place in left.places {
-            if self.is_made(place.section, place.offset) {
-                continue;
-            }
-            let dismissed = dismissed.contains(&(place.section, place.offset, place.value));
-            if !dismissed && !kept.contains(&(place.home(self.verification.input), place.offset)) {
-                return self.error(place.section, place.offset, &format!("{:#x} is left", place.value));
-            }
-        }
-        if options.relocation_model == RelocationModel::Static {
-            return Ok(());
-        }
-        for section in &self.output.sections {
-            for r in &section.relocations {
-                let symbol = self.output.symbol(r.symbol);
-                let number = r.symbol.0 == 0 || symbol.place == SymbolPlace::Absolute;
-                if needs_lowering(section, r) && !number && !record.covers(section.id, r.offset) {
-                    return self.error(section.id, r.offset, "an absolute relocation is left");
-                }
-            }
-        }
-        Ok(())
     }
 }

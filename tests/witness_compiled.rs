@@ -101,8 +101,7 @@ fn compile(folder: &Path, compiler: &Path, flags: &[&str], session: Session) -> 
     succeed(command.arg(&source).arg("-o").arg(&object))?;
     let hex = |number: u64| format!("{number:#x}");
     let mapping = |address: u64| serde_json::json!({"start": hex(address & !0xffff), "end": hex((address & !0xffff) + 0x10000), "perms": "rw-p"});
-    let symbol =
-        |name: &str, address: u64| serde_json::json!({"name": name, "address": hex(address), "size": 64});
+    let symbol = |name: &str, address: u64| serde_json::json!({"name": name, "address": hex(address), "size": 64, "align": 16});
     let map = serde_json::json!({
         "relocfix": 1, "machine": "x86_64", "mappings": [mapping(session.table), mapping(session.other)],
         "symbols": [symbol("table", session.table), symbol("other", session.other)],

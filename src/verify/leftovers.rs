@@ -1,0 +1,63 @@
+//! Whether the output still holds an address of the session, or a relocation that position-independent code cannot have.
+
+use std::collections::HashSet;
+
+use super::{Check, Verification};
+use crate::RelocationModel;
+use crate::error::Result;
+use crate::frame_table::FrameTable;
+use crate::object_file::{SectionId, SectionKind, SymbolPlace};
+use crate::plan;
+use crate::scan::{self, needs_lowering};
+
+impl Check<'_, '_> {
+    /// No session constant is left, and nothing that had to be lowered.
+    pub(super) fn nothing_left(&self) -> Result<()> {
+        let Verification { map, options, record, plan, dismissed, .. } = self.verification;
+        let dismissed: HashSet<(SectionId, u64, u64)> =
+            dismissed.iter().map(|p| (p.section, p.offset, p.value)).collect();
+        let kept: HashSet<(&str, u64)> = plan
+            .report
+            .places
+            .iter()
+            .filter(|p| p.delivery == "kept")
+            .map(|p| (p.section.as_str(), p.offset))
+            .collect();
+        let frames = FrameTable::read(self.output)?;
+        let left = scan::scan(self.output, map, record, &frames, &|_, _| false)?;
+        for place in left.places {
+            if self.is_made(place.section, place.offset) {
+                continue;
+            }
+            let dismissed = dismissed.contains(&(place.section, place.offset, place.value));
+            if !dismissed && !kept.contains(&(place.home(self.verification.input), place.offset)) {
+                return self.error(place.section, place.offset, &format!("{:#x} is left", place.value));
+            }
+        }
+        if options.relocation_model == RelocationModel::Static {
+            return Ok(());
+        }
+        for section in &self.output.sections {
+            for r in &section.relocations {
+                let symbol = self.output.symbol(r.symbol);
+                let number = r.symbol.0 == 0 || symbol.place == SymbolPlace::Absolute;
+                if needs_lowering(section, r) && !number && !record.covers(section.id, r.offset) {
+                    return self.error(section.id, r.offset, "an absolute relocation is left");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether that is the encoding of a program, a message or an unwind table that was added, in which nothing of the
+    /// input's stands: words of these can be as large as an address, and are none.
+    fn is_made(&self, section: SectionId, offset: u64) -> bool {
+        let before = self.verification.input.sections.get(section.0 as usize).map(|s| s.size);
+        let section = self.output.section(section);
+        let unwinds = section.kind == SectionKind::EhFrame;
+        match before {
+            None => unwinds || plan::is_made_text(section.name),
+            Some(size) => unwinds && offset >= size,
+        }
+    }
+}
