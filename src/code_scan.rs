@@ -10,7 +10,7 @@ use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse};
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section};
 use crate::reloc::RelocKind;
-use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses, is_session_constant};
+use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses};
 use crate::session_map::SessionMap;
 
 /// Decoding again with the data that was found among the code converges at once in real code; hostile code
@@ -150,7 +150,7 @@ impl CodeScan<'_> {
                 let value = u64::from_le_bytes([
                     window[0], window[1], window[2], window[3], window[4], window[5], window[6], window[7],
                 ]);
-                value.wrapping_sub(lowest) < span && value != 0 && is_session_constant(self.map, value)
+                value.wrapping_sub(lowest) < span && value != 0 && self.map.is_session_constant(value)
             })
             .map(|(i, _)| range.start + i as u64)
             .filter(|&offset| !self.section.is_relocated(offset, 8))
@@ -275,24 +275,22 @@ impl CodeScan<'_> {
         };
         let Instruction { offset: start, length, .. } = *instruction;
         let found = Shape::Instruction { start, length, form: operand.form };
-        let doubtful = Shape::Doubtful { start, length };
+        let doubtful = Shape::Doubtful { start, length, form: operand.form };
         match operand.form {
             OperandForm::Address64 | OperandForm::Load64 | OperandForm::Other64 => {
-                if is_session_constant(self.map, operand.value) { place(found) } else { None }
+                if self.map.is_session_constant(operand.value) { place(found) } else { None }
             }
             _ if !self.low => None,
-            OperandForm::Immediate32 | OperandForm::Scaled32 if self.map.is_exact_address(operand.value) => {
-                place(found)
+            OperandForm::Absolute32 => {
+                if self.map.is_session_constant(operand.value) {
+                    place(found)
+                } else {
+                    None
+                }
             }
-            OperandForm::Absolute32 if is_session_constant(self.map, operand.value) => place(found),
-            OperandForm::Immediate32
-            | OperandForm::Absolute32
-            | OperandForm::Scaled32
-            | OperandForm::Based32 => {
-                let inside = self.map.is_interior_address(operand.value)
-                    || operand.form == OperandForm::Based32 && self.map.is_exact_address(operand.value)
-                    || operand.form == OperandForm::Scaled32 && is_session_constant(self.map, operand.value);
-                if inside { place(doubtful) } else { None }
+            // What these are is told when all of them are known.
+            OperandForm::Immediate32 | OperandForm::Scaled32 | OperandForm::Based32 => {
+                if self.map.may_be_small_address(operand.value) { place(doubtful) } else { None }
             }
         }
     }

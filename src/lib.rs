@@ -265,7 +265,7 @@ fn analyse(
         number || absolute && section.alloc || imports.contains(object.symbol(relocation.symbol).name)
     };
     // Places are fixed from here on, then what they mean, then what is done about each.
-    let scan = scan::scan(object, map, &record, &frames, &wanted)?;
+    let scan = scan::scan(object, map, files, &record, &frames, &wanted)?;
     let resolved = resolve::resolve(&scan, map, files, options.private)?;
     // The other session adds places, takes some away, and says what no map could.
     let testimony = witness::examine(object, map, files, options, &scan, resolved)?;

@@ -13,7 +13,6 @@ use crate::Options;
 use crate::error::Result;
 use crate::object_file::{ObjectFile, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};
 use crate::record::Record;
-use crate::scan::is_session_constant;
 use crate::session_map::{Expression, Files, Global, Meaning, Returns, SessionMap};
 
 /// A runtime whose names are known.
@@ -70,7 +69,7 @@ pub(crate) fn with_inferred(
         let left_out = match contents(object, symbol, &referenced) {
             Contents::Empty => true,
             Contents::Word(word) => {
-                is_session_constant(map, word)
+                map.is_session_constant(word)
                     && matches!(map.meaning(word, files, options.private)?, Meaning::Unresolved(_))
             }
             Contents::Other => false,

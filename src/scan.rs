@@ -13,7 +13,7 @@ use crate::function_bounds::FunctionBounds;
 use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace};
 use crate::record::{Record, holds_program_bytes};
 use crate::reloc::RelocKind;
-use crate::session_map::SessionMap;
+use crate::session_map::{Files, SessionMap, SmallAddress};
 use crate::source_lines::SourceLines;
 use crate::spelled::spelled_words;
 use crate::thread_local;
@@ -39,12 +39,14 @@ pub enum Shape {
     PoolWord,
     /// Bytes that read as an instruction with a constant, although decoding leads to other boundaries.
     Ambiguous,
-    /// A 32-bit operand that lies inside an object of the session: perhaps an address, perhaps a number.
+    /// A 32-bit operand that lies inside something of the session: perhaps an address, perhaps a number.
     Doubtful {
         /// Offset of the instruction.
         start: u64,
         /// Its length in bytes.
         length: u8,
+        /// How it would use the address.
+        form: OperandForm,
     },
     /// The addend of a relocation against no symbol or an absolute one.
     Addend(Relocation),
@@ -117,6 +119,8 @@ pub struct Scan<'d> {
     pub accesses: BTreeMap<(SectionId, u64), Vec<PoolAccess>>,
     /// Distances from the thread pointer that are the session's own.
     pub thread_local: BTreeMap<(SectionId, u64), ThreadLocalOffset>,
+    /// 32-bit operands that are taken for numbers, although the session had memory there.
+    pub numbers: Vec<Place>,
     /// Function bounds of every code section, for messages.
     pub bounds: BTreeMap<SectionId, FunctionBounds<'d>>,
     /// Source lines, for messages and the report.
@@ -137,7 +141,7 @@ impl<'d> Scan<'d> {
     /// Where a place is, for messages, also one that the scan did not find.
     pub(crate) fn at_place(&self, object: &ObjectFile<'_>, place: &Place) -> At {
         let instruction = match place.shape {
-            Shape::Instruction { start, length, .. } | Shape::Doubtful { start, length } => {
+            Shape::Instruction { start, length, .. } | Shape::Doubtful { start, length, .. } => {
                 Some((start, length))
             }
             _ => self.instruction(place.section, place.offset),
@@ -188,7 +192,7 @@ impl<'d> Scan<'d> {
         let places = &self.places[..sorted];
         let found = places.binary_search_by_key(&(section, offset), |p| (p.section, p.offset)).ok()?;
         match places[found].shape {
-            Shape::Instruction { start, length, .. } | Shape::Doubtful { start, length } => {
+            Shape::Instruction { start, length, .. } | Shape::Doubtful { start, length, .. } => {
                 Some((start, length))
             }
             Shape::DataWord
@@ -210,13 +214,15 @@ impl<'d> Scan<'d> {
     }
 }
 
-/// Finds all places that no record covers, and the instructions around the relocations that `wanted` selects.
+/// Finds all places that no record covers, and the instructions around the relocations that `wanted` selects. Of `files`
+/// programs and libraries are read that lie where a 32-bit operand leads.
 ///
 /// # Errors
 /// An object whose own tables contradict each other.
 pub fn scan<'d>(
     object: &ObjectFile<'d>,
     map: &SessionMap,
+    files: &dyn Files,
     record: &Record,
     frames: &FrameTable<'_>,
     wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
@@ -237,6 +243,7 @@ pub fn scan<'d>(
     for (section, CodeFound { mut places, fields, accesses }) in sections.iter().zip(found) {
         places.extend(addends(object, section, map, &fields));
         places.retain(|p| !record.covers(section.id, p.offset));
+        scan.numbers.extend(places.extract_if(.., |place| !is_settled(place, map, files)));
         places.sort_by_key(|p| p.offset);
         scan.places.extend(places);
         let here = |offset| (section.id, offset);
@@ -253,11 +260,21 @@ pub fn scan<'d>(
     Ok(scan)
 }
 
-/// Whether `value` lies in a range in which 64-bit constants are session-specific.
-pub(crate) fn is_session_constant(map: &SessionMap, value: u64) -> bool {
-    let ranges = map.ranges();
-    let after = ranges.partition_point(|r| r.start <= value);
-    after > 0 && value < ranges[after - 1].end
+/// Settles what a 32-bit operand is; `false`: a number, for all that is known.
+fn is_settled(place: &mut Place, map: &SessionMap, files: &dyn Files) -> bool {
+    let Shape::Doubtful { start, length, form } = place.shape else {
+        return true;
+    };
+    match (map.small_address(place.value, files), form) {
+        // A distance from a register leads from an object's start only by chance.
+        (SmallAddress::Exact, OperandForm::Immediate32 | OperandForm::Scaled32) => {
+            place.shape = Shape::Instruction { start, length, form };
+            true
+        }
+        (SmallAddress::Exact | SmallAddress::Inside, _) => true,
+        // With an index and no base it is either the start of a table or arithmetic.
+        (SmallAddress::Other, form) => form == OperandForm::Scaled32 && map.is_session_constant(place.value),
+    }
 }
 
 /// Aligned words of a data section.
@@ -267,7 +284,7 @@ fn data_words(section: &Section<'_>, map: &SessionMap) -> Vec<Place> {
         .filter_map(|(i, bytes)| {
             let value = bytes.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
             let offset = i as u64 * 8;
-            let found = value != 0 && is_session_constant(map, value) && !section.is_relocated(offset, 8);
+            let found = value != 0 && map.is_session_constant(value) && !section.is_relocated(offset, 8);
             // Numbers are as small as the addresses of a process at a fixed address.
             let certain = u32::try_from(value).is_err() || map.is_exact_address(value);
             let shape = if certain { Shape::DataWord } else { Shape::DoubtfulWord };
@@ -302,7 +319,7 @@ fn addends(
                 // the field there is an immediate at most.
                 let rest = match fields.get(&relocation.offset) {
                     Some(f) => Some(f.start + u64::from(f.length) - relocation.offset),
-                    None => (0..=8).find(|rest| is_session_constant(map, value.wrapping_add(*rest))),
+                    None => (0..=8).find(|rest| map.is_session_constant(value.wrapping_add(*rest))),
                 };
                 value.wrapping_add(rest.unwrap_or(0))
             }
@@ -333,7 +350,7 @@ fn addends(
             | RelocKind::ThreadLocal(_)
             | RelocKind::Unknown(_) => continue,
         };
-        if is_session_constant(map, value) {
+        if map.is_session_constant(value) {
             places.push(Place {
                 section: section.id,
                 offset: relocation.offset,
@@ -350,7 +367,7 @@ fn addends(
 fn absolute_symbols(object: &ObjectFile<'_>, map: &SessionMap) -> Vec<Place> {
     let absolute = object.symbols.iter().filter(|s| s.place == SymbolPlace::Absolute);
     absolute
-        .filter(|s| is_session_constant(map, s.value))
+        .filter(|s| map.is_session_constant(s.value))
         .map(|s| Place {
             section: SectionId(0),
             offset: 0,

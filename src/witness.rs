@@ -106,6 +106,18 @@ pub(crate) fn examine(
             None => testimony.resolved.push(found),
         }
     }
+    if let Some(first) = scan.numbers.first().filter(|_| options.witness.is_none()) {
+        let at = scan.at_place(object, first);
+        let rest = match scan.numbers.len() - 1 {
+            0 => String::new(),
+            more => format!(", as are {more} more"),
+        };
+        testimony.notes.push(format!(
+            "{}: {at}: {:#x} is taken for a number, although the session had memory there, of which nothing says what it \
+             was{rest}; a witness would tell",
+            object.name, first.value
+        ));
+    }
     if let Some(witness) = &options.witness {
         testimony = hear(object, map, files, options, scan, witness, testimony, &mut used)?;
     }

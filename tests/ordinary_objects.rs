@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use object::read::elf::ElfFile64;
 use object::{
@@ -13,12 +14,15 @@ use object::{
 };
 use rayon::prelude::*;
 use relocfix::arch::Machine;
+use relocfix::report::PlaceReport;
 use relocfix::{ErrorKind, MapSource, ObjectFile, Options, RelocationModel, Report, SessionMap, check, fix};
 use serde_json::Value;
+use tempfile::TempDir;
 
 mod support;
 
 use support::archives::{self, Member};
+use support::command::succeed;
 use support::files::{Disk, Memory};
 use support::{toolchain, untouched};
 
@@ -71,6 +75,74 @@ fn nothing_is_found_in_them() {
             "{ENOUGH} ordinary objects (there are {objects}): a static library or two"
         ));
     }
+}
+
+/// In a process at a fixed address numbers are as small as addresses: what is exactly one is taken for it, and nothing
+/// else is but refused.
+#[test]
+fn nothing_but_exact_addresses_is_found_at_a_fixed_address() {
+    let (_program, map) = fixed_address_session();
+    let mut seen = HashSet::new();
+    let (mut exact, mut refused, mut wrong) = (Vec::new(), 0, Vec::new());
+    for library in archives::libraries() {
+        let members = archives::objects(&library, &mut seen);
+        let results: Vec<_> = members.par_iter().map(|member| at_a_fixed_address(member, &map)).collect();
+        for (member, result) in members.iter().zip(results) {
+            match result {
+                Ok(Some(places)) => exact.extend(places.iter().map(|p| format!("{}: {p}", member.name))),
+                Ok(None) => refused += 1,
+                Err(what) => wrong.push(format!("{}: {what}", member.name)),
+            }
+        }
+    }
+    let objects = seen.len();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{objects} ordinary objects, at a fixed address: {refused} refused, numbers that are exactly an address: {exact:?}"
+    );
+    assert!(wrong.is_empty(), "{} of {objects}:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
+    assert!(exact.len() * 1000 < objects.max(ENOUGH), "more than one in a thousand");
+    assert!(refused * 10 < objects.max(ENOUGH), "more than one in ten");
+}
+
+/// The places that are rewritten; `None`: the object is refused.
+fn at_a_fixed_address(member: &Member, map: &SessionMap) -> Result<Option<Vec<String>>, String> {
+    let object = ObjectFile::parse(&member.name, &member.bytes).map_err(|error| error.to_string())?;
+    // Nothing is to be lowered: what is refused is so for its numbers.
+    let options = Options { relocation_model: RelocationModel::Static, ..Options::default() };
+    let places = match fix(&object, map, &Disk, &options) {
+        Ok(fixed) => fixed.report.places,
+        Err(error) if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Unresolved) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let text = |p: &PlaceReport| format!("{}+{:#x}: {:#x}", p.section, p.offset, p.value);
+    let inexact = places.iter().find(|p| p.target.as_ref().is_none_or(|target| target.offset != 0));
+    match inexact {
+        Some(place) => Err(text(place)),
+        None => Ok(Some(places.iter().map(text).collect())),
+    }
+}
+
+/// What a running program at a fixed address has below 4 GiB, and where it is. What it has elsewhere is another test's:
+/// for a word of 64 bits to be in there is chance, which differs from run to run.
+fn fixed_address_session() -> (TempDir, SessionMap) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/producers/fixed_address.c");
+    let mut gcc = Command::new("gcc");
+    succeed(gcc.args(["-O1", "-no-pie", "-fno-pie", "-static", "-o"]).arg(&program).arg(source)).unwrap();
+    let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "ready"));
+    let maps = fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let low = maps.lines().filter(|line| line.find('-').is_some_and(|digits| digits <= 8));
+    let low: String = low.map(|line| format!("{line}\n")).collect();
+    assert!(low.lines().count() > 4, "{maps}");
+    let mut map = SessionMap::default();
+    map.add_proc_maps("maps", low.as_bytes()).unwrap();
+    (folder, map)
 }
 
 /// Reads, scans and rewrites an object.

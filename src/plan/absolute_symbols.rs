@@ -10,7 +10,7 @@ use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{Binding, Relocation, Section, Symbol, SymbolId, SymbolPlace};
 use crate::reloc::RelocKind;
-use crate::scan::{Shape, is_session_constant};
+use crate::scan::Shape;
 use crate::session_map::Meaning;
 
 impl Planner<'_> {
@@ -33,7 +33,7 @@ impl Planner<'_> {
     /// The symbol means something else.
     pub(super) fn absolute_named(&mut self, symbol: &Symbol<'_>) -> Result<Option<SymbolRef>> {
         let absolute = symbol.place == SymbolPlace::Absolute;
-        if !absolute || !is_session_constant(self.found.map, symbol.value) {
+        if !absolute || !self.found.map.is_session_constant(symbol.value) {
             return Ok(None);
         }
         if symbol.binding == Binding::Local {

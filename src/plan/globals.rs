@@ -12,7 +12,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{SectionId, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};
 use crate::reloc::RelocKind;
 use crate::report::GlobalReport;
-use crate::scan::is_session_constant;
 use crate::session_map::Global;
 
 /// An undefined symbol has no size, and an offset in the session map must not cost memory of its own choice.
@@ -246,7 +245,7 @@ impl Planner<'_> {
         }
         let word = home.data.get(at as usize..at as usize + 8).unwrap_or_default();
         let word = word.iter().rev().fold(0u64, |w, &b| w << 8 | u64::from(b));
-        if word != 0 && !is_session_constant(self.found.map, word) {
+        if word != 0 && !self.found.map.is_session_constant(word) {
             return refuse(&format!("holds {word:#x} already, which is no address of the session"));
         }
         let field = DataField { section, offset: at, entry: None };

@@ -54,7 +54,12 @@ impl Planner<'_> {
             report.assumes_alignment = self.found.assumptions.relied_on(index);
             let planned = match &resolved.meaning {
                 _ if shared => Err("shares bytes with a variable that the session map fills".to_owned()),
-                Meaning::Unresolved(reason) => Err(reason.clone()),
+                Meaning::Unresolved(reason) => Err(match place.shape {
+                    Shape::Doubtful { .. } | Shape::DoubtfulWord => {
+                        format!("{reason}; it is perhaps no address, which --ignore can say")
+                    }
+                    _ => reason.clone(),
+                }),
                 meaning => {
                     report.target = Some(self.target_report(meaning));
                     report.reason = private_reason(meaning);
@@ -146,7 +151,7 @@ impl Planner<'_> {
                 self.plan_addend(place, relocation, source, is_value, &name)
             }
             Shape::Doubtful { .. } => Err(format!(
-                "is a 32-bit operand inside {name} and perhaps no address, which only a witness or `constants` can tell"
+                "is a 32-bit operand, and as an address inside {name}: perhaps none, which only a witness, `constants` or --ignore can tell"
             )),
             Shape::PoolWord => {
                 let field = DataField { section: place.section, offset: place.offset, entry: None };

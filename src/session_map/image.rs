@@ -9,7 +9,10 @@ use std::sync::OnceLock;
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1, DT_SONAME};
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC};
 use goblin::elf::program_header::PT_INTERP;
-use goblin::elf::section_header::{SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_SYMTAB, SectionHeader};
+use goblin::elf::section_header::{
+    SHF_ALLOC, SHN_ABS, SHN_COMMON, SHN_UNDEF, SHT_FINI_ARRAY, SHT_INIT_ARRAY, SHT_NOBITS, SHT_PROGBITS,
+    SHT_SYMTAB, SectionHeader,
+};
 use goblin::elf::sym::{
     STB_GLOBAL, STB_GNU_UNIQUE, STB_WEAK, STT_COMMON, STT_FILE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE,
     STT_OBJECT, STT_SECTION, STT_TLS, STV_DEFAULT, STV_HIDDEN, STV_PROTECTED,
@@ -132,6 +135,8 @@ pub(super) struct Image {
     symbols: Vec<ImageSymbol>,
     /// The sections that are loaded, and the alignment of each.
     sections: Vec<(Range<u64>, u64)>,
+    /// Where its code and data are: all that is loaded but the tables that it is loaded and linked by.
+    contents: Vec<Range<u64>>,
     /// Named variables with a size.
     variables: Innermost,
     /// Named symbols by the hash of their name.
@@ -207,6 +212,17 @@ fn loaded_sections(sections: &[SectionHeader]) -> Vec<(Range<u64>, u64)> {
     loaded.map(|s| (s.sh_addr..s.sh_addr.saturating_add(s.sh_size), s.sh_addralign.max(1))).collect()
 }
 
+/// Where code and data are; what has no section headers may have them everywhere.
+fn contents(sections: &[SectionHeader], segments: &[Segment]) -> Vec<Range<u64>> {
+    if sections.is_empty() {
+        return segments.iter().map(|s| s.address..s.address.saturating_add(s.memory_size)).collect();
+    }
+    let contents = [SHT_PROGBITS, SHT_NOBITS, SHT_INIT_ARRAY, SHT_FINI_ARRAY];
+    let contents: Vec<SectionHeader> =
+        sections.iter().filter(|s| contents.contains(&s.sh_type)).cloned().collect();
+    loaded_sections(&contents).into_iter().map(|(range, _)| range).collect()
+}
+
 impl Image {
     /// Reads a file; `None`: it is no program or library of a 64-bit little-endian machine.
     ///
@@ -252,6 +268,7 @@ impl Image {
 
         let mut image = Image {
             build_id: build_id(bytes, &program_headers)?,
+            contents: contents(&sections, &segments),
             segments,
             fixed: header.e_type == ET_EXEC,
             executable,
@@ -436,6 +453,14 @@ impl Image {
     /// The size of the variable around an address of the file; 0: it is none, or has none.
     pub(super) fn extent(&self, address: u64) -> u64 {
         self.symbol_at(address).filter(|s| s.data).map_or(0, |s| s.size)
+    }
+
+    /// Whether a symbol, exported or not, begins at an address of the file; `None`: neither code nor data are there, nor
+    /// end there.
+    pub(super) fn begins_at(&self, address: u64) -> Option<bool> {
+        let inside = self.contents.iter().any(|range| range.start <= address && address <= range.end);
+        let first = self.symbols.partition_point(|s| s.value < address);
+        inside.then(|| self.symbols.get(first).is_some_and(|s| s.value == address))
     }
 
     /// Where the file defines a symbol of that name, exported or not.

@@ -117,6 +117,27 @@ impl SessionMap {
         Some(Located::Image { path: path.to_owned(), image, address })
     }
 
+    /// Whether a symbol of an image begins `back` bytes after a mapped address; `None`: there are neither code nor data of
+    /// an image, nor anything of a file that cannot be told.
+    pub(super) fn begins_behind(&self, mapped: u64, back: u64, files: &dyn Files) -> Option<bool> {
+        match self.locate(mapped, files) {
+            Ok(Located::Image { image, address, .. }) => image.begins_at(address + back),
+            Ok(Located::Other(_)) => {
+                let index = self.mapping_at(mapped)?;
+                let mapping = &self.mappings[index];
+                let deleted = mapping.path.as_deref().is_some_and(is_deleted);
+                // What cannot be read may go on there.
+                let unread = || {
+                    let before = &self.mappings[self.file_before(index)?];
+                    let adjacent = mapping.path.is_none() && before.range.end == mapping.range.start;
+                    (adjacent && self.image(file_of(before)?, files).is_err()).then_some(false)
+                };
+                if deleted { Some(false) } else { unread() }
+            }
+            Err(_) => Some(false),
+        }
+    }
+
     /// The distance between an image's addresses in the session and in its file, from one address in a mapping.
     pub(super) fn bias(&self, image: &Image, index: usize, address: u64) -> Result<u64, &'static str> {
         let mapping = &self.mappings[index];

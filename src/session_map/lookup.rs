@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::intervals::{self, Innermost};
-use super::{LOWEST_ADDRESS, Mapping, SessionMap, SessionSymbol, Value, loaded};
+use super::{Files, LOWEST_ADDRESS, Mapping, SessionMap, SessionSymbol, Value, loaded};
 
 /// What lookups search; all of it follows from the map's entries.
 #[derive(Debug, Default)]
@@ -22,6 +22,17 @@ pub(super) struct Index {
     files_before: Vec<Option<u32>>,
     build_ids: HashMap<String, String>,
     symbols_by_name: Vec<u32>,
+}
+
+/// What a number is that is so small that it need not be an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SmallAddress {
+    /// The very address of something, or one of the map's `constants`.
+    Exact,
+    /// Inside of something, at its end, or in code or data of a program or library where nothing has a name.
+    Inside,
+    /// In memory of which nothing is known, or in none.
+    Other,
 }
 
 impl Index {
@@ -108,13 +119,19 @@ impl SessionMap {
         &self.index.ranges
     }
 
-    /// Whether a 32-bit operand of that value is session-specific: exactly the address of a symbol or value, or
-    /// one of `constants`.
+    /// Whether `value` lies in one of [`Self::ranges`].
+    pub(crate) fn is_session_constant(&self, value: u64) -> bool {
+        let ranges = self.ranges();
+        let after = ranges.partition_point(|r| r.start <= value);
+        after > 0 && value < ranges[after - 1].end
+    }
+
+    /// Whether that is the address of a symbol or value of the map, or one of its `constants`.
     pub fn is_exact_address(&self, address: u64) -> bool {
         self.index.exact.binary_search(&address).is_ok()
     }
 
-    /// Whether an address lies inside or one past a sized symbol or value, but is not its address.
+    /// Whether an address lies inside or one past a sized symbol or value of the map, but is not its address.
     pub fn is_interior_address(&self, address: u64) -> bool {
         let inside = || {
             self.value_at(address).is_some()
@@ -122,6 +139,34 @@ impl SessionMap {
                 || self.unbound_at(address).is_some()
         };
         !self.is_exact_address(address) && (self.index.ends.binary_search(&address).is_ok() || inside())
+    }
+
+    /// Whether a number so small could be an address for all that the map itself says: it is one of something in it, or
+    /// something is mapped there or right before.
+    pub(crate) fn may_be_small_address(&self, number: u64) -> bool {
+        self.is_session_constant(number)
+            || number.checked_sub(1).is_some_and(|before| self.is_session_constant(before))
+            || self.is_exact_address(number)
+            || self.is_interior_address(number)
+    }
+
+    /// What a number is that may be a small address. Of programs and libraries their symbols say it, exported or not.
+    /// What cannot be read counts as if it were full of nameless data.
+    pub(crate) fn small_address(&self, number: u64, files: &dyn Files) -> SmallAddress {
+        if self.is_exact_address(number) {
+            return SmallAddress::Exact;
+        }
+        if self.is_interior_address(number) {
+            return SmallAddress::Inside;
+        }
+        // The last variable can end with all that is mapped of its file.
+        let around = [0, 1].iter().filter_map(|back| Some((number.checked_sub(*back)?, *back)));
+        let mut found = around.filter_map(|(mapped, back)| self.begins_behind(mapped, back, files));
+        match found.next() {
+            Some(true) => SmallAddress::Exact,
+            Some(false) => SmallAddress::Inside,
+            None => SmallAddress::Other,
+        }
     }
 
     /// The mapping around an address, by its index.

@@ -30,6 +30,7 @@ use crate::arch::Machine;
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use alignment::PAGE;
 pub use expression::{Anchor, Bytes, Expression, Returns, Step, ValueId};
+pub(crate) use lookup::SmallAddress;
 
 /// How the library reads the files that a session map names; the binary implements it.
 pub trait Files: Sync {

@@ -13,7 +13,7 @@ use crate::scan::{self, needs_lowering};
 impl Check<'_, '_> {
     /// No session constant is left, and nothing that had to be lowered.
     pub(super) fn nothing_left(&self) -> Result<()> {
-        let Verification { map, options, record, plan, dismissed, .. } = self.verification;
+        let Verification { map, files, options, record, plan, dismissed, .. } = self.verification;
         let dismissed: HashSet<(SectionId, u64, u64)> =
             dismissed.iter().map(|p| (p.section, p.offset, p.value)).collect();
         let kept: HashSet<(&str, u64)> = plan
@@ -24,7 +24,7 @@ impl Check<'_, '_> {
             .map(|p| (p.section.as_str(), p.offset))
             .collect();
         let frames = FrameTable::read(self.output)?;
-        let left = scan::scan(self.output, map, record, &frames, &|_, _| false)?;
+        let left = scan::scan(self.output, map, *files, record, &frames, &|_, _| false)?;
         for place in left.places {
             if self.is_made(place.section, place.offset) {
                 continue;

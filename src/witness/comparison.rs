@@ -12,7 +12,7 @@ use crate::arch::{Instruction, Operand};
 use crate::error::{At, Problem, Result};
 use crate::object_file::{ObjectFile, Relocation, SectionId, SymbolPlace};
 use crate::resolve::{Evidence, Resolved};
-use crate::scan::{Place, Scan, Shape, is_session_constant};
+use crate::scan::{Place, Scan, Shape};
 use crate::session_map::{Files, Meaning, SessionMap};
 
 /// As many contradictions are listed.
@@ -119,7 +119,7 @@ impl<'a> Comparison<'a> {
                 Some(address) => Some(address != place.value),
                 None => self.movement.moved_at(self.map, place.value).or_else(|| {
                     // A map with mappings has all of them: what is in none was not there.
-                    let mapped = is_session_constant(self.witness.map, theirs);
+                    let mapped = self.witness.map.is_session_constant(theirs);
                     (!self.witness.map.mappings.is_empty() && !mapped).then_some(true)
                 }),
             };
@@ -168,10 +168,8 @@ impl<'a> Comparison<'a> {
         if place.shape == Shape::DoubtfulWord {
             decided.shape = Shape::DataWord;
         }
-        if let Shape::Doubtful { start, length } = place.shape
-            && let Some((_, operand)) = self.operand(place.section, start, place.offset, self.object)
-        {
-            decided.shape = Shape::Instruction { start, length, form: operand.form };
+        if let Shape::Doubtful { start, length, form } = place.shape {
+            decided.shape = Shape::Instruction { start, length, form };
         }
         decided
     }

@@ -13,7 +13,7 @@ use crate::code_scan::{Part, Parts};
 use crate::object_file::{Section, SectionId, SectionKind, SymbolPlace};
 use crate::reloc::RelocKind;
 use crate::resolve::{Evidence, Resolved};
-use crate::scan::{Place, Shape, is_session_constant};
+use crate::scan::{Place, Shape};
 use crate::session_map::SessionMap;
 use crate::thread_local::meaning;
 
@@ -422,7 +422,7 @@ impl Comparison<'_> {
         let spells = |bytes: &[u8], map: &SessionMap| {
             let text = std::str::from_utf8(&bytes[start..end]).ok()?;
             let numbers = [u64::from_str_radix(text, 16).ok(), text.parse().ok()];
-            numbers.into_iter().flatten().any(|n| is_session_constant(map, n)).then_some(())
+            numbers.into_iter().flatten().any(|n| map.is_session_constant(n)).then_some(())
         };
         spells(ours, self.map)?;
         spells(theirs, self.witness.map)?;

@@ -8,6 +8,7 @@ mod cores;
 mod errors;
 mod hosts;
 mod names;
+mod operands;
 mod session;
 mod unsure;
 mod versions;

@@ -45,7 +45,8 @@ jit_debugger_too:
     assemble(folder, "jit", source)
 }
 
-fn assemble(folder: &Path, name: &str, source: &str) -> Result<PathBuf, String> {
+/// The object of an assembler source.
+pub(crate) fn assemble(folder: &Path, name: &str, source: &str) -> Result<PathBuf, String> {
     let (text, object) = (folder.join(name).with_extension("s"), folder.join(name).with_extension("o"));
     fs::write(&text, source).map_err(|error| error.to_string())?;
     succeed(Command::new("as").arg("--64").arg(&text).arg("-o").arg(&object))?;

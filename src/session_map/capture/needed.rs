@@ -44,7 +44,7 @@ impl Captured {
         };
         let map = near.parsed(object, &files)?;
         let mut symbols = Vec::new();
-        let mut anchored = HashSet::new();
+        let mut whole_files = HashSet::new();
         for &value in &values {
             match map.meaning(value, &files, Private::Anchor)? {
                 Meaning::Symbol { name, offset, library } => {
@@ -55,12 +55,20 @@ impl Captured {
                 // Where a file begins only all of its mappings say.
                 Meaning::Anchored { .. } => {
                     let mapping = map.mapping_at(value).map(|i| &map.mappings[i]);
-                    anchored.extend(mapping.and_then(|m| m.path.clone()));
+                    whole_files.extend(mapping.and_then(|m| m.path.clone()));
+                }
+                // Variables that begin as zero lie behind their file's mappings.
+                Meaning::Unresolved(_) => {
+                    for near in [value, value.saturating_sub(1)] {
+                        if let Ok(Located::Image { path, .. }) = map.locate(near, &files) {
+                            whole_files.insert(path);
+                        }
+                    }
                 }
                 _ => {}
             }
         }
-        let whole = |path: &Option<String>| path.as_ref().is_some_and(|path| anchored.contains(path));
+        let whole = |path: &Option<String>| path.as_ref().is_some_and(|path| whole_files.contains(path));
         let needed = |mapping: &Mapping| holds(&mapping.range) || whole(&mapping.path);
         let mappings = near.mappings.into_iter().filter(needed).collect();
         super::sort(&mut symbols);
