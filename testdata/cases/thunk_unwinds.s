@@ -18,68 +18,11 @@
 #: place .text symbol low+0 thunk
 #: place .text symbol low+24 thunk
 #: thunks 14
-#: driver
-#: | #define _GNU_SOURCE
-#: | #include <signal.h>
-#: | #include <stdio.h>
-#: | #include <stdlib.h>
-#: | #include <string.h>
-#: | #include <ucontext.h>
-#: | #include <unwind.h>
-#: | void no_frame(void), with_frame(void), with_pushes(void), aligned_frame(void);
-#: | long step(void (*function)(void));
-#: | extern char code_begin[], code_end[], stepped[], behind_call[];
-#: | static long nothing(void) { return 0; }
-#: | long low[8] __attribute__((aligned(16)));
-#: | static long instructions, outside, calls, wrong;
-#: | struct walk { unsigned long from; int found; int frames; unsigned long caller; unsigned long kept; };
-#: | static _Unwind_Reason_Code frame(struct _Unwind_Context *context, void *argument) {
-#: |   struct walk *walk = argument;
-#: |   unsigned long ip = _Unwind_GetIP(context);
-#: |   if (walk->found == 1) {
-#: |     walk->caller = ip; walk->kept = _Unwind_GetGR(context, 3);
-#: |     return _URC_END_OF_STACK;
-#: |   }
-#: |   if (ip == walk->from) walk->found = 1;
-#: |   return ++walk->frames > 64 ? _URC_END_OF_STACK : _URC_NO_REASON;
-#: | }
-#: | static void trap(int number, siginfo_t *info, void *data) {
-#: |   ucontext_t *context = data;
-#: |   unsigned long ip = context->uc_mcontext.gregs[REG_RIP];
-#: |   struct walk walk = {ip, 0, 0, 0, 0};
-#: |   if (ip - (unsigned long)step < (unsigned long)(code_begin - (char *)step)) return;
-#: |   /* Of what they call, the walk is the callee's own matter. */
-#: |   if (ip - (unsigned long)nothing < 32) return;
-#: |   instructions++;
-#: |   outside += !(ip - (unsigned long)code_begin < (unsigned long)(code_end - code_begin));
-#: |   _Unwind_Backtrace(frame, &walk);
-#: |   /* What a call's place calls has that place for its caller. */
-#: |   int called = walk.caller == (unsigned long)behind_call;
-#: |   calls += called;
-#: |   if (walk.found != 1 || !called && (walk.caller != (unsigned long)stepped || walk.kept != 0x5eed)) {
-#: |     wrong++;
-#: |     fprintf(stderr, "%#lx (%#lx in the code): caller %#lx, kept %#lx\n", ip, ip - (unsigned long)code_begin, walk.caller, walk.kept);
-#: |   }
-#: | }
-#: | int main(void) {
-#: |   struct sigaction action; memset(&action, 0, sizeof action);
-#: |   static char stack[1 << 17];
-#: |   stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
-#: |   sigaltstack(&alternate, 0);
-#: |   action.sa_sigaction = trap; action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-#: |   sigaction(SIGTRAP, &action, 0);
-#: |   low[3] = (long)nothing;
-#: |   step(no_frame); step(with_frame); step(with_pushes); step(aligned_frame);
-#: | #ifdef ORACLE
-#: |   /* No thunk, but the same answer. */
-#: |   outside += 61; calls += 2;
-#: | #endif
-#: |   printf("%d %d %ld %ld\n", instructions > 30, outside > 60, calls, wrong);
-#: | }
+#: driver step.c
 #: stdout 1 1 2 0
-        .globl  code_begin, code_end, stepped, behind_call
+        .globl  code_begin, code_end, behind_call
         # Linkers warn of what is shared and has no type or size.
-        .irp    label code_begin, code_end, stepped, behind_call
+        .irp    label code_begin, code_end, behind_call
         .type   \label, @function
         .size   \label, 1
         .endr
@@ -92,28 +35,6 @@
         .cfi_endproc
         .size   \name, . - \name
         .endm
-
-        # Calls a function with the trap flag set, %rbx as a mark for who looks at it from below.
-        function step
-        push    %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_offset %rbx, -16
-        mov     $0x5eed, %ebx
-        pushf
-        .cfi_adjust_cfa_offset 8
-        orq     $0x100, (%rsp)
-        popf
-        .cfi_adjust_cfa_offset -8
-        call    *%rdi
-stepped: pushf
-        .cfi_adjust_cfa_offset 8
-        andq    $~0x100, (%rsp)
-        popf
-        .cfi_adjust_cfa_offset -8
-        pop     %rbx
-        .cfi_adjust_cfa_offset -8
-        ret
-        end step
 
 code_begin:
         # The frame counts from the stack pointer.
@@ -194,6 +115,14 @@ behind_call:
         end aligned_frame
 code_end:
         nop
+
+        # More than 60 instructions are the thunks'.
+        .section .data.rel.ro, "aw"
+        .balign 8
+        .globl  steps
+        .type   steps, @object
+steps:  .quad   60, no_frame, with_frame, with_pushes, aligned_frame, 0
+        .size   steps, . - steps
 
         .bss
         .balign 16

@@ -21,6 +21,7 @@
 //! | `witness` | the same source from another session is the witness, in which each mapping moved by a distance of its own |
 //! | `stays` | an address of the map may be spelled in the output, where it is none |
 //! | `driver` | the lines `\| …` after it are the program that calls the code, in C (C++ for `.cc`) |
+//! | `driver NAME.c` | the program that calls the code is that file of `testdata/drivers` |
 //! | `stdout TEXT` | a line that the program prints |
 //! | `aborts TEXT` | it calls abort after a message that contains TEXT |
 //! | `modes pie,static` | only these kinds of output |
@@ -37,6 +38,9 @@
 //! path ends so. The same source
 //! with the symbol in its place is the case's *oracle*: what an ordinary compiler would have written. It is linked and
 //! run as well, if the map holds nothing but symbols.
+
+use std::fs;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -157,7 +161,12 @@ impl Case {
             "rejected" => self.rejected.push(rest.to_owned()),
             "witness" => self.witness = true,
             "stays" => self.stays = true,
-            "driver" => self.driver = Some(String::new()),
+            "driver" if rest.is_empty() => self.driver = Some(String::new()),
+            "driver" => {
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/drivers").join(rest);
+                let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+                self.driver = Some(text);
+            }
             "stdout" => {
                 self.stdout.push_str(rest);
                 self.stdout.push('\n');
