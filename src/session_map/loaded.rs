@@ -118,21 +118,22 @@ impl SessionMap {
     }
 
     /// Whether a symbol of an image begins `back` bytes after a mapped address; `None`: there are neither code nor data of
-    /// an image, nor anything of a file that cannot be told.
+    /// an image nor a heap, nor anything of a file that cannot be told.
     pub(super) fn begins_behind(&self, mapped: u64, back: u64, files: &dyn Files) -> Option<bool> {
         match self.locate(mapped, files) {
             Ok(Located::Image { image, address, .. }) => image.begins_at(address + back),
             Ok(Located::Other(_)) => {
                 let index = self.mapping_at(mapped)?;
                 let mapping = &self.mappings[index];
-                let deleted = mapping.path.as_deref().is_some_and(is_deleted);
+                // A program at a fixed address has its heap right behind it: small, and full of what code refers to.
+                let nameless = |path: &str| path == "[heap]" || is_deleted(path);
                 // What cannot be read may go on there.
                 let unread = || {
                     let before = &self.mappings[self.file_before(index)?];
                     let adjacent = mapping.path.is_none() && before.range.end == mapping.range.start;
                     (adjacent && self.image(file_of(before)?, files).is_err()).then_some(false)
                 };
-                if deleted { Some(false) } else { unread() }
+                if mapping.path.as_deref().is_some_and(nameless) { Some(false) } else { unread() }
             }
             Err(_) => Some(false),
         }

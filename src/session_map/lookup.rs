@@ -29,7 +29,7 @@ pub(super) struct Index {
 pub(crate) enum SmallAddress {
     /// The very address of something, or one of the map's `constants`.
     Exact,
-    /// Inside of something, at its end, or in code or data of a program or library where nothing has a name.
+    /// Inside of something, at its end, or in a heap, or in code or data of a program or library where nothing has a name.
     Inside,
     /// In memory of which nothing is known, or in none.
     Other,

@@ -129,6 +129,7 @@ fn of_what_is_around_there() -> Result<(), String> {
         ("mov {table}(%rdi), %rax", "as an address inside table: perhaps none"),
         ("mov ${helper} + 1, %eax", "is 0x1 bytes into the function `helper`"),
         ("mov ${zeroed} + 8, %edi\nmov (%rdi), %rax", "is 0x8 bytes into `zeroed`"),
+        ("mov ${heap}, %eax", "is in [heap]; "),
         ("mov ${literal}, %edi\njmp *%rax", "it is perhaps no address, which --ignore can say"),
     ] {
         let object = host.object(&[("f", body)])?;
@@ -173,8 +174,8 @@ fn of_what_is_no_address() -> Result<(), String> {
         let told = fixed.warnings.contains(".text+0x1 (flag): 0x400000 is taken for a number");
         assert_eq!(told, !map[1].ends_with("needed.json"), "{}", fixed.warnings);
     }
-    let heap = host.object(&[("f", "mov ${heap}, %eax")])?;
-    let fixed = fix(&heap, &host.folder.path().join("out.o"), None, &host.maps(&heap)?[0])?;
+    let block = host.object(&[("f", "mov ${block}, %eax")])?;
+    let fixed = fix(&block, &host.folder.path().join("out.o"), None, &host.maps(&block)?[0])?;
     assert!(fixed.warnings.contains("is taken for a number"), "{}", fixed.warnings);
     Ok(())
 }
