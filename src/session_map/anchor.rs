@@ -3,7 +3,7 @@
 
 use super::expression::Anchor;
 use super::image::Image;
-use super::loaded::{self, executable};
+use super::loaded;
 use super::{Files, SessionMap};
 
 impl SessionMap {
@@ -25,7 +25,7 @@ impl SessionMap {
             return Err(format!("the build_id {build_id} is no row of bytes"));
         }
         if let Some(other) = self.mappings.iter().find(|m| {
-            m.build_id.as_deref() == Some(build_id) && m.path.as_deref() != Some(path) && may_run(m)
+            m.build_id.as_deref() == Some(build_id) && m.path.as_deref() != Some(path) && loaded::may_run(m)
         }) {
             let other = other.path.as_deref().unwrap_or("another mapping");
             return Err(format!("{path} and {other} have the same build-id"));
@@ -56,18 +56,15 @@ impl SessionMap {
 
     /// The lowest address at which the file was loaded.
     fn load_address(&self, path: &str, image: Option<&Image>) -> Result<u64, String> {
-        let of_file = || (0..self.mappings.len()).filter(|&i| self.mappings[i].path.as_deref() == Some(path));
         let mut bases: Vec<u64> = match image {
             Some(image) => {
-                // A file may also be mapped to be read, as debuggers do: what can be run is its code.
-                let code = of_file().any(|i| may_run(&self.mappings[i]));
-                let loaded = of_file().filter(|&i| !code || may_run(&self.mappings[i]));
-                let biases = loaded.filter_map(|i| self.bias(image, i, self.mappings[i].range.start).ok());
+                let biases = self.biases(path, image).into_iter();
                 biases.map(|bias| bias.wrapping_add(image.first_page())).collect()
             }
             None => {
-                let starts = of_file().filter(|&i| self.mappings[i].offset == 0);
-                starts.map(|i| self.mappings[i].range.start).collect()
+                let starts =
+                    self.mappings.iter().filter(|m| m.path.as_deref() == Some(path) && m.offset == 0);
+                starts.map(|m| m.range.start).collect()
             }
         };
         bases.sort_unstable();
@@ -98,8 +95,4 @@ impl SessionMap {
         }
         address >= base && address < end
     }
-}
-
-fn may_run(mapping: &super::Mapping) -> bool {
-    executable(mapping) != Some(false)
 }

@@ -184,8 +184,12 @@ impl SessionMap {
 
     /// All addresses of the session at which a file's image is loaded, as distances from the file's own.
     pub(super) fn biases(&self, path: &str, image: &Image) -> Vec<u64> {
-        let of_file = (0..self.mappings.len()).filter(|&i| self.mappings[i].path.as_deref() == Some(path));
-        let biases = of_file.filter_map(|i| self.bias(image, i, self.mappings[i].range.start).ok());
+        let of_file = || (0..self.mappings.len()).filter(|&i| self.mappings[i].path.as_deref() == Some(path));
+        // A file may also be mapped to be read, as debuggers do, and the dynamic linker leaves it mapped in the gaps of an
+        // image, where nobody may touch it: what can be run is the image's code.
+        let code = of_file().any(|i| may_run(&self.mappings[i]));
+        let loaded = of_file().filter(|&i| !code || may_run(&self.mappings[i]));
+        let biases = loaded.filter_map(|i| self.bias(image, i, self.mappings[i].range.start).ok());
         let mut biases: Vec<u64> = biases.collect();
         biases.sort_unstable();
         biases.dedup();
@@ -196,6 +200,11 @@ impl SessionMap {
 /// Whether the session could run what is in a mapping; `None`: the map does not say.
 pub(super) fn executable(mapping: &Mapping) -> Option<bool> {
     mapping.perms.as_ref().map(|perms| perms.contains('x'))
+}
+
+/// Whether the session may have run what is in a mapping.
+pub(super) fn may_run(mapping: &Mapping) -> bool {
+    executable(mapping) != Some(false)
 }
 
 /// What memory without an image is.

@@ -83,6 +83,29 @@ fn map_of(maps: &str) -> SessionMap {
     map
 }
 
+/// The dynamic linker maps a library whole and takes the access to the gaps between its segments; debuggers map it once
+/// more to read it.
+#[test]
+fn where_a_library_is_loaded_its_code_says() {
+    let image = library().build();
+    let files = Memory::with(&[("/lib/x.so", &image)]);
+    let line = |at: u64, end: u64, perms: &str, offset: u64| {
+        format!("{:012x}-{:012x} {perms} {offset:08x} 08:01 5 /lib/x.so\n", BASE + at, BASE + end)
+    };
+    let parts = [
+        (0, 0x1000, "r--p", 0),
+        (0x1000, 0x2000, "r-xp", 0x1000),
+        (0x2000, 0x3000, "---p", 0x2000),
+        (0x3000, 0x4000, "rw-p", 0x2000),
+        (0x10000, 0x14000, "r--p", 0),
+    ];
+    let map = map_of(&parts.map(|(at, end, perms, offset)| line(at, end, perms, offset)).concat());
+    let address = |name| map.address_of(name, Some("libx.so.1"), &files);
+    assert_eq!(address("f"), Some(BASE + TEXT + 0x10));
+    assert_eq!(address("table"), Some(BASE + DATA + 0x10));
+    assert_eq!(meaning(&map, BASE + DATA + 0x10, &files), "table+0 (libx.so.1)");
+}
+
 #[test]
 fn names_of_a_library() {
     let image = library().build();
