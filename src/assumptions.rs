@@ -61,12 +61,22 @@ pub(crate) fn examine(
     let arch = object.machine.arch();
     let seeds = seeds(object, scan, resolved);
     let functions = functions(object, scan, code, resolved, &seeds);
-    let needs: Vec<AlignmentNeed> = functions
-        .par_iter()
-        .flat_map_iter(|entries| arch.alignment_needs(code, entries, &seeds))
-        .filter(|need| need.bits > 0)
-        .collect();
-    Judge { object, map, files, scan, resolved, known: HashMap::new() }.judge(needs)
+    let judged = || {
+        let needs: Vec<AlignmentNeed> = functions
+            .par_iter()
+            .flat_map_iter(|entries| arch.alignment_needs(code, entries, &seeds))
+            .filter(|need| need.bits > 0)
+            .collect();
+        Judge { object, map, files, scan, resolved, known: HashMap::new() }.judge(needs)
+    };
+    let assumptions = judged();
+    if assumptions.problems.is_empty() {
+        return assumptions;
+    }
+    // Behind a call that never returns is other code, which finds other things in registers. Few objects need the
+    // closer look.
+    code.find_dead_ends();
+    judged()
 }
 
 /// Where the places come into the code: by fields of instructions, and by words that the program only reads. Of what it

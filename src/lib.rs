@@ -52,6 +52,7 @@ pub mod fill_program;
 pub mod format;
 pub mod frame_table;
 pub mod function_bounds;
+mod jump_tables;
 mod lsda;
 mod object_code;
 pub mod object_file;

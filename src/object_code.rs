@@ -8,10 +8,9 @@ use std::sync::OnceLock;
 use crate::arch::{CodeView, Lead};
 use crate::frame_table::{FrameTable, Location};
 use crate::function_bounds::{FunctionBounds, Region};
+use crate::jump_tables::JumpTables;
 use crate::lsda;
-use crate::object_file::{
-    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolPlace, Visibility,
-};
+use crate::object_file::{Binding, ObjectFile, Relocation, Section, SectionId, SymbolPlace, Visibility};
 use crate::reloc::RelocKind;
 
 /// The bits of a number that are the offset in a section; no file that fits into memory has larger ones.
@@ -23,8 +22,10 @@ pub(crate) struct ObjectCode<'a> {
     frames: &'a FrameTable<'a>,
     /// By section, in order.
     functions: BTreeMap<SectionId, Vec<Function>>,
-    /// Code that words of data lead to.
-    tables: OnceLock<BTreeSet<u64>>,
+    /// Words of data that lead into code.
+    tables: OnceLock<JumpTables>,
+    /// Calls that never return, if that was asked for.
+    dead_ends: OnceLock<BTreeSet<u64>>,
     /// Functions with data areas for unwinding, and for each area where unwinding leads.
     unwinding: OnceLock<Unwinding>,
 }
@@ -76,8 +77,20 @@ impl<'a> ObjectCode<'a> {
             }
             (section, functions)
         });
-        let (tables, unwinding) = (OnceLock::new(), OnceLock::new());
-        ObjectCode { object, frames, functions: functions.collect(), tables, unwinding }
+        let (tables, dead_ends, unwinding) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        ObjectCode { object, frames, functions: functions.collect(), tables, dead_ends, unwinding }
+    }
+
+    /// Finds out which calls never return; until then it is taken for granted that all do. It takes a look at all code.
+    pub(crate) fn find_dead_ends(&self) {
+        self.dead_ends.get_or_init(|| {
+            let functions = self.functions.iter().flat_map(|(&section, functions)| {
+                functions.iter().filter_map(move |(range, _)| {
+                    Some(number_of(section, range.start)?..number_of(section, range.end)?)
+                })
+            });
+            self.object.machine.arch().dead_ends(self, &functions.collect::<Vec<_>>())
+        });
     }
 
     /// The function around a place, and where its parts begin.
@@ -135,32 +148,12 @@ impl<'a> ObjectCode<'a> {
         unwinding
     }
 
-    fn find_tables(&self) -> BTreeSet<u64> {
-        let mut starts: BTreeSet<u64> = BTreeSet::new();
-        for section in self.object.sections.iter().filter(|s| s.exec) {
-            starts.extend(section.relocations.iter().filter_map(|r| self.target(r, 4)));
-        }
-        let mut found = BTreeSet::new();
-        for section in self.object.sections.iter().filter(|s| s.alloc && s.kind == SectionKind::Contents) {
-            for relocation in &section.relocations {
-                let Some(place) = number_of(section.id, relocation.offset) else { continue };
-                let distance = match relocation.kind {
-                    RelocKind::Abs64 | RelocKind::Abs32 | RelocKind::Abs32Signed | RelocKind::GotOff64 => 0,
-                    // The distance from the table's start, which some instruction refers to, and not from the entry.
-                    RelocKind::Pc32 | RelocKind::Pc64 if !section.exec => {
-                        let start = starts.range(..=place).next_back().copied().unwrap_or(place);
-                        place - start
-                    }
-                    _ => continue,
-                };
-                let symbol = self.object.symbol(relocation.symbol);
-                let SymbolPlace::Section(home) = symbol.place else { continue };
-                let offset = symbol.value.wrapping_add(relocation.addend as u64).wrapping_sub(distance);
-                let code = self.object.section(home).exec;
-                found.extend(number_of(home, offset).filter(|_| code));
-            }
-        }
-        found
+    fn jump_tables(&self) -> &JumpTables {
+        self.tables.get_or_init(|| {
+            let code = self.object.sections.iter().filter(|section| section.exec);
+            let referred = code.flat_map(|s| s.relocations.iter().filter_map(|r| self.target(r, 4)));
+            JumpTables::find(self.object, referred.collect())
+        })
     }
 }
 
@@ -180,6 +173,14 @@ impl CodeView for ObjectCode<'_> {
         let rest = (offset + length).saturating_sub(relocation.offset);
         let target = self.target(relocation, rest).filter(|&target| own && self.bytes(target).is_some());
         Some(target.map_or(Lead::Away, Lead::Code))
+    }
+
+    fn symbol(&self, at: u64, length: u64) -> Option<u32> {
+        self.relocation(at, length).map(|relocation| relocation.symbol.0)
+    }
+
+    fn never_returns(&self, call: u64) -> bool {
+        self.dead_ends.get().is_some_and(|known| known.contains(&call))
     }
 
     fn referent(&self, field: u64, end: u64) -> Option<u64> {
@@ -202,10 +203,11 @@ impl CodeView for ObjectCode<'_> {
     }
 
     fn tables(&self, function: &Range<u64>) -> Vec<u64> {
-        let tables = self.tables.get_or_init(|| self.find_tables());
-        let inside = tables.range(function.clone()).copied();
-        // A function is called by its start.
-        inside.filter(|&target| target != function.start).collect()
+        self.jump_tables().leading_into(function)
+    }
+
+    fn table(&self, start: u64, distances: bool) -> Option<Vec<Vec<u64>>> {
+        self.jump_tables().at(start, distances)
     }
 
     fn landing_pads(&self, function: &Range<u64>) -> Option<Vec<u64>> {

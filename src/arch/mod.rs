@@ -3,6 +3,7 @@
 
 pub mod x86_64;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -259,6 +260,12 @@ pub trait CodeView {
     /// Where a branch leads that has a relocation in the `length` bytes at `at`; `None`: it has none.
     fn lead(&self, at: u64, length: u64) -> Option<Lead>;
 
+    /// The symbol that a relocation in the `length` bytes at `at` refers to.
+    fn symbol(&self, at: u64, length: u64) -> Option<u32>;
+
+    /// Whether the call there is known never to return.
+    fn never_returns(&self, call: u64) -> bool;
+
     /// What of the object's own the field at an address refers to by its relocation, in an instruction that ends at `end`.
     fn referent(&self, field: u64, end: u64) -> Option<u64>;
 
@@ -268,8 +275,13 @@ pub trait CodeView {
     /// The function around an address, as far as is known.
     fn function(&self, at: u64) -> Range<u64>;
 
-    /// Where words of data lead in a range of code, such as those of jump tables.
+    /// Where words of data lead that are side by side with one that leads into a range of code otherwise than to its
+    /// start, as those of jump tables are.
     fn tables(&self, function: &Range<u64>) -> Vec<u64>;
+
+    /// Where the entries lead of a jump table that starts there and cannot change, in order; `distances`: they are
+    /// distances from its start. In parts: where another one begins, another table may. `None`: it is none.
+    fn table(&self, start: u64, distances: bool) -> Option<Vec<Vec<u64>>>;
 
     /// Where unwinding leads in a function; `None`: that cannot be read.
     fn landing_pads(&self, function: &Range<u64>) -> Option<Vec<u64>>;
@@ -361,6 +373,9 @@ pub trait Arch: Sync {
     /// What a function takes for granted of the low bits of the object's seeds, which are sorted by address. `entries` is
     /// where it begins, and where its parts do. What cannot be followed needs all bits.
     fn alignment_needs(&self, code: &dyn CodeView, entries: &[u64], seeds: &[Seed]) -> Vec<AlignmentNeed>;
+
+    /// The calls in those functions of which the code tells that they never return.
+    fn dead_ends(&self, code: &dyn CodeView, functions: &[Range<u64>]) -> BTreeSet<u64>;
 
     /// Whether an instruction adds what another one, of the same length, combines by `or`, and is the same otherwise.
     fn adds_instead(&self, or: &[u8], add: &[u8]) -> bool;

@@ -81,7 +81,7 @@ impl Planner<'_> {
                 Some((symbol, addend)) => {
                     self.same(&code, RelocKind::Pc32, (symbol, addend - rest), source, How::Relative)
                 }
-                None => Err(cannot(relocation.kind)),
+                None => self.plan_code(&code, source, is_value, name),
             },
             (RelocKind::GotOff64, Some(OperandForm::Address64), _) => self.plan_table_offset(&code, &meant),
             (RelocKind::PltOff64, Some(OperandForm::Address64), _) => match source {

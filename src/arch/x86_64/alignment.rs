@@ -1,15 +1,18 @@
 //! What a function takes for granted of the low bits of the constants in it: they are followed through its code, as far
 //! as control goes, until nothing new is found.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use iced_x86::{Instruction, Mnemonic, OpKind, RflagsBits};
+use iced_x86::{Instruction, RflagsBits};
 
 use super::super::{AlignmentNeed, CodeView, Seed};
+use super::callee::Callees;
 use super::flow::{Next, decode_at, next_of};
+use super::layout::{Layout, is_last};
 use super::operands::{Effects, Needs};
 use super::state::State;
+use super::values::Entry;
 
 /// How many times, on average, an instruction may be looked at again: real code is done after a few.
 const ROUNDS: usize = 64;
@@ -62,125 +65,15 @@ fn fields_in<'s>(seeds: &'s [Seed], function: &Range<u64>) -> impl Iterator<Item
 /// What is needed, and where control was seen to go; `None`: that took too long, or cannot be known.
 fn follow_all(code: &dyn CodeView, entries: &[u64], seeds: &[Seed]) -> Option<(Layout, Needs)> {
     for tables in [false, true] {
-        let layout = Layout::discover(code, entries, seeds, tables)?;
-        let mut analysis = Analysis::new(&layout, code, seeds);
-        match analysis.run() {
-            Followed::Wholly => {
-                let needs = analysis.effects.needs;
-                return Some((layout, needs));
-            }
+        let layout = Layout::discover(code, entries, tables)?;
+        let mut analysis = Analysis::new(layout, code, seeds);
+        match analysis.run(entries) {
+            Followed::Wholly => return Some((analysis.layout, analysis.effects.needs)),
             Followed::ToTables => {}
             Followed::TooFar => return None,
         }
     }
     None
-}
-
-/// The instructions that control reaches, and where it comes together.
-struct Layout {
-    /// Addresses of instructions.
-    reached: HashSet<u64>,
-    /// Where control comes to otherwise than from the instruction before.
-    joins: BTreeSet<u64>,
-    /// Where control may begin: the entry, and constants that it does not lead to.
-    entries: Vec<u64>,
-    /// Where indirect jumps may lead.
-    indirect: Vec<u64>,
-    /// Where unwinding may lead.
-    landing_pads: Vec<u64>,
-    /// `indirect` is known.
-    tables: bool,
-}
-
-impl Layout {
-    /// `tables`: where indirect jumps may lead, too. `None`: it is not known where unwinding leads.
-    fn discover(code: &dyn CodeView, entries: &[u64], seeds: &[Seed], tables: bool) -> Option<Layout> {
-        let mut layout = Layout {
-            reached: HashSet::new(),
-            joins: BTreeSet::new(),
-            entries: entries.to_vec(),
-            indirect: Vec::new(),
-            landing_pads: Vec::new(),
-            tables,
-        };
-        let function = code.function(*entries.first()?);
-        entries.iter().for_each(|&entry| layout.reach(code, entry));
-        layout.landing_pads = code.landing_pads(&function)?;
-        for &pad in &layout.landing_pads.clone() {
-            layout.reach(code, pad);
-        }
-        if tables {
-            layout.reach_tables(code, &function, &code.tables(&function));
-        }
-        for instruction in fields_in(seeds, &function).filter_map(|seed| seed.instruction) {
-            if !layout.reached.contains(&instruction) {
-                layout.reach(code, instruction);
-                layout.entries.push(instruction);
-            }
-        }
-        Some(layout)
-    }
-
-    /// What indirect jumps may lead to: what tables name, what nothing else leads to, and whatever else control
-    /// jumps to. Where no table can be read and there is code that nothing else leads to, every instruction.
-    fn reach_tables(&mut self, code: &dyn CodeView, function: &Range<u64>, tables: &[u64]) {
-        for &target in tables {
-            self.reach(code, target);
-            self.indirect.push(target);
-        }
-        let mut instructions = Vec::new();
-        let mut at = function.start;
-        while function.contains(&at) {
-            let Some(instruction) = decode_at(code, at) else {
-                at += 1;
-                continue;
-            };
-            instructions.push((at, is_padding(&instruction)));
-            at = instruction.next_ip();
-        }
-        let unreached = instructions.iter().any(|(at, nop)| !nop && !self.reached.contains(at));
-        let any = tables.is_empty() && unreached;
-        for (at, nop) in instructions {
-            if any || !nop && !self.reached.contains(&at) {
-                self.reach(code, at);
-                self.indirect.push(at);
-            }
-        }
-        if unreached || !tables.is_empty() {
-            self.indirect.extend(self.joins.range(function.clone()));
-        }
-        self.indirect.sort_unstable();
-        self.indirect.dedup();
-    }
-
-    /// Follows direct control from there.
-    fn reach(&mut self, code: &dyn CodeView, start: u64) {
-        self.joins.insert(start);
-        let mut open = vec![start];
-        while let Some(first) = open.pop() {
-            let mut at = first;
-            while self.reached.insert(at) {
-                let Some(instruction) = decode_at(code, at) else { break };
-                let following = instruction.next_ip();
-                match next_of(code, &instruction) {
-                    Next::Following | Next::LeaveOrFollowing => {}
-                    Next::Call if runs_out(code, at, following) => break,
-                    Next::Call => {}
-                    Next::Branch(target) => {
-                        self.joins.insert(target);
-                        open.push(target);
-                    }
-                    Next::Jump(target) => {
-                        self.joins.insert(target);
-                        open.push(target);
-                        break;
-                    }
-                    Next::Indirect | Next::Leave | Next::Return | Next::Stop => break,
-                }
-                at = following;
-            }
-        }
-    }
 }
 
 /// How far a function was followed.
@@ -194,60 +87,77 @@ enum Followed {
     TooFar,
 }
 
-fn is_padding(instruction: &Instruction) -> bool {
-    matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3)
-}
-
-/// Whether a call at the end of a function does not return: what follows is another function.
-fn runs_out(code: &dyn CodeView, at: u64, following: u64) -> bool {
-    code.function(at).end <= following
-}
-
 struct Analysis<'a> {
-    layout: &'a Layout,
+    layout: Layout,
     code: &'a dyn CodeView,
     effects: Effects<'a>,
+    callees: Callees,
     /// What is known where control comes together.
     states: BTreeMap<u64, State>,
     /// How often that became more.
     returns: BTreeMap<u64, u8>,
     /// Where more became known.
     open: BTreeSet<u64>,
-    /// What is known at all indirect jumps.
-    indirect: Option<State>,
+    /// What is known at all indirect jumps that lead to the same: by the table, or anywhere.
+    indirect: BTreeMap<Option<Entry>, Jump>,
     /// What is known after all calls.
     unwound: Option<State>,
     /// How many values `states` holds.
     remembered: usize,
 }
 
+/// Indirect jumps.
+struct Jump {
+    targets: Vec<u64>,
+    state: State,
+}
+
 impl<'a> Analysis<'a> {
-    fn new(layout: &'a Layout, code: &'a dyn CodeView, seeds: &'a [Seed]) -> Self {
+    fn new(layout: Layout, code: &'a dyn CodeView, seeds: &'a [Seed]) -> Self {
         Analysis {
             layout,
             code,
             effects: Effects::new(code, seeds),
+            callees: Callees::default(),
             states: BTreeMap::new(),
             returns: BTreeMap::new(),
             open: BTreeSet::new(),
-            indirect: None,
+            indirect: BTreeMap::new(),
             unwound: None,
             remembered: 0,
         }
     }
 
-    fn run(&mut self) -> Followed {
-        let count = self.layout.reached.len();
-        let mut left = count.saturating_mul(ROUNDS).saturating_add(LEAST);
-        let most = count.saturating_mul(REMEMBERED).saturating_add(LEAST);
-        for &entry in &self.layout.entries {
+    fn run(&mut self, entries: &[u64]) -> Followed {
+        let mut done = 0;
+        let mut followed = self.follow_from(entries, &mut done);
+        // Control begins as well at constants that it does not lead to from anywhere.
+        let function = self.code.function(entries.first().copied().unwrap_or_default());
+        for instruction in fields_in(self.effects.seeds, &function).filter_map(|seed| seed.instruction) {
+            if followed == Followed::Wholly && !self.layout.reached.contains(&instruction) {
+                self.layout.reach(self.code, instruction);
+                followed = self.follow_from(&[instruction], &mut done);
+            }
+        }
+        followed
+    }
+
+    /// `done`: how many steps were taken.
+    fn follow_from(&mut self, entries: &[u64], done: &mut usize) -> Followed {
+        for &entry in entries {
             self.arrive(entry, &State::at_entry(entry));
         }
         while let Some(at) = self.open.pop_first() {
-            match self.follow(at, &mut left) {
-                Followed::Wholly if self.remembered <= most => {}
-                Followed::Wholly => return Followed::TooFar,
-                unfinished => return unfinished,
+            let count = self.layout.reached.len();
+            let most = count.saturating_mul(ROUNDS).saturating_add(LEAST);
+            let mut left = most.saturating_sub(*done);
+            let followed = self.follow(at, &mut left);
+            *done = most - left;
+            if followed != Followed::Wholly {
+                return followed;
+            }
+            if self.remembered > count.saturating_mul(REMEMBERED).saturating_add(LEAST) {
+                return Followed::TooFar;
             }
         }
         Followed::Wholly
@@ -278,9 +188,10 @@ impl<'a> Analysis<'a> {
             match next_of(self.code, &instruction) {
                 Next::Following | Next::LeaveOrFollowing => {}
                 Next::Call => {
-                    state.clobber();
+                    let changed = self.callees.changed(self.code, &state, &instruction);
+                    state.clobber(&changed);
                     self.unwind(&state, left);
-                    if runs_out(self.code, at, following) {
+                    if is_last(self.code, at, following) {
                         return Followed::Wholly;
                     }
                     after_call = true;
@@ -291,13 +202,7 @@ impl<'a> Analysis<'a> {
                     return Followed::Wholly;
                 }
                 Next::Indirect => {
-                    if !self.is_tail_call(&state, &instruction) {
-                        if !self.layout.tables {
-                            return Followed::ToTables;
-                        }
-                        self.jump(&state, left);
-                    }
-                    return Followed::Wholly;
+                    return self.jump(&state, &instruction, left);
                 }
                 Next::Leave | Next::Return | Next::Stop => return Followed::Wholly,
             }
@@ -329,51 +234,53 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn jump(&mut self, state: &State, left: &mut usize) {
-        let layout = self.layout;
-        let mut known = self.indirect.take();
-        if more(&mut known, state)
-            && let Some(known) = &known
-        {
-            *left = left.saturating_sub(layout.indirect.len());
-            layout.indirect.iter().for_each(|&target| self.arrive(target, known));
+    fn jump(&mut self, state: &State, instruction: &Instruction, left: &mut usize) -> Followed {
+        let to = self.effects.operand(state, instruction, 0);
+        // Other functions, and code of the object that is far away, as large code models have it.
+        if let Some(addresses) = to.addresses {
+            self.layout.jumps |= !addresses.is_empty();
+            for &target in addresses.members() {
+                self.layout.reach(self.code, target);
+                self.arrive(target, state);
+            }
+            return Followed::Wholly;
         }
-        self.indirect = known;
+        self.layout.jumps = true;
+        if let Some(known) = self.indirect.get_mut(&to.entry) {
+            if !known.state.join(state, false) {
+                return Followed::Wholly;
+            }
+        } else {
+            let function = self.code.function(instruction.ip());
+            let targets = to.entry.and_then(|entry| self.layout.targets(self.code, &function, entry));
+            let targets = match targets {
+                Some(targets) => targets,
+                None if self.layout.tables => self.layout.indirect.clone(),
+                None => return Followed::ToTables,
+            };
+            self.indirect.insert(to.entry, Jump { targets, state: state.clone() });
+        }
+        let Some(known) = self.indirect.remove(&to.entry) else { return Followed::Wholly };
+        *left = left.saturating_sub(known.targets.len());
+        known.targets.iter().for_each(|&target| self.arrive(target, &known.state));
+        self.indirect.insert(to.entry, known);
+        Followed::Wholly
     }
 
     fn unwind(&mut self, state: &State, left: &mut usize) {
-        let layout = self.layout;
-        if layout.landing_pads.is_empty() {
+        if self.layout.landing_pads.is_empty() {
             return;
         }
         let mut known = self.unwound.take();
-        if more(&mut known, state)
-            && let Some(known) = &known
-        {
-            *left = left.saturating_sub(layout.landing_pads.len());
-            layout.landing_pads.iter().for_each(|&pad| self.arrive(pad, known));
+        let more = known.as_mut().is_none_or(|known| known.join(state, false));
+        let known = known.unwrap_or_else(|| state.clone());
+        if more {
+            *left = left.saturating_sub(self.layout.landing_pads.len());
+            for pad in self.layout.landing_pads.clone() {
+                self.arrive(pad, &known);
+            }
         }
-        self.unwound = known;
-    }
-
-    /// A jump to what is an address of the session and nothing else goes to another function.
-    fn is_tail_call(&self, state: &State, instruction: &Instruction) -> bool {
-        if instruction.op_count() != 1 || instruction.op0_kind() != OpKind::Register {
-            return false;
-        }
-        let target = state.read(instruction.op0_register());
-        target.is_derived() && target.bits.number().is_some()
-    }
-}
-
-/// Adds a state to what is known; whether that is more.
-fn more(known: &mut Option<State>, state: &State) -> bool {
-    match known {
-        Some(known) => known.join(state, false),
-        None => {
-            *known = Some(state.clone());
-            true
-        }
+        self.unwound = Some(known);
     }
 }
 
@@ -401,7 +308,7 @@ fn flags_are_dead(code: &dyn CodeView, layout: &Layout, start: u64) -> bool {
             Next::Following | Next::LeaveOrFollowing => open.push(following),
             Next::Branch(target) => open.extend([following, (target, alive)]),
             Next::Jump(target) => open.push((target, alive)),
-            Next::Indirect if layout.indirect.is_empty() => {}
+            Next::Indirect if !layout.jumps => {}
             Next::Indirect => return false,
             Next::Call | Next::Leave | Next::Return | Next::Stop => {}
         }
@@ -423,3 +330,7 @@ fn always_set(instruction: &Instruction) -> u32 {
 #[cfg(test)]
 #[path = "alignment_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "alignment_flow_tests.rs"]
+mod flow_tests;

@@ -6,15 +6,17 @@ use super::super::flow::snippet::Snippet;
 use super::*;
 
 /// Aligned to 1024.
-const SESSION: u64 = 0x7f12_3456_0400;
+pub(super) const SESSION: u64 = 0x7f12_3456_0400;
 
 /// What a snippet needs: bits, and whether an addition does instead, by place. Every `movabs` of a number from
 /// `SESSION` on is a place, counted from 0.
-fn needs_of(write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Vec<(u32, u8, bool)> {
+pub(super) fn needs_of(
+    write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+) -> Vec<(u32, u8, bool)> {
     needs_in(write, |_| ())
 }
 
-fn needs_in(
+pub(super) fn needs_in(
     write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
     change: impl FnOnce(&mut Snippet),
 ) -> Vec<(u32, u8, bool)> {
@@ -420,49 +422,6 @@ fn a_register_that_is_partly_replaced_counts_as_a_whole_only() {
 }
 
 #[test]
-fn jumps_through_tables_lead_everywhere() {
-    let code = |a: &mut CodeAssembler| {
-        a.mov(rax, SESSION)?;
-        a.jmp(qword_ptr(rdi * 8))?;
-        a.mov(rax, ptr(rsi))?;
-        a.movaps(xmm1, ptr(rax))?;
-        a.movaps(xmm0, ptr(rax))?;
-        a.ret()
-    };
-    // From the first block: it is followed by the jump alone, and overwrites the register.
-    assert_eq!(needs_in(code, |_| ()).len(), 2, "to any instruction, if no table can be read");
-    // 10 + 7 bytes, then 3: the first movaps is at 20, the second at 23.
-    assert_eq!(needs_in(code, |snippet| snippet.tables = vec![17, 23]), [(0, 4, false)]);
-    // A call in the end.
-    let tail = needs_of(|a| {
-        a.mov(rdi, SESSION)?;
-        a.mov(rax, SESSION)?;
-        a.jmp(rax)?;
-        a.movaps(xmm0, ptr(rdi))?;
-        a.ret()
-    });
-    assert_eq!(tail, []);
-}
-
-#[test]
-fn unwinding_keeps_what_calls_keep() {
-    let code = |a: &mut CodeAssembler| {
-        a.push(rbx)?;
-        a.mov(rbx, SESSION)?;
-        a.mov(rcx, SESSION)?;
-        a.call(rdi)?;
-        a.pop(rbx)?;
-        a.ret()?;
-        a.test(bl, 7)?;
-        a.test(cl, 7)?;
-        a.ud2()
-    };
-    assert_eq!(needs_in(code, |_| ()), []);
-    // 1 + 10 + 10 + 2 + 1 + 1
-    assert_eq!(needs_in(code, |snippet| snippet.landing_pads = vec![25]), [(0, 3, false)]);
-}
-
-#[test]
 fn words_of_the_object_are_read_where_code_refers_to_them() {
     let bytes = [
         &[0x66, 0x0f, 0x6f, 0x05, 0, 0, 0, 0][..], // movdqa 0(%rip),%xmm0
@@ -479,42 +438,4 @@ fn words_of_the_object_are_read_where_code_refers_to_them() {
     let needs = alignment_needs(&code, &[0], &seeds);
     let found: Vec<_> = needs.iter().map(|n| (n.place, n.bits, n.instead.is_some())).collect();
     assert_eq!(found, [(Some(0), 64, false), (Some(1), 64, false), (Some(1), 7, true)]);
-}
-
-#[test]
-fn what_is_no_instruction_may_do_anything() {
-    let code = |byte: u8| {
-        needs_of(|a| {
-            a.mov(rax, SESSION)?;
-            a.mov(ptr(rsp - 8), rax)?;
-            a.xor(eax, eax)?;
-            a.db(&[byte; 4])
-        })
-    };
-    assert_eq!(code(0x90), []);
-    assert_eq!(code(0x06), [(0, 64, false)], "not in 64-bit mode");
-    let after_call = needs_of(|a| {
-        a.mov(rbx, SESSION)?;
-        a.call(rdi)?;
-        a.db(&[0x06; 4])
-    });
-    assert_eq!(after_call, []);
-}
-
-#[test]
-fn hostile_flow_ends() {
-    // Each block adds another constant to what every other block may find in a register.
-    let needs = needs_of(|a| {
-        let mut labels: Vec<CodeLabel> = (0..400).map(|_| a.create_label()).collect();
-        for i in 0..400 {
-            a.set_label(&mut labels[i])?;
-            a.mov(rax, SESSION + i as u64)?;
-            a.mov(ptr(rsp - 8 * (i as i32 % 200)), rax)?;
-            a.jne(labels[(i * 7 + 1) % 400])?;
-            a.jne(labels[(i * 13 + 5) % 400])?;
-        }
-        a.test(al, 1)?;
-        a.jmp(labels[0])
-    });
-    assert!(!needs.is_empty());
 }

@@ -31,12 +31,11 @@ impl Effects<'_> {
                     OpKind::Register => instruction.op1_register().size(),
                     _ => instruction.memory_size().size(),
                 };
-                let value = value.with_bits(value.bits.extended(from as u32 * 8));
-                self.assign(state, instruction, 0, value);
+                self.assign(state, instruction, 0, value.extended(from as u32 * 8));
             }
             Mnemonic::Cdqe => {
                 let value = state.read(Register::EAX);
-                state.write(Register::RAX, value.with_bits(value.bits.extended(32)));
+                state.write(Register::RAX, value.extended(32));
             }
             Mnemonic::Cwde | Mnemonic::Cbw => {
                 let value = state.read(Register::AX).with_bits(Bits::UNKNOWN);

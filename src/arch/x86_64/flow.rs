@@ -73,13 +73,17 @@ pub(super) mod snippet {
 
     use super::super::super::{CodeView, Lead};
 
-    /// Code of one function, which begins at address 0.
+    /// Code of one function, which begins at address 0, unless `functions` are others.
     #[derive(Default)]
     pub(in super::super) struct Snippet {
         bytes: Vec<u8>,
+        pub(in super::super) functions: Vec<Range<u64>>,
         /// Instructions that lead to other functions.
         pub(in super::super) away: Vec<u64>,
+        pub(in super::super) dead_ends: Vec<u64>,
         pub(in super::super) tables: Vec<u64>,
+        /// Where each starts, whether it has distances, and its parts.
+        pub(in super::super) exact_tables: Vec<(u64, bool, Vec<Vec<u64>>)>,
         pub(in super::super) landing_pads: Vec<u64>,
         /// Fields, and what they refer to.
         pub(in super::super) referents: Vec<(u64, u64)>,
@@ -100,6 +104,14 @@ pub(super) mod snippet {
             self.away.contains(&at).then_some(Lead::Away)
         }
 
+        fn symbol(&self, _: u64, _: u64) -> Option<u32> {
+            None
+        }
+
+        fn never_returns(&self, call: u64) -> bool {
+            self.dead_ends.contains(&call)
+        }
+
         fn referent(&self, field: u64, _: u64) -> Option<u64> {
             self.referents.iter().find(|(at, _)| *at == field).map(|(_, referent)| *referent)
         }
@@ -109,12 +121,18 @@ pub(super) mod snippet {
             start..start + 0x10000
         }
 
-        fn function(&self, _: u64) -> Range<u64> {
-            0..self.bytes.len() as u64
+        fn function(&self, at: u64) -> Range<u64> {
+            let around = self.functions.iter().find(|function| function.contains(&at));
+            around.cloned().unwrap_or(0..self.bytes.len() as u64)
         }
 
         fn tables(&self, _: &Range<u64>) -> Vec<u64> {
             self.tables.clone()
+        }
+
+        fn table(&self, start: u64, distances: bool) -> Option<Vec<Vec<u64>>> {
+            let mut known = self.exact_tables.iter();
+            known.find(|(at, kind, _)| (*at, *kind) == (start, distances)).map(|(.., parts)| parts.clone())
         }
 
         fn landing_pads(&self, _: &Range<u64>) -> Option<Vec<u64>> {

@@ -16,6 +16,9 @@ const WIDE: &str = "takes more than half of an address";
 
 /// See [`super::super::Arch::lower`].
 pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Lowered, String> {
+    if single(instruction).is_some_and(|i| i.reference.is_some_and(|r| r.field == field as u64)) {
+        return Err("accesses memory pc-relatively, which is too far away".to_owned());
+    }
     let operand = single(instruction)
         .ok_or_else(|| "is not one whole instruction".to_owned())?
         .operands

@@ -83,7 +83,8 @@ fn lea_becomes_a_load() {
 #[test]
 fn what_is_not_known_is_refused() {
     for (bytes, field, why) in [
-        (vec![0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "has no constant"),
+        (vec![0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "accesses memory pc-relatively"),
+        (vec![0x48, 0x8b, 0x05, 1, 2, 3, 4], 2, "has no constant"),
         (vec![0x06], 0, "is not one whole instruction"),
         (vec![], 0, "is not one whole instruction"),
         (movabs(0), 3, "has no constant"),

@@ -2,12 +2,16 @@
 
 mod addition;
 mod alignment;
+mod callee;
+mod dead_ends;
 mod decode;
 mod effects;
 mod entry;
 mod flow;
 mod guard;
+mod held;
 mod interpreter;
+mod layout;
 mod library;
 mod lower;
 mod operands;
@@ -20,6 +24,7 @@ mod thunk;
 mod values;
 mod vector;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{
@@ -73,6 +78,10 @@ impl Arch for X86_64 {
 
     fn alignment_needs(&self, code: &dyn CodeView, entries: &[u64], seeds: &[Seed]) -> Vec<AlignmentNeed> {
         alignment::alignment_needs(code, entries, seeds)
+    }
+
+    fn dead_ends(&self, code: &dyn CodeView, functions: &[Range<u64>]) -> BTreeSet<u64> {
+        dead_ends::dead_ends(code, functions)
     }
 
     fn adds_instead(&self, or: &[u8], add: &[u8]) -> bool {

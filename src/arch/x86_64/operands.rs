@@ -9,7 +9,7 @@ use iced_x86::{
 
 use super::super::{CodeView, Seed};
 use super::state::State;
-use super::values::{Bits, Frame, SCATTERED, Set, Value};
+use super::values::{Bits, Entry, Frame, SCATTERED, Set, Value};
 
 /// Everything that instructions were seen to need.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub(super) struct Combination {
 /// Steps through instructions.
 pub(super) struct Effects<'a> {
     pub(super) code: &'a dyn CodeView,
-    seeds: &'a [Seed],
+    pub(super) seeds: &'a [Seed],
     factory: InstructionInfoFactory,
     pub(super) needs: Needs,
 }
@@ -128,7 +128,7 @@ impl<'a> Effects<'a> {
     fn data(&self, address: u64) -> Value {
         let base = self.code.section(address).start;
         let frame = Some(Frame { base, offset: Some(address.wrapping_sub(base) as i64) });
-        Value { frame, ..Value::unknown() }
+        Value { frame, addresses: Some(Set::of(address)), ..Value::unknown() }
     }
 
     /// A value that counts as a whole where some of its bits were replaced.
@@ -146,30 +146,41 @@ impl<'a> Effects<'a> {
 
     /// The address of the memory operand.
     pub(super) fn address(&mut self, state: &State, instruction: &Instruction) -> Value {
+        let (fixed, index) = self.address_parts(state, instruction);
+        fixed.plus(&index)
+    }
+
+    /// The address of the memory operand without what is taken for its index, and that.
+    fn address_parts(&mut self, state: &State, instruction: &Instruction) -> (Value, Value) {
         let at = instruction.ip();
+        let zero = || Value::plain(Bits::of(0));
         let base = match instruction.memory_base() {
-            Register::None => Value::plain(Bits::of(0)),
+            Register::None => zero(),
             // What lies there is the object's own, unless the field is a place.
             Register::RIP | Register::EIP => {
                 let own = || self.data(instruction.ip_rel_memory_address());
-                return self.field(instruction, false).unwrap_or_else(own);
+                return (self.field(instruction, false).unwrap_or_else(own), zero());
             }
             base => self.whole_register(state, base, at),
         };
+        let scale = instruction.memory_index_scale().trailing_zeros();
         let index = match instruction.memory_index() {
-            Register::None => Value::plain(Bits::of(0)),
+            Register::None => zero(),
             index if index.is_vector_register() => self.whole_register(state, index, at).scattered(),
-            index => {
-                let scale = instruction.memory_index_scale().trailing_zeros();
-                self.whole_register(state, index, at).shl(scale)
-            }
+            index if scale == 0 => self.whole_register(state, index, at),
+            index => self.whole_register(state, index, at).shl(scale),
         };
+        // The one that is known to be an address, whichever is named first.
+        let (base, index) = if index.frame.is_some() { (index, base) } else { (base, index) };
         let number = || Value::plain(Bits::of(instruction.memory_displacement64()));
         let displacement = match instruction.memory_displ_size() {
             0 | 1 => number(),
             _ => self.field(instruction, false).unwrap_or_else(number),
         };
-        base.plus(&index).plus(&displacement)
+        match displacement.frame {
+            Some(_) => (displacement, base.plus(&index)),
+            None => (base.plus(&displacement), index),
+        }
     }
 
     fn load(&mut self, state: &State, instruction: &Instruction) -> Value {
@@ -177,11 +188,21 @@ impl<'a> Effects<'a> {
             return Value::unknown();
         }
         let size = instruction.memory_size().size();
-        let address = self.address(state, instruction);
+        let (fixed, index) = self.address_parts(state, instruction);
+        let address = fixed.plus(&index);
         match address.frame {
-            Some(frame) if frame.is_data() => self.load_data(frame, size as u64),
+            Some(frame) if frame.is_data() => {
+                let entry = fixed.frame.and_then(Frame::address).and_then(|table| self.entry(table, size));
+                Value { entry, ..self.load_data(frame, size as u64) }
+            }
             _ => state.load(&address, instruction.memory_base() == Register::RSP, size),
         }
+    }
+
+    /// What is read from a table that leads into code.
+    fn entry(&self, table: u64, size: usize) -> Option<Entry> {
+        let leads = |distances| self.code.table(table, distances).is_some();
+        (matches!(size, 4 | 8) && (leads(false) || leads(true))).then_some(Entry { table, added: false })
     }
 
     /// What is read of the object's own data: words of it may be places.
@@ -331,7 +352,8 @@ impl<'a> Effects<'a> {
 
 fn of_seed(seed: &Seed) -> Value {
     let bits = seed.value.map_or(Bits::UNKNOWN, Bits::of);
-    Value { places: Set::of(seed.place.into()), bits, ..Value::unknown() }
+    let (places, addresses) = (Set::of(seed.place.into()), Some(Set::default()));
+    Value { places, bits, addresses, ..Value::unknown() }
 }
 
 /// Memory of the thread's own block, which no place leads to.

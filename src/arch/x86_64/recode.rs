@@ -17,6 +17,8 @@ pub(super) enum Constant {
     Displacement,
     /// The 64-bit displacement that `movabs` alone has.
     FullDisplacement,
+    /// The displacement that counts from the end of the instruction.
+    PcRelative,
 }
 
 /// An instruction, taken apart.
@@ -52,7 +54,11 @@ impl Recoder {
         let constant = if offsets.immediate_size() == 4 && offsets.immediate_offset() == field {
             Constant::Immediate
         } else if offsets.displacement_size() >= 4 && offsets.displacement_offset() == field {
-            if offsets.displacement_size() == 8 { Constant::FullDisplacement } else { Constant::Displacement }
+            match offsets.displacement_size() {
+                8 => Constant::FullDisplacement,
+                _ if old.is_ip_rel_memory_operand() => Constant::PcRelative,
+                _ => Constant::Displacement,
+            }
         } else {
             return Err("has no constant at the place in question".to_owned());
         };
@@ -87,9 +93,10 @@ impl Recoder {
         self.old.memory_base() == Register::RSP
     }
 
-    /// The offset of its pc-relative displacement.
+    /// The offset of a pc-relative displacement besides the address.
     pub(super) fn pc_relative_field(&self) -> Option<usize> {
-        self.old.is_ip_rel_memory_operand().then_some(self.displacement)
+        let besides = self.old.is_ip_rel_memory_operand() && self.constant != Constant::PcRelative;
+        besides.then_some(self.displacement)
     }
 
     /// Another operation with the same operands.
@@ -162,6 +169,11 @@ impl Recoder {
                     new.set_memory_displacement64(displacement as u64);
                     new.set_memory_displ_size(if i8::try_from(displacement).is_ok() { 1 } else { 8 });
                 }
+            }
+            Constant::PcRelative => {
+                new.set_memory_base(scratch);
+                new.set_memory_displacement64(0);
+                new.set_memory_displ_size(0);
             }
             Constant::Displacement => {
                 match (self.old.memory_base(), self.old.memory_index()) {

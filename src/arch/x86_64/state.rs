@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use iced_x86::Register;
 
+use super::callee::Changed;
 use super::values::{Bits, Frame, Value, low};
 
 /// More parts of the frame are not told apart.
@@ -142,21 +143,29 @@ impl State {
             _ => return self.store_anywhere(&value),
         };
         let size = size as i64;
-        let mut rest = value.clone();
+        let end = offset.saturating_add(size);
         for key in self.overlapping(base, offset, size).collect::<Vec<_>>() {
             let Some(old) = self.slots.remove(&key) else { continue };
-            if key.1 < offset || key.1 + old.size > offset + size {
-                // What is left of it.
-                rest = rest.or_else(&old.value).scattered();
+            // What is left of it on both sides.
+            let old_end = key.1 + old.size;
+            for (start, end) in [(key.1, offset.min(old_end)), (end.max(key.1), old_end)] {
+                if start < end {
+                    self.keep((base, start), end - start, old.value.scattered());
+                }
             }
         }
-        if !rest.is_derived() && rest.frame.is_none() {
+        self.keep((base, offset), size, value);
+    }
+
+    /// Remembers a part of the frame in which there is nothing yet.
+    fn keep(&mut self, key: (u64, i64), size: i64, value: Value) {
+        if !value.is_derived() && value.frame.is_none() {
             return;
         }
         if self.slots.len() < SLOTS {
-            self.slots.insert((base, offset), Slot { size, value: rest });
+            self.slots.insert(key, Slot { size, value });
         } else {
-            self.store_anywhere(&rest);
+            self.store_anywhere(&value);
         }
     }
 
@@ -178,9 +187,12 @@ impl State {
         near.filter(move |((_, start), slot)| start + slot.size > offset).map(|(key, _)| *key)
     }
 
-    /// A call has returned.
-    pub(super) fn clobber(&mut self) {
-        self.registers.retain(|register, _| register.is_gpr64() && !CLOBBERED.contains(register));
+    /// A call has returned of a function that changed those.
+    pub(super) fn clobber(&mut self, changed: &Changed) {
+        self.registers.retain(|register, _| {
+            let kept = register.is_gpr64() && !CLOBBERED.contains(register);
+            kept || !changed.all && !changed.registers.contains(register)
+        });
     }
 
     /// This or the other; whether that is more.

@@ -51,11 +51,11 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
             code.jump(next);
         }
         (Code::Pushq_imm32, Constant::Immediate) => push(&mut code, next),
-        (Code::Call_rm64, Constant::Displacement) => call(&mut code, &recoder)?,
-        (Code::Jmp_rm64, Constant::Displacement) if shadow_stack => {
+        (Code::Call_rm64, Constant::Displacement | Constant::PcRelative) => call(&mut code, &recoder)?,
+        (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) if shadow_stack => {
             return Err("needs a return to where no call came from, which a shadow stack forbids".to_owned());
         }
-        (Code::Jmp_rm64, Constant::Displacement) => jump(&mut code, &recoder)?,
+        (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) => jump(&mut code, &recoder)?,
         _ => in_place_of(&mut code, &recoder, operand.map(|(_, referent)| referent), next)?,
     }
     let Writer { fragment, depth, calls, .. } = code;

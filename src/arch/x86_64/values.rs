@@ -159,6 +159,15 @@ pub(super) struct Frame {
     pub(super) offset: Option<i64>,
 }
 
+/// A word of the object's data that was read at an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    /// The address that the index counts from.
+    pub(super) table: u64,
+    /// That was added: the word is a distance from there.
+    pub(super) added: bool,
+}
+
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
@@ -175,6 +184,10 @@ pub(super) struct Value {
     /// The instructions that combined it by `or` from what could not be shown to share no bits.
     pub(super) combined: Set,
     pub(super) frame: Option<Frame>,
+    /// It is an entry of a table of the object, or such an entry and the table's start.
+    pub(super) entry: Option<Entry>,
+    /// It is the constant of a place or one of these addresses in the object, whatever the path.
+    pub(super) addresses: Option<Set>,
 }
 
 impl Value {
@@ -188,6 +201,8 @@ impl Value {
             patched: 0,
             combined: Set::default(),
             frame: None,
+            entry: None,
+            addresses: None,
         }
     }
 
@@ -200,7 +215,7 @@ impl Value {
     }
 
     pub(super) fn is_unknown(&self) -> bool {
-        !self.is_derived() && self.bits == Bits::UNKNOWN && self.frame.is_none()
+        !self.is_derived() && self.bits == Bits::UNKNOWN && self.frame.is_none() && self.entry.is_none()
     }
 
     /// It or the other.
@@ -213,6 +228,12 @@ impl Value {
             }
             _ => None,
         };
+        joined.entry = self.entry.filter(|_| self.entry == other.entry);
+        if let (Some(one), Some(other)) = (&self.addresses, &other.addresses) {
+            let mut all = one.clone();
+            all.add(other);
+            joined.addresses = Some(all).filter(|all| !all.is_all());
+        }
         joined
     }
 
@@ -238,17 +259,23 @@ impl Value {
             _ => self.shift.min(other.shift),
         };
         let patched = self.patched.max(other.patched);
-        Value { places, shift, bits, width: 64, patched, combined, frame: None }
+        Value { places, shift, bits, width: 64, patched, combined, ..Value::unknown() }
     }
 
     /// What depends on it in a way that cannot be told.
     pub(super) fn scattered(&self) -> Value {
-        Value { shift: SCATTERED, bits: Bits::UNKNOWN, width: 64, frame: None, ..self.clone() }
+        Value { shift: SCATTERED, ..self.with_bits(Bits::UNKNOWN) }
     }
 
     /// What depends on it, bit by bit.
     pub(super) fn with_bits(&self, bits: Bits) -> Value {
-        Value { bits, width: 64, frame: None, ..self.clone() }
+        Value { bits, width: 64, frame: None, entry: None, addresses: None, ..self.clone() }
+    }
+
+    /// Its low `width` bits, sign-extended.
+    pub(super) fn extended(&self, width: u32) -> Value {
+        let entry = self.entry.filter(|_| width == 32);
+        Value { entry, ..self.with_bits(self.bits.extended(width)) }
     }
 
     /// What has no bits from that one on.
@@ -263,6 +290,8 @@ impl Value {
             (None, Some(frame)) => Some(frame.moved(self.bits.number())),
             _ => None,
         };
+        let added = |one: &Value, other: &Value| one.entry.and_then(|entry| entry.plus(other));
+        sum.entry = added(self, other).or_else(|| added(other, self));
         sum
     }
 
@@ -296,7 +325,18 @@ impl Value {
         if width >= 64 {
             return self.clone();
         }
-        self.with_bits(self.bits.truncated(width)).narrowed(self.width).narrowed(width as u8)
+        // What had no more bits is still the same.
+        let entry = self.entry.filter(|_| width == 32 && self.bits.zeros == !low(32));
+        let part = self.with_bits(self.bits.truncated(width)).narrowed(self.width).narrowed(width as u8);
+        Value { entry, ..part }
+    }
+}
+
+impl Entry {
+    /// It and the start of its table.
+    fn plus(self, other: &Value) -> Option<Entry> {
+        let start = other.frame.filter(|frame| frame.is_data()).and_then(Frame::address);
+        (!self.added && start == Some(self.table)).then_some(Entry { added: true, ..self })
     }
 }
 
@@ -309,6 +349,11 @@ impl Frame {
     /// Whether it is in a section of the object.
     pub(super) fn is_data(self) -> bool {
         self.base & STACK == 0
+    }
+
+    /// The address, if it is known.
+    pub(super) fn address(self) -> Option<u64> {
+        self.offset.map(|offset| self.base.wrapping_add(offset as u64))
     }
 
     fn moved(self, bytes: Option<u64>) -> Frame {

@@ -1,0 +1,151 @@
+//! Which instructions of a function control reaches, where it comes together, and where indirect jumps may lead.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use iced_x86::{Instruction, Mnemonic};
+
+use super::super::CodeView;
+use super::flow::{Next, decode_at, next_of};
+use super::values::Entry;
+
+/// The instructions that control reaches, and where it comes together.
+pub(super) struct Layout {
+    /// Addresses of instructions.
+    pub(super) reached: HashSet<u64>,
+    /// Where control comes to otherwise than from the instruction before.
+    pub(super) joins: BTreeSet<u64>,
+    /// Where indirect jumps may lead of which it is not known where.
+    pub(super) indirect: Vec<u64>,
+    /// Where unwinding may lead.
+    pub(super) landing_pads: Vec<u64>,
+    /// `indirect` is known.
+    pub(super) tables: bool,
+    /// An indirect jump leads on.
+    pub(super) jumps: bool,
+}
+
+impl Layout {
+    /// `tables`: where indirect jumps may lead, too. `None`: it is not known where unwinding leads.
+    pub(super) fn discover(code: &dyn CodeView, entries: &[u64], tables: bool) -> Option<Layout> {
+        let mut layout = Layout {
+            reached: HashSet::new(),
+            joins: BTreeSet::new(),
+            indirect: Vec::new(),
+            landing_pads: Vec::new(),
+            tables,
+            jumps: false,
+        };
+        let function = code.function(*entries.first()?);
+        entries.iter().for_each(|&entry| layout.reach(code, entry));
+        layout.landing_pads = code.landing_pads(&function)?;
+        for &pad in &layout.landing_pads.clone() {
+            layout.reach(code, pad);
+        }
+        if tables {
+            layout.reach_tables(code, &function, &code.tables(&function));
+        }
+        Some(layout)
+    }
+
+    /// What indirect jumps may lead to: what tables name, what nothing else leads to, and whatever else control
+    /// jumps to. Where no table can be read and there is code that nothing else leads to, every instruction.
+    fn reach_tables(&mut self, code: &dyn CodeView, function: &Range<u64>, tables: &[u64]) {
+        for &target in tables {
+            self.reach(code, target);
+            self.indirect.push(target);
+        }
+        let instructions = instructions(code, function);
+        let unreached = instructions.iter().any(|(at, nop)| !nop && !self.reached.contains(at));
+        let any = tables.is_empty() && unreached;
+        for (at, nop) in instructions {
+            if any || !nop && !self.reached.contains(&at) {
+                self.reach(code, at);
+                self.indirect.push(at);
+            }
+        }
+        if unreached || !tables.is_empty() {
+            self.indirect.extend(self.joins.range(function.start + 1..function.end.max(function.start + 1)));
+        }
+        self.indirect.sort_unstable();
+        self.indirect.dedup();
+    }
+
+    /// Where a jump leads that an entry of a table leads to; `None`: to anything.
+    pub(super) fn targets(
+        &mut self,
+        code: &dyn CodeView,
+        function: &Range<u64>,
+        entry: Entry,
+    ) -> Option<Vec<u64>> {
+        let parts = code.table(entry.table, entry.added)?;
+        let mut targets = parts.first()?.clone();
+        if parts.len() > 1 {
+            let starts: HashSet<u64> = instructions(code, function).into_iter().map(|(at, _)| at).collect();
+            // What another table has are distances from its own start: taken for distances from this one they
+            // lead to between instructions.
+            let parts =
+                parts[1..].iter().take_while(|part| part.iter().all(|target| starts.contains(target)));
+            targets.extend(parts.flatten());
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        for &target in &targets {
+            self.reach(code, target);
+        }
+        Some(targets)
+    }
+
+    /// Follows direct control from there.
+    pub(super) fn reach(&mut self, code: &dyn CodeView, start: u64) {
+        self.joins.insert(start);
+        let mut open = vec![start];
+        while let Some(first) = open.pop() {
+            let mut at = first;
+            while self.reached.insert(at) {
+                let Some(instruction) = decode_at(code, at) else { break };
+                let following = instruction.next_ip();
+                match next_of(code, &instruction) {
+                    Next::Following | Next::LeaveOrFollowing => {}
+                    Next::Call if is_last(code, at, following) => break,
+                    Next::Call => {}
+                    Next::Branch(target) => {
+                        self.joins.insert(target);
+                        open.push(target);
+                    }
+                    Next::Jump(target) => {
+                        self.joins.insert(target);
+                        open.push(target);
+                        break;
+                    }
+                    Next::Indirect | Next::Leave | Next::Return | Next::Stop => break,
+                }
+                at = following;
+            }
+        }
+    }
+}
+
+/// Where instructions begin in a function that is nothing but instructions, and which are padding.
+fn instructions(code: &dyn CodeView, function: &Range<u64>) -> Vec<(u64, bool)> {
+    let mut found = Vec::new();
+    let mut at = function.start;
+    while function.contains(&at) {
+        let Some(instruction) = decode_at(code, at) else {
+            at += 1;
+            continue;
+        };
+        found.push((at, is_padding(&instruction)));
+        at = instruction.next_ip();
+    }
+    found
+}
+
+fn is_padding(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3)
+}
+
+/// Whether a call does not return: so it is at the end of a function, where another one follows.
+pub(super) fn is_last(code: &dyn CodeView, call: u64, following: u64) -> bool {
+    code.function(call).end <= following || code.never_returns(call)
+}
