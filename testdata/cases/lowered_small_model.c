@@ -20,6 +20,8 @@
 //: | void hit(int), store(void);
 //: | int (**set(int (*)(int)))(int);
 //: | unsigned char low8(int);
+//: | long across(int, int), pushes(int);
+//: | long seven(long a, long b, long c, long d, long e, long f, const char *g) { return printf("%s ", g) + f; }
 //: | int main(void) {
 //: |   printf("%d %s %s\n", pick(2), name(1), text());
 //: |   printf("%d\n", set(twice) == &handler);
@@ -29,6 +31,8 @@
 //: |   printf("%ld %d %d\n", hit_count(3), cell == &counter, low8(4));
 //: |   for (int i = -1; i < 8; i++) printf("%d ", sw(i, 100));
 //: |   printf("%ld\n", say());
+//: |   for (int i = 0; i < 6; i++) printf("%ld ", across(i, 5));
+//: |   printf("%ld\n", pushes(1));
 //: | }
 //: stdout 7 one a string of the object
 //: stdout 1
@@ -36,6 +40,7 @@
 //: stdout 1 1 0
 //: stdout 4 1 2
 //: stdout -1 101 300 93 three 6 97 800 33 -1 hello 6
+//: stdout held 10 held 9 held held 24 12 5 5 one 11
 extern int table[16];
 extern const char *names[];
 extern long counter;
@@ -68,3 +73,19 @@ int sw(int i, int x) {
     return -1;
 }
 unsigned char low8(int i) { return ((unsigned char *)table)[i]; }
+// An address in a register before the jump that uses it behind some of its targets.
+long across(int i, int x) {
+    const char *text = "held";
+    __asm__("" : "+r"(text));
+    switch (i) {
+    case 0: return other(text) + x;
+    case 1: return other(text) + (x & 4);
+    case 2: return other(text) + other(text) * 0 + x + 14;
+    case 3: return x + 7;
+    case 4: return x;
+    case 5: return x * 1;
+    }
+    return -1;
+}
+long seven(long, long, long, long, long, long, const char *);
+long pushes(int i) { return seven(1, 2, 3, 4, 5, 7, names[i]); }

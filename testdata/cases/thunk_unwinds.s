@@ -17,7 +17,8 @@
 #: place .text symbol low+0 thunk
 #: place .text symbol low+0 thunk
 #: place .text symbol low+24 thunk
-#: thunks 14
+#: place .text symbol low+32 thunk
+#: thunks 15
 #: driver step.c
 #: stdout 1 1 2 0
         .globl  code_begin, code_end, behind_call
@@ -78,6 +79,10 @@ code_begin:
         xor     %ebx, %ebx
         add     %rax, SESSION(low)+16
         push    $SESSION(low)
+        .cfi_adjust_cfa_offset 8
+        pop     %rax
+        .cfi_adjust_cfa_offset -8
+        push    SESSION(low)+32(,%rbx,8)
         .cfi_adjust_cfa_offset 8
         pop     %rax
         .cfi_adjust_cfa_offset -8

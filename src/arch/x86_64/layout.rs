@@ -78,18 +78,7 @@ impl Layout {
         function: &Range<u64>,
         entry: Entry,
     ) -> Option<Vec<u64>> {
-        let parts = code.table(entry.table, entry.added)?;
-        let mut targets = parts.first()?.clone();
-        if parts.len() > 1 {
-            let starts: HashSet<u64> = instructions(code, function).into_iter().map(|(at, _)| at).collect();
-            // What another table has are distances from its own start: taken for distances from this one they
-            // lead to between instructions.
-            let parts =
-                parts[1..].iter().take_while(|part| part.iter().all(|target| starts.contains(target)));
-            targets.extend(parts.flatten());
-        }
-        targets.sort_unstable();
-        targets.dedup();
+        let targets = table_targets(code, function, entry.table, entry.added)?;
         for &target in &targets {
             self.reach(code, target);
         }
@@ -124,6 +113,27 @@ impl Layout {
             }
         }
     }
+}
+
+/// Where the entries of a table lead that a function jumps through; `None`: it cannot be read. `distances`: from its start.
+pub(super) fn table_targets(
+    code: &dyn CodeView,
+    function: &Range<u64>,
+    table: u64,
+    distances: bool,
+) -> Option<Vec<u64>> {
+    let parts = code.table(table, distances)?;
+    let mut targets = parts.first()?.clone();
+    if parts.len() > 1 {
+        let starts: HashSet<u64> = instructions(code, function).into_iter().map(|(at, _)| at).collect();
+        // What another table has leads into another function, or are distances from its own start: taken for
+        // distances from this one they lead to between instructions.
+        let parts = parts[1..].iter().take_while(|part| part.iter().all(|target| starts.contains(target)));
+        targets.extend(parts.flatten());
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    Some(targets)
 }
 
 /// Where instructions begin in a function that is nothing but instructions, and which are padding.

@@ -2,15 +2,17 @@
 //! full address in its place is right wherever it lies. Followed through the function's own jumps.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use iced_x86::{Code, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register};
 
 use super::super::CodeView;
 use super::decode::disassemble;
 use super::flow::{Next, decode_at, next_of};
+use super::layout::table_targets;
 
-/// Uses are near: what has shown none after so many instructions is taken for none.
-const LIMIT: usize = 256;
+/// What has shown no use after so many instructions is taken for unused.
+const LIMIT: usize = 4096;
 
 /// Integer arguments, then what variadic functions and closures get (psABI 3.2.3).
 const ARGUMENTS: [Register; 7] =
@@ -20,22 +22,22 @@ const KEPT: [Register; 6] =
     [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
 
 /// What one instruction does with the register.
-#[derive(Debug, PartialEq, Eq)]
-enum Use {
-    /// Nothing.
-    Untouched,
-    /// All 64 bits count.
-    Whole,
-    /// Fewer bits count.
-    Part,
-    /// It gets another value, unread.
-    Dead,
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Use {
+    /// It reads all bits, before it writes: `mov (%rax),%al` uses a whole address.
+    whole: bool,
+    /// How many of its low bits it reads apart from that.
+    part: usize,
+    /// How many of its low bits get another value; 64: all, or all others are cleared.
+    written: usize,
+    /// Whether they get one depends.
+    perhaps: bool,
 }
 
 /// See [`super::super::Arch::is_address`].
 pub(super) fn is_address(code: &dyn CodeView, start: u64) -> Result<(), String> {
     let function = code.function(start);
-    let decoded = |at| decode_at(code, at).filter(|i| function.contains(&at) && i.next_ip() <= function.end);
+    let decoded = |at| decode_at(code, at).filter(|i| i.next_ip() <= code.function(at).end);
     let first = decoded(start).ok_or("the instruction cannot be decoded")?;
     if !matches!(first.code(), Code::Mov_r32_imm32 | Code::Mov_rm32_imm32)
         || first.op0_kind() != OpKind::Register
@@ -45,10 +47,11 @@ pub(super) fn is_address(code: &dyn CodeView, start: u64) -> Result<(), String> 
     let register = first.op0_register().full_register();
     let mut factory = InstructionInfoFactory::new();
     let mut seen = BTreeSet::new();
-    let mut open = vec![first.next_ip()];
+    // How many of its low bits are others meanwhile: of those nothing is asked.
+    let mut open = vec![(first.next_ip(), 0)];
     let mut proven = false;
-    while let Some(at) = open.pop() {
-        if !seen.insert(at) {
+    while let Some((at, replaced)) = open.pop() {
+        if !seen.insert((at, replaced)) {
             continue;
         }
         if seen.len() > LIMIT {
@@ -61,29 +64,40 @@ pub(super) fn is_address(code: &dyn CodeView, start: u64) -> Result<(), String> 
             let bytes = code.bytes(at).and_then(|bytes| bytes.get(..instruction.len()));
             disassemble(bytes.unwrap_or_default(), at)
         };
-        match use_of(&mut factory, &instruction, register) {
-            Use::Whole => {
-                proven = true;
-                continue;
-            }
-            Use::Part => return Err(format!("is then used in fewer than 64 bits by `{}`", text())),
-            Use::Dead => continue,
-            Use::Untouched => {}
+        let usage = use_of(&mut factory, &instruction, register);
+        if usage.part > replaced || usage.perhaps || usage.whole && replaced > 0 {
+            return Err(format!("is then used in fewer than 64 bits by `{}`", text()));
         }
+        if usage.whole {
+            proven = true;
+            continue;
+        }
+        if usage.written == 64 {
+            continue;
+        }
+        let replaced = replaced.max(usage.written);
         let following = instruction.next_ip();
+        let counts = |registers: &[Register]| registers.contains(&register);
         match next_of(code, &instruction) {
-            Next::Following => open.push(following),
-            Next::Jump(target) if function.contains(&target) => open.push(target),
-            Next::Branch(target) if function.contains(&target) => open.extend([following, target]),
-            Next::Jump(_) | Next::Leave if ARGUMENTS.contains(&register) => proven = true,
-            Next::Call if ARGUMENTS.contains(&register) => proven = true,
-            Next::Call if KEPT.contains(&register) => open.push(following),
+            Next::Following => open.push((following, replaced)),
+            // In other code of the object, too: that may be a part of the function.
+            Next::Jump(target) => open.push((target, replaced)),
+            Next::Branch(target) => open.extend([(following, replaced), (target, replaced)]),
+            Next::Call if counts(&KEPT) => open.push((following, replaced)),
+            Next::Call if replaced == 0 && counts(&ARGUMENTS) => proven = true,
             // The register is free, and so is the value, after the call.
-            Next::Call => {}
-            Next::Return if register == Register::RAX => proven = true,
+            Next::Call if !counts(&ARGUMENTS) => {}
+            Next::Leave if replaced == 0 && counts(&ARGUMENTS) => proven = true,
+            Next::Return if replaced == 0 && register == Register::RAX => proven = true,
             // Dead, or the other half of what it returns: whole in either case.
-            Next::Return if !KEPT.contains(&register) => {}
-            Next::Indirect if ARGUMENTS.contains(&register) => proven = true,
+            Next::Return if replaced == 0 && !counts(&KEPT) => {}
+            Next::Indirect => match jump_targets(code, &function, &instruction) {
+                Some(targets) => {
+                    open.extend(targets.into_iter().map(|target| (target, replaced)));
+                }
+                _ if replaced == 0 && counts(&ARGUMENTS) => proven = true,
+                _ => return Err(format!("is not used before `{}`", text())),
+            },
             Next::Stop => {}
             _ => return Err(format!("is not used before `{}`", text())),
         }
@@ -94,28 +108,38 @@ pub(super) fn is_address(code: &dyn CodeView, start: u64) -> Result<(), String> 
 fn use_of(factory: &mut InstructionInfoFactory, instruction: &Instruction, register: Register) -> Use {
     let info = factory.info(instruction);
     let of_register = |used: &&iced_x86::UsedRegister| used.register().full_register() == register;
-    // What is read is read before anything is written: `mov (%rax),%al` uses a whole address.
-    let (mut read, mut written) = (Use::Untouched, Use::Untouched);
+    let mut usage = Use::default();
     for used in info.used_registers().iter().filter(of_register) {
-        let whole = used.register() == register;
+        let bits = bits(used.register());
         match used.access() {
-            OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite if whole => {
-                if read == Use::Untouched {
-                    read = Use::Whole;
-                }
-            }
             OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite => {
-                read = Use::Part;
+                usage.whole |= bits == 64;
+                usage.part = usage.part.max(bits % 64);
             }
             // A write to 32 bits clears the other half; one to fewer leaves the rest.
-            OpAccess::Write if used.register().size() >= 4 => written = Use::Dead,
+            OpAccess::Write => usage.written = usage.written.max(if bits >= 32 { 64 } else { bits }),
             // What may have stayed is whole (`cmove %rcx,%rax`).
-            OpAccess::CondWrite if whole => {}
-            OpAccess::Write | OpAccess::CondWrite => written = Use::Part,
+            OpAccess::CondWrite => usage.perhaps |= bits < 64,
             OpAccess::None | OpAccess::NoMemAccess => {}
         }
     }
-    if read == Use::Untouched { written } else { read }
+    usage
+}
+
+/// How many low bits of the whole register it reaches.
+fn bits(register: Register) -> usize {
+    match register {
+        Register::AH | Register::BH | Register::CH | Register::DH => 16,
+        register => register.size() * 8,
+    }
+}
+
+/// Where `jmp *table(,%r,8)` leads, if the table can be read.
+fn jump_targets(code: &dyn CodeView, function: &Range<u64>, jump: &Instruction) -> Option<Vec<u64>> {
+    // Its displacement comes last.
+    let memory = jump.op0_kind() == OpKind::Memory && jump.memory_displ_size() >= 4;
+    let table = code.referent(jump.next_ip() - 4, jump.next_ip()).filter(|_| memory)?;
+    table_targets(code, function, table, false)
 }
 
 #[cfg(test)]
@@ -146,7 +170,33 @@ mod tests {
         after(&[0x48, 0x0f, 0x45, 0xf9, 0x57]).expect("cmovne %rcx,%rdi; push %rdi");
         after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0x48, 0x89, 0xf8]).expect("both ways use it");
         after(&[0x75, 0x03, 0x48, 0x8b, 0x07, 0xbf, 0, 0, 0, 0]).expect("one way uses it, the other sets it");
+        // Parts of it that are others in between: sete %dil; mov %dil,(%rsi); and one way on which that is so.
+        after(&[0x75, 0x0a, 0x40, 0x0f, 0x94, 0xc7, 0x40, 0x88, 0x3e, 0x31, 0xff, 0xc3, 0x57])
+            .expect("sete %dil");
         after_relocated(&[0xe9, 0, 0, 0, 0], 5).expect("an argument of a tail call");
+    }
+
+    #[test]
+    fn uses_behind_a_jump_table_count() {
+        // mov $imm32,%ebx; jmp *table(,%rax,8); 12: mov (%rbx),%rax; 15: ret; 16: mov %ebx,%eax
+        let bytes =
+            [&[0xbb, 1, 2, 3, 4, 0xff, 0x24, 0xc5, 0, 0, 0, 0][..], &[0x48, 0x8b, 0x03, 0xc3, 0x89, 0xd8]];
+        let through = |table: Option<Vec<Vec<u64>>>| {
+            let mut code = Snippet::new(bytes.concat());
+            code.referents = vec![(8, 0x20000)];
+            code.exact_tables = table.into_iter().map(|parts| (0x20000, false, parts)).collect();
+            is_address(&code, 0)
+        };
+        through(Some(vec![vec![12]])).expect("mov (%rbx),%rax");
+        for (table, why) in [
+            (None, "not used before `jmp"),
+            (Some(vec![vec![12], vec![16]]), "fewer than 64 bits by `mov %ebx,%eax`"),
+            (Some(vec![vec![12, 15]]), "not used before `ret`"),
+            (Some(vec![vec![12, 99]]), "no instruction"),
+        ] {
+            let error = through(table).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]
@@ -161,6 +211,8 @@ mod tests {
             (&[0x48, 0x0f, 0x45, 0xf9, 0xc3], "not used as an address"),
             (&[0x40, 0xb7, 0x01, 0x48, 0x8b, 0x07], "fewer than 64 bits"),
             (&[0xc3], "not used as an address"),
+            (&[0x40, 0x0f, 0x94, 0xc7, 0x0f, 0xb7, 0xc7], "fewer than 64 bits by `movzwl %di,%eax`"),
+            (&[0x40, 0x0f, 0x94, 0xc7, 0xe8, 0, 0, 0, 0], "not used before `call"),
             (&[0x90, 0x90], "no instruction"),
             (&[0x31, 0xff, 0x48, 0x8b, 0x07], "not used as an address"),
             (&[0xeb, 0xfe], "not used as an address"),

@@ -51,6 +51,9 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
             code.jump(next);
         }
         (Code::Pushq_imm32, Constant::Immediate) => push(&mut code, next),
+        (Code::Push_rm64, Constant::Displacement | Constant::PcRelative) => {
+            push_memory(&mut code, &recoder, next)?;
+        }
         (Code::Call_rm64, Constant::Displacement | Constant::PcRelative) => call(&mut code, &recoder)?,
         (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) if shadow_stack => {
             return Err("needs a return to where no call came from, which a shadow stack forbids".to_owned());
@@ -134,6 +137,32 @@ fn push(code: &mut Writer, next: Referent) {
     }
     code.moved(WORD);
     code.jump(next);
+}
+
+/// `push disp32(…)`, which overwrites the word below the stack pointer and no other:
+///
+/// ```text
+/// 51                      push %rcx
+/// 48 8b 0d 00 00 00 00    mov sym@GOTPCREL(%rip),%rcx
+/// 48 8b 0c c1             mov (%rcx,%rax,8),%rcx
+/// 48 87 0c 24             xchg %rcx,(%rsp)
+/// e9 00 00 00 00          jmp next
+/// ```
+fn push_memory(code: &mut Writer, recoder: &Recoder, next: Referent) -> Result<(), String> {
+    if recoder.uses_stack_base() {
+        return Err("pushes what is on the stack".to_owned());
+    }
+    let scratch = free_register(recoder)?;
+    code.push(scratch);
+    code.moved(WORD);
+    code.load(scratch, true);
+    for recoded in recoder.loading_into(scratch).through_register(scratch, 0, code.half())? {
+        code.emit(&recoded.bytes);
+    }
+    // xchg %r,(%rsp)
+    code.emit(&[0x48, 0x87, 0x04 | number(scratch) << 3, 0x24]);
+    code.jump(next);
+    Ok(())
 }
 
 /// `call *disp32(…)`: the place calls, so that the return address stays in its function, and the thunk goes on.

@@ -90,6 +90,18 @@ fn registers_pushes_and_branches_have_forms_of_their_own() {
         (&[0x41, 0xb8, 1, 2, 3, 4], 2, Delivery::Direct, "lea (%rip),%r8; jmp 0x5"),
         (&[0x68, 1, 2, 3, 4], 1, Delivery::Slot, "push (%rip); jmp 0x5"),
         (&[0x68, 1, 2, 3, 4], 1, Delivery::Direct, "push %rcx; lea (%rip),%rcx; xchg %rcx,(%rsp); jmp 0x5"),
+        (
+            &[0xff, 0x34, 0xcd, 1, 2, 3, 4],
+            3,
+            Delivery::Got,
+            "push %rdx; mov (%rip),%rdx; mov (%rdx,%rcx,8),%rdx; xchg %rdx,(%rsp); jmp 0x5",
+        ),
+        (
+            &[0x41, 0xff, 0xb5, 1, 2, 3, 4],
+            3,
+            Delivery::Slot,
+            "push %rcx; mov (%rip),%rcx; mov (%rcx,%r13),%rcx; xchg %rcx,(%rsp); jmp 0x5",
+        ),
         (&[0xff, 0x14, 0xcd, 1, 2, 3, 4], 3, Delivery::Got, "mov (%rip),%r11; jmp *(%r11,%rcx,8)"),
         (
             &[0xff, 0x24, 0xcd, 1, 2, 3, 4],
@@ -122,7 +134,7 @@ fn all_else_is_refused() {
         (&[0x64, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "thread's block"),
         (&[0x8b, 0x84, 0x24, 1, 2, 3, 4], 3, "not the same elsewhere"),
         (&[0x48, 0xc7, 0x05, 1, 2, 3, 4, 5, 6, 7, 8], 7, "pc-relative operand besides"),
-        (&[0xff, 0x34, 0x25, 1, 2, 3, 4], 3, "uses the stack"),
+        (&[0xff, 0xb4, 0x24, 1, 2, 3, 4], 3, "what is on the stack"),
         (&[0x8f, 0x04, 0x25, 1, 2, 3, 4], 3, "uses the stack"),
         (&[0x48, 0x89, 0x24, 0x25, 1, 2, 3, 4], 4, "uses the stack"),
         (&[0x48, 0x81, 0xc4, 1, 2, 3, 4], 3, "uses the stack"),
