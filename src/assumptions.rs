@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
-use crate::arch::{AlignmentNeed, PcUse, Seed};
+use crate::arch::{AlignmentNeed, CodeView, PcUse, Seed};
 use crate::error::Problem;
 use crate::object_code::{ObjectCode, number_of, place_of};
 use crate::object_file::{ObjectFile, SectionId, SymbolId, SymbolPlace};
@@ -60,7 +60,14 @@ pub(crate) fn examine(
 ) -> Assumptions {
     let arch = object.machine.arch();
     let seeds = seeds(object, scan, resolved);
-    let functions = functions(object, scan, code, resolved, &seeds);
+    let mut functions = functions(object, scan, code, resolved, &seeds);
+    let words = seeds.iter().any(|seed| seed.instruction.is_none());
+    let indifferent = functions.extract_if(.., |parts| is_indifferent(scan, code, parts, words));
+    let indifferent: Vec<Vec<u64>> = indifferent.collect();
+    debug_assert!(
+        indifferent.iter().all(|entries| arch.alignment_needs(code, entries, &seeds).is_empty()),
+        "a function that looks at no bits needs some"
+    );
     let judged = || {
         let needs: Vec<AlignmentNeed> = functions
             .par_iter()
@@ -77,6 +84,16 @@ pub(crate) fn examine(
     // closer look.
     code.find_dead_ends();
     judged()
+}
+
+/// Whether a function, told by where its parts begin, looks at nothing that is given to it: then it need not be followed.
+fn is_indifferent(scan: &Scan<'_>, code: &ObjectCode<'_>, parts: &[u64], words: bool) -> bool {
+    let indifferent = |&part: &u64| {
+        scan.sensitivities.get(&place_of(part)).is_some_and(|found| found.is_indifferent(words))
+    };
+    // Where it is not known where unwinding leads, nothing is known.
+    let known = || parts.first().is_some_and(|&start| code.landing_pads(&code.function(start)).is_some());
+    parts.iter().all(indifferent) && known()
 }
 
 /// Where the places come into the code: by fields of instructions, and by words that the program only reads. Of what it

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse};
+use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse, Sensitivity};
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section};
 use crate::reloc::RelocKind;
@@ -28,6 +28,8 @@ struct Decoded {
     clean: bool,
     /// All of them do nothing.
     padding: bool,
+    /// What they are, all together.
+    sensitivity: Sensitivity,
 }
 
 /// A region that was decoded.
@@ -47,6 +49,8 @@ pub(crate) struct CodeFound {
     pub(crate) fields: Vec<(u64, Field)>,
     /// Who reaches each pool word among the places.
     pub(crate) accesses: BTreeMap<u64, Vec<PoolAccess>>,
+    /// Starts of regions that are nothing but instructions, and what these are.
+    pub(crate) sensitivities: Vec<(u64, Sensitivity)>,
 }
 
 /// The places of a code section, and the instructions around its relocations that `wanted` selects.
@@ -118,7 +122,9 @@ pub(crate) fn scan_code(
         accesses = scan.accesses(&words, &pools, &looked_at);
     }
     places.sort_by_key(|p| p.offset);
-    CodeFound { places, fields, accesses }
+    let pure = looked_at.iter().filter(|l| l.decoded.clean && l.decoded.pools.is_empty());
+    let sensitivities = pure.map(|l| (l.region.range.start, l.decoded.sensitivity)).collect();
+    CodeFound { places, fields, accesses, sensitivities }
 }
 
 fn field_of(instruction: &Instruction, form: Option<OperandForm>, usage: Option<PcUse>) -> Field {
@@ -198,6 +204,7 @@ impl CodeScan<'_> {
                 arch.decode(self.section.data, part, &mut |instruction| {
                     decoded.clean &= instruction.valid;
                     decoded.padding &= instruction.nop;
+                    decoded.sensitivity |= self.sensitivity(instruction, &range);
                     if instruction.operands.iter().any(Option::is_some) || instruction.reference.is_some() {
                         decoded.instructions.push(*instruction);
                     }
@@ -212,6 +219,21 @@ impl CodeScan<'_> {
             }
         }
         decoded
+    }
+
+    /// What an instruction of a region is, by itself and in that it leaves the region.
+    fn sensitivity(&self, instruction: &Instruction, region: &Range<u64>) -> Sensitivity {
+        let mut sensitivity = instruction.sensitivity;
+        if sensitivity.has(Sensitivity::JUMP) {
+            let inside = instruction.reference.is_some_and(|reference| {
+                region.contains(&reference.target)
+                    && !self.section.is_relocated(reference.field, reference.width.into())
+            });
+            if !inside {
+                sensitivity |= Sensitivity::LOOKS;
+            }
+        }
+        sensitivity
     }
 
     /// The bytes of the section that an instruction reads pc-relatively.

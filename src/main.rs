@@ -131,11 +131,10 @@ fn rewrite(
     // make about it.
     let bytes = fixed.output.as_deref().unwrap_or(input);
     let staged_output = output::stage(output, bytes, input.mode)?;
-    let json = fixed.report.to_json();
-    let staged_report = match &invocation.report {
-        Some(location) => Some(output::stage(location, json.as_bytes(), None)?),
-        None => None,
-    };
+    // Of many places it is as large as the object.
+    let json = invocation.report.as_ref().map(|location| (location, fixed.report.to_json()));
+    let staged_report =
+        json.as_ref().map(|(location, json)| output::stage(location, json.as_bytes(), None)).transpose()?;
     let link_args = print_link_args.then(|| {
         let path_of = |library: &str| map.library_path(library, &files).map(PathBuf::from);
         link_args::line(&fixed.report.libraries, &fixed.anchored, path_of)

@@ -1,11 +1,11 @@
 //! Finds every place: a field without a relocation that holds a session-specific constant, and every relocation
 //! whose own addend is one. Nothing is looked up here but whether a number is an address of the session.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use crate::arch::{Machine, OperandForm, PcUse, ThreadLocalOffset};
+use crate::arch::{Machine, OperandForm, PcUse, Sensitivity, ThreadLocalOffset};
 use crate::code_scan::{self, CodeFound};
 use crate::error::{At, Result};
 use crate::frame_table::FrameTable;
@@ -119,6 +119,9 @@ pub struct Scan<'d> {
     pub accesses: BTreeMap<(SectionId, u64), Vec<PoolAccess>>,
     /// Distances from the thread pointer that are the session's own.
     pub thread_local: BTreeMap<(SectionId, u64), ThreadLocalOffset>,
+    /// What regions of code that are nothing but instructions consist of, by where they start; those without a place may
+    /// be missing.
+    pub(crate) sensitivities: HashMap<(SectionId, u64), Sensitivity>,
     /// 32-bit operands that are taken for numbers, although the session had memory there.
     pub numbers: Vec<Place>,
     /// Function bounds of every code section, for messages.
@@ -240,7 +243,7 @@ pub fn scan<'d>(
 
     let thread_local = thread_local::find(object, &bounds);
     let mut scan = Scan { bounds, thread_local, ..Scan::default() };
-    for (section, CodeFound { mut places, fields, accesses }) in sections.iter().zip(found) {
+    for (section, CodeFound { mut places, fields, accesses, sensitivities }) in sections.iter().zip(found) {
         places.extend(addends(object, section, map, &fields));
         places.retain(|p| !record.covers(section.id, p.offset));
         scan.numbers.extend(places.extract_if(.., |place| !is_settled(place, map, files)));
@@ -248,6 +251,7 @@ pub fn scan<'d>(
         scan.places.extend(places);
         let here = |offset| (section.id, offset);
         scan.fields.extend(fields.into_iter().map(|(offset, field)| (here(offset), field)));
+        scan.sensitivities.extend(sensitivities.into_iter().map(|(start, found)| (here(start), found)));
         scan.accesses.extend(accesses.into_iter().map(|(word, accesses)| (here(word), accesses)));
     }
     let known: HashSet<(SectionId, u64)> = scan.places.iter().map(|p| (p.section, p.offset)).collect();

@@ -117,10 +117,51 @@ pub struct Instruction {
     pub valid: bool,
     /// It does nothing (padding).
     pub nop: bool,
+    /// Whether it looks at the low bits of addresses, if it is given any.
+    pub sensitivity: Sensitivity,
     /// Its constants of at least 32 bits: immediate and displacement.
     pub operands: [Option<Operand>; 2],
     /// Its pc-relative operand.
     pub reference: Option<PcReference>,
+}
+
+/// Whether code may look at the low bits of the addresses in it, gathered from its instructions without regard to the way
+/// that control takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sensitivity(u8);
+
+impl Sensitivity {
+    /// It copies, adds, compares and dereferences.
+    pub const NONE: Self = Sensitivity(0);
+    /// It looks, or goes where that cannot be seen.
+    pub const LOOKS: Self = Sensitivity(1);
+    /// It goes to where its pc-relative operand says.
+    pub const JUMP: Self = Sensitivity(2);
+    /// It puts the address of its frame into a register.
+    pub const FRAME_ADDRESS: Self = Sensitivity(4);
+    /// It handles what is in its frame as a vector.
+    pub const VECTOR_OF_FRAME: Self = Sensitivity(8);
+    /// It handles other memory as a vector.
+    pub const VECTOR_OF_MEMORY: Self = Sensitivity(16);
+
+    /// Whether all of `other` is in it.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether code of that kind takes nothing for granted of addresses in it. `words`: some are words that the program
+    /// only reads.
+    pub fn is_indifferent(self, words: bool) -> bool {
+        !self.has(Self::LOOKS)
+            && !self.has(Self::VECTOR_OF_FRAME)
+            && !(self.has(Self::VECTOR_OF_MEMORY) && (words || self.has(Self::FRAME_ADDRESS)))
+    }
+}
+
+impl std::ops::BitOrAssign for Sensitivity {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
 }
 
 /// The distance of a thread-local variable from the thread pointer, as a number in an instruction.

@@ -9,7 +9,8 @@ use std::ops::Range;
 
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, OpKind, Register};
 
-use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse};
+use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, Sensitivity};
+use super::sensitivity::sensitivity;
 
 /// The longest instruction, in bytes (Intel SDM volume 2, 2.3.11).
 const LONGEST: usize = 15;
@@ -35,6 +36,7 @@ pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Inst
             length: 1,
             valid: false,
             nop: false,
+            sensitivity: Sensitivity::NONE,
             operands: [None; 2],
             reference: None,
         };
@@ -48,6 +50,7 @@ pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Inst
             instruction.length = decoded.len() as u8;
             instruction.valid = true;
             describe(&decoder, &decoded, rest, &mut instruction);
+            instruction.sensitivity = sensitivity(&decoded);
             position += decoded.len();
         }
         visit(&instruction);

@@ -448,7 +448,7 @@ fn width_of_operand(instruction: &Instruction) -> u8 {
     (bytes.min(8) * 8) as u8
 }
 
-fn is_conditional_move(mnemonic: Mnemonic) -> bool {
+pub(super) fn is_conditional_move(mnemonic: Mnemonic) -> bool {
     use Mnemonic::*;
     matches!(
         mnemonic,

@@ -18,6 +18,7 @@ mod operands;
 mod pointer_use;
 mod read;
 mod recode;
+mod sensitivity;
 mod state;
 mod thread_block;
 mod thunk;
