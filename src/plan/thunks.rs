@@ -125,7 +125,12 @@ impl Planner<'_> {
     /// A register that gets a full address must be used as one.
     fn check_use(&self, section: &Section<'_>, field: &CodeField) -> Result<(), String> {
         let start = number_of(section.id, field.start).ok_or("is in one of too many sections")?;
-        self.object().machine.arch().is_address(self.found.code, start)
+        let is_address = || self.object().machine.arch().is_address(self.found.code, start);
+        is_address().or_else(|_| {
+            // Perhaps what contradicts is behind a call that never returns. That takes a look at all code.
+            self.found.code.find_dead_ends();
+            is_address()
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use iced_x86::{Code, Instruction, InstructionInfoFactory, OpAccess, OpKind, Regi
 use super::super::CodeView;
 use super::decode::disassemble;
 use super::flow::{Next, decode_at, next_of};
-use super::layout::table_targets;
+use super::layout::{is_last, table_targets};
 
 /// What has shown no use after so many instructions is taken for unused.
 const LIMIT: usize = 4096;
@@ -83,6 +83,7 @@ pub(super) fn is_address(code: &dyn CodeView, start: u64) -> Result<(), String> 
             // In other code of the object, too: that may be a part of the function.
             Next::Jump(target) => open.push((target, replaced)),
             Next::Branch(target) => open.extend([(following, replaced), (target, replaced)]),
+            Next::Call if counts(&KEPT) && is_last(code, at, following) => {}
             Next::Call if counts(&KEPT) => open.push((following, replaced)),
             Next::Call if replaced == 0 && counts(&ARGUMENTS) => proven = true,
             // The register is free, and so is the value, after the call.
@@ -174,6 +175,17 @@ mod tests {
         after(&[0x75, 0x0a, 0x40, 0x0f, 0x94, 0xc7, 0x40, 0x88, 0x3e, 0x31, 0xff, 0xc3, 0x57])
             .expect("sete %dil");
         after_relocated(&[0xe9, 0, 0, 0, 0], 5).expect("an argument of a tail call");
+    }
+
+    #[test]
+    fn calls_that_never_return_end_a_way() {
+        // mov $imm32,%ebx; jne +6; 7: mov (%rbx),%rax; ret; 11: nop; nop; 13: call; 18: ret
+        let bytes =
+            [0xbb, 1, 2, 3, 4, 0x75, 0x06, 0x48, 0x8b, 0x03, 0xc3, 0x90, 0x90, 0xe8, 0, 0, 0, 0, 0xc3];
+        let mut code = Snippet::new(bytes.to_vec());
+        assert!(is_address(&code, 0).expect_err("it returns").contains("not used before `ret`"));
+        code.dead_ends = vec![13];
+        is_address(&code, 0).expect("mov (%rbx),%rax");
     }
 
     #[test]
