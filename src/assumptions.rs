@@ -91,9 +91,9 @@ fn is_indifferent(scan: &Scan<'_>, code: &ObjectCode<'_>, parts: &[u64], words: 
     let indifferent = |&part: &u64| {
         scan.sensitivities.get(&place_of(part)).is_some_and(|found| found.is_indifferent(words))
     };
-    // Where it is not known where unwinding leads, nothing is known.
-    let known = || parts.first().is_some_and(|&start| code.landing_pads(&code.function(start)).is_some());
-    parts.iter().all(indifferent) && known()
+    // Unwinding may lead anywhere, also between what was decoded.
+    let unwinds = |&start: &u64| code.landing_pads(&code.function(start)).is_none_or(|pads| !pads.is_empty());
+    parts.iter().all(indifferent) && !parts.first().is_some_and(unwinds)
 }
 
 /// Where the places come into the code: by fields of instructions, and by words that the program only reads. Of what it
@@ -102,7 +102,7 @@ fn seeds(object: &ObjectFile<'_>, scan: &Scan<'_>, resolved: &[Resolved]) -> Vec
     let mut seeds = Vec::new();
     let mut absolute: HashMap<SymbolId, u32> = HashMap::new();
     for (index, Resolved { place, meaning, .. }) in (0..).zip(resolved) {
-        if matches!(meaning, Meaning::Unresolved(_)) {
+        if matches!(**meaning, Meaning::Unresolved(_)) {
             continue;
         }
         let home = object.section(place.section);
@@ -228,7 +228,7 @@ impl Judge<'_> {
             let alignment = 1u64.checked_shl(need.bits.into()).unwrap_or(1 << 63);
             let relied_on = assumptions.relied_on.entry(place).or_insert(1);
             *relied_on = alignment.max(*relied_on);
-            if let Meaning::Value(value, _) = self.resolved[place].meaning
+            if let Meaning::Value(value, _) = *self.resolved[place].meaning
                 && is_placed(&self.map.values[value.0 as usize])
             {
                 let demanded = assumptions.demands.entry(value).or_insert(1);
@@ -396,7 +396,7 @@ impl Judge<'_> {
             Shape::AbsoluteSymbol(_) => None,
             _ => Some(self.scan.at(self.object, place.section, place.offset)),
         };
-        let (name, base) = match meaning {
+        let (name, base) = match &**meaning {
             Meaning::Symbol { name, offset, .. } => {
                 (name.clone(), Some(place.value.wrapping_sub(*offset as u64)))
             }
@@ -406,7 +406,7 @@ impl Judge<'_> {
             }
             meaning => (meaning.text(self.map), None),
         };
-        let named = matches!(meaning, Meaning::Symbol { .. } | Meaning::Value(..));
+        let named = matches!(**meaning, Meaning::Symbol { .. } | Meaning::Value(..));
         let alignment = 1u64 << need.bits.min(MOST_BITS);
         let text = self.text(need);
         let value = place.value;

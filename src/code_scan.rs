@@ -200,15 +200,29 @@ impl CodeScan<'_> {
         for _ in 0..POOL_ROUNDS {
             let pools = std::mem::take(&mut decoded.pools);
             decoded = Decoded { clean: true, padding: true, ..Decoded::default() };
+            let mut last = Sensitivity::NONE;
+            let (mut starts, mut targets) = (Vec::new(), Vec::new());
             for part in without(&range, &pools) {
                 arch.decode(self.section.data, part, &mut |instruction| {
                     decoded.clean &= instruction.valid;
                     decoded.padding &= instruction.nop;
-                    decoded.sensitivity |= self.sensitivity(instruction, &range);
+                    decoded.sensitivity |= instruction.sensitivity;
+                    starts.push(instruction.offset);
+                    if instruction.sensitivity.has(Sensitivity::JUMP) {
+                        targets.push(self.own_target(instruction));
+                    }
+                    if !instruction.nop {
+                        last = instruction.sensitivity;
+                    }
                     if instruction.operands.iter().any(Option::is_some) || instruction.reference.is_some() {
                         decoded.instructions.push(*instruction);
                     }
                 });
+            }
+            // It falls into what is behind it, or goes elsewhere, perhaps between what was decoded.
+            let inside = |target: &Option<u64>| target.is_some_and(|to| starts.binary_search(&to).is_ok());
+            if !last.has(Sensitivity::STOPS) || !targets.iter().all(inside) {
+                decoded.sensitivity |= Sensitivity::LOOKS;
             }
             decoded.pools = pools.clone();
             for instruction in &decoded.instructions {
@@ -221,19 +235,11 @@ impl CodeScan<'_> {
         decoded
     }
 
-    /// What an instruction of a region is, by itself and in that it leaves the region.
-    fn sensitivity(&self, instruction: &Instruction, region: &Range<u64>) -> Sensitivity {
-        let mut sensitivity = instruction.sensitivity;
-        if sensitivity.has(Sensitivity::JUMP) {
-            let inside = instruction.reference.is_some_and(|reference| {
-                region.contains(&reference.target)
-                    && !self.section.is_relocated(reference.field, reference.width.into())
-            });
-            if !inside {
-                sensitivity |= Sensitivity::LOOKS;
-            }
-        }
-        sensitivity
+    /// Where a jump leads; `None`: a relocation says where.
+    fn own_target(&self, jump: &Instruction) -> Option<u64> {
+        let reference = jump.reference?;
+        let relocated = self.section.is_relocated(reference.field, reference.width.into());
+        (!relocated).then_some(reference.target)
     }
 
     /// The bytes of the section that an instruction reads pc-relatively.

@@ -71,10 +71,13 @@ pub struct BytesEdit {
     /// Where in it.
     pub offset: u64,
     /// What must stand there.
-    pub old: Vec<u8>,
+    pub old: ShortBytes,
     /// What shall; as many bytes.
-    pub new: Vec<u8>,
+    pub new: ShortBytes,
 }
+
+/// Bytes of an instruction or a word, which need no memory of their own: there can be millions.
+pub type ShortBytes = smallvec::SmallVec<[u8; 16]>;
 
 /// A change to a section's header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -141,6 +141,8 @@ pub struct Options<'a> {
     pub init_symbol: Option<String>,
     /// Whose variables are filled that the map leaves out and whose names say what they hold.
     pub infer: Option<Runtime>,
+    /// The report counts the places that were changed, and lists only those that were not.
+    pub brief: bool,
     /// Bytes in which the witness may differ, and in which doubtful places and words of data are none.
     pub ignore: Vec<Ignored>,
 }

@@ -96,7 +96,10 @@ fn run(invocation: &Invocation, messages: &Messages) -> Result<u8> {
         map,
         allow_weak: *allow_weak,
     });
-    let options = Options { witness, ..invocation.options.clone() };
+    // A list of all places takes as long as finding them, and few want to see it.
+    let listed = invocation.report.is_some() || invocation.verbosity == Verbosity::Verbose;
+    let brief = !listed && !matches!(invocation.task, Task::Check);
+    let options = Options { witness, brief, ..invocation.options.clone() };
     match &invocation.task {
         Task::Rewrite { output, depfile, print_link_args } => {
             let output = (output, depfile.as_deref(), *print_link_args);

@@ -1,6 +1,8 @@
 //! What every place means, or why that is not known. Nothing is decided here about how it gets there.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::Private;
 use crate::error::Result;
@@ -13,7 +15,7 @@ pub struct Resolved {
     /// The place.
     pub place: Place,
     /// What its constant means.
-    pub meaning: Meaning,
+    pub meaning: Arc<Meaning>,
     /// What shows it.
     pub evidence: Evidence,
 }
@@ -50,14 +52,14 @@ pub fn resolve(
     files: &dyn Files,
     private: Private,
 ) -> Result<Vec<Resolved>> {
-    let mut known: HashMap<u64, Meaning> = HashMap::new();
+    let mut known: FxHashMap<u64, Arc<Meaning>> = FxHashMap::default();
     let mut resolved = Vec::with_capacity(scan.places.len());
     for place in &scan.places {
         let meaning = match known.get(&place.value) {
-            Some(meaning) => meaning.clone(),
+            Some(meaning) => Arc::clone(meaning),
             None => {
-                let meaning = map.meaning(place.value, files, private)?;
-                known.insert(place.value, meaning.clone());
+                let meaning = Arc::new(map.meaning(place.value, files, private)?);
+                known.insert(place.value, Arc::clone(&meaning));
                 meaning
             }
         };

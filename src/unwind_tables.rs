@@ -13,6 +13,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use smallvec::smallvec;
+
 use crate::edits::BytesEdit;
 use crate::error::{At, Error, ErrorKind, Problem};
 use crate::frame_table::{self, FrameTable, Location, PointerField};
@@ -245,8 +247,8 @@ impl Lowering<'_, '_> {
         self.done.bytes.push(BytesEdit {
             section: section.id,
             offset: byte.offset,
-            old: vec![byte.encoding.0],
-            new: vec![new.0],
+            old: smallvec![byte.encoding.0],
+            new: smallvec![new.0],
         });
     }
 

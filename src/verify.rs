@@ -5,7 +5,9 @@
 mod constants;
 mod leftovers;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
 use std::ops::Range;
 
 use crate::Options;
@@ -24,12 +26,12 @@ use crate::scan::{Place, Scan};
 use crate::session_map::{Files, SessionMap};
 
 /// Where a reference leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Lead {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lead<'a> {
     /// A place in the output.
     Place(SectionId, u64),
     /// A symbol that is defined elsewhere, plus a number.
-    Name(String, i64),
+    Name(&'a str, i64),
 }
 
 /// Everything that verification looks at.
@@ -182,9 +184,7 @@ impl Check<'_, '_> {
         new: &Section<'_>,
         edits: &[RelocationEdit],
     ) -> Result<()> {
-        let found: HashSet<(u64, RelocKind, SymbolId, i64)> =
-            new.relocations.iter().map(|r| (r.offset, r.kind, r.symbol, r.addend)).collect();
-        let mut gone: HashSet<u32> = HashSet::new();
+        let mut gone: FxHashSet<u32> = FxHashSet::default();
         let mut made = 0;
         for edit in edits {
             let relocation = match edit {
@@ -207,8 +207,9 @@ impl Check<'_, '_> {
         }
         let kept = old.relocations.iter().filter(|r| !gone.contains(&r.entry));
         for r in kept {
-            let moved = (r.offset, r.kind, self.moved(r.symbol), r.addend);
-            if !found.contains(&moved) {
+            let moved = self.moved(r.symbol);
+            let same = |n: &Relocation| (n.kind, n.symbol, n.addend) == (r.kind, moved, r.addend);
+            if !new.relocations_in(r.offset..r.offset + 1).iter().any(same) {
                 return self.error(old.id, r.offset, "a relocation changed that was not planned");
             }
         }
@@ -470,22 +471,22 @@ impl Check<'_, '_> {
     }
 
     /// Where a relocation leads; `bias` makes up for what is in its addend for the machine's sake.
-    fn lead(&self, r: &Relocation, bias: i64) -> Lead {
+    fn lead(&self, r: &Relocation, bias: i64) -> Lead<'_> {
         self.lead_of(r.symbol, r.addend.wrapping_add(bias))
     }
 
-    fn lead_of(&self, symbol: SymbolId, addend: i64) -> Lead {
+    fn lead_of(&self, symbol: SymbolId, addend: i64) -> Lead<'_> {
         let symbol = self.output.symbol(symbol);
         match symbol.place {
             SymbolPlace::Section(section) => Lead::Place(section, symbol.value.wrapping_add(addend as u64)),
             SymbolPlace::Undefined | SymbolPlace::Common | SymbolPlace::Absolute => {
-                Lead::Name(symbol.name.to_owned(), addend)
+                Lead::Name(symbol.name, addend)
             }
         }
     }
 
     /// Where a symbol reference of the plan leads in the output.
-    fn planned_lead(&self, symbol: SymbolRef, addend: i64) -> Lead {
+    fn planned_lead(&self, symbol: SymbolRef, addend: i64) -> Lead<'_> {
         let place = |section, value: u64| Lead::Place(section, value.wrapping_add(addend as u64));
         match symbol {
             SymbolRef::Existing(id) => self.lead_of(self.moved(id), addend),
@@ -498,9 +499,7 @@ impl Check<'_, '_> {
                     Home::New(section) => place(self.new_section(section), local.value),
                 }
             }
-            SymbolRef::Undefined(id) => {
-                Lead::Name(self.edits().undefined[id.0 as usize].name.clone(), addend)
-            }
+            SymbolRef::Undefined(id) => Lead::Name(&self.edits().undefined[id.0 as usize].name, addend),
             SymbolRef::Weak(id) => {
                 let weak = &self.edits().weak[id.0 as usize];
                 place(self.new_section(weak.section), weak.value)
@@ -508,7 +507,7 @@ impl Check<'_, '_> {
         }
     }
 
-    fn leads_to(&self, lead: Lead, source: Source) -> bool {
+    fn leads_to(&self, lead: Lead<'_>, source: Source) -> bool {
         match source {
             Source::Address(symbol, addend) => lead == self.planned_lead(symbol, addend),
             Source::Computed(..) => false,
@@ -516,7 +515,7 @@ impl Check<'_, '_> {
     }
 
     /// Whether the code that a reference leads to is a stub of ours, which jumps through a slot that holds that.
-    fn stub_jumps(&self, stub: Lead, source: Source) -> bool {
+    fn stub_jumps(&self, stub: Lead<'_>, source: Source) -> bool {
         let mut stubs = self.edits().locals.iter().zip(0..).filter(|(local, _)| local.function);
         let known = stubs.any(|(_, id)| self.planned_lead(SymbolRef::Local(NewLocalId(id)), 0) == stub);
         let Lead::Place(section, start) = stub else { return false };
@@ -540,7 +539,7 @@ impl Check<'_, '_> {
     }
 
     /// Whether the slot that a reference leads to holds that at run time.
-    fn slot_holds(&self, slot: Lead, source: Source) -> bool {
+    fn slot_holds(&self, slot: Lead<'_>, source: Source) -> bool {
         let Lead::Place(section, offset) = slot else {
             return false;
         };

@@ -27,7 +27,8 @@ fn function(assembly: &mut Assembly, name: &str, lowered: &Lowered, symbol: &str
         symbol: assembly.symbol(symbol),
         addend: lowered.addend,
     };
-    let fragment = Fragment { code: lowered.bytes.clone(), relocations: vec![relocation], frame: Vec::new() };
+    let fragment =
+        Fragment { code: lowered.bytes.to_vec(), relocations: vec![relocation], frame: Vec::new() };
     // Vector registers keep what the instruction may destroy, the stack pointer included; the instruction
     // stands by itself, as a function of the harness, and jumps back.
     let instruction = format!("instruction_{name}");

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
-use crate::edits::{NewRelocation, SymbolRef};
+use crate::edits::{NewRelocation, ShortBytes, SymbolRef};
 use crate::reloc::RelocKind;
 
 /// A supported machine.
@@ -137,6 +137,8 @@ impl Sensitivity {
     pub const LOOKS: Self = Sensitivity(1);
     /// It goes to where its pc-relative operand says.
     pub const JUMP: Self = Sensitivity(2);
+    /// The next instruction does not run after it, or is another function's.
+    pub const STOPS: Self = Sensitivity(32);
     /// It puts the address of its frame into a register.
     pub const FRAME_ADDRESS: Self = Sensitivity(4);
     /// It handles what is in its frame as a vector.
@@ -223,7 +225,7 @@ impl Half {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lowered {
     /// The new bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: ShortBytes,
     /// The relocated field's offset in `bytes`.
     pub field: u64,
     /// What is computed there.

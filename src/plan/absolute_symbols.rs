@@ -18,7 +18,7 @@ impl Planner<'_> {
     pub(super) fn find_absolute_symbols(&mut self) {
         for resolved in &self.found.testimony.resolved {
             if let (Shape::AbsoluteSymbol(id), Meaning::Symbol { name, offset: 0, .. }) =
-                (resolved.place.shape, &resolved.meaning)
+                (resolved.place.shape, &*resolved.meaning)
                 && *name == self.object().symbol(id).name
             {
                 self.own_named.insert(id);

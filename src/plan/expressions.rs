@@ -8,6 +8,7 @@ use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reloc::RelocKind;
 use crate::session_map::{Bytes, Expression, ValueId};
+use smallvec::smallvec;
 
 /// How deep values may refer to each other: this and the map reader's own limit bound the stack.
 const VALUE_DEPTH: usize = 200;
@@ -279,7 +280,7 @@ impl Planner<'_> {
             return;
         };
         if old.iter().any(|&b| b != 0) {
-            self.edits.bytes.push(BytesEdit { section, offset, old: old.to_vec(), new: vec![0; width] });
+            self.edits.bytes.push(BytesEdit { section, offset, old: old.into(), new: smallvec![0; width] });
         }
     }
 }

@@ -26,6 +26,8 @@ mod unfilled;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use rustc_hash::FxHashMap;
+
 use crate::arch::Half;
 use crate::assumptions::Assumptions;
 use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
@@ -36,7 +38,7 @@ use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
 use crate::record::Record;
 use crate::report::Report;
 use crate::scan::Scan;
-use crate::session_map::{Files, Global, SessionMap, ValueId};
+use crate::session_map::{Files, Global, Meaning, SessionMap, ValueId};
 use crate::thread_local;
 use crate::unwind_section::CodeFrame;
 use crate::witness::Testimony;
@@ -245,6 +247,8 @@ struct Planner<'a> {
     pool_blocks: Vec<PoolBlock>,
     /// Relocations that are places of their own, by section and entry.
     planned_addends: HashSet<(SectionId, u32)>,
+    /// What the session map's meanings become, by where they are.
+    prepared: FxHashMap<*const Meaning, places::Prepared>,
     /// Absolute symbols that hold an address of the session, what it means and what that is called.
     absolutes: BTreeMap<SymbolId, (Source, String)>,
     /// Those of them that repeat the name of what lies there.
@@ -337,6 +341,7 @@ impl<'a> Planner<'a> {
             filled: Filled::default(),
             pool_blocks: Vec::new(),
             planned_addends: HashSet::new(),
+            prepared: FxHashMap::default(),
             absolutes: BTreeMap::new(),
             own_named: HashSet::new(),
             block_readers: BTreeSet::new(),
@@ -363,9 +368,6 @@ impl<'a> Planner<'a> {
     fn finish_report(&mut self) {
         let report = &mut self.report;
         report.libraries.sort();
-        report.summary.places = report.places.len();
-        report.summary.resolved = report.places.iter().filter(|p| p.target.is_some()).count();
-        report.summary.unresolved = report.summary.places - report.summary.resolved;
         for section in &mut self.edits.sections {
             section.relocations.sort_by_key(|r| r.offset);
         }

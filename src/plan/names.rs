@@ -20,7 +20,7 @@ impl Planner<'_> {
             .resolved
             .iter()
             .filter(|r| r.place.shape == Shape::DataWord)
-            .map(|r| ((r.place.section, r.place.offset), (r.place.value, &r.meaning)))
+            .map(|r| ((r.place.section, r.place.offset), (r.place.value, &*r.meaning)))
             .collect();
         let object = self.object();
         let mut spelled: Vec<(SectionId, u64, SymbolId, &Meaning)> = Vec::new();

@@ -1,11 +1,12 @@
 //! Session-specific constants: how each gets what it means.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::symbols::Reach;
 use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Half, Lowered};
-use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, SymbolRef};
+use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, ShortBytes, SymbolRef};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::object_file::SectionId;
 use crate::reloc::RelocKind;
@@ -29,6 +30,16 @@ pub(super) struct CodeField {
     pub(super) half: Option<Half>,
 }
 
+/// What all places that mean one thing have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    source: Source,
+    /// It comes out of the session map: always through a slot.
+    is_value: bool,
+    /// For people.
+    name: Rc<str>,
+}
+
 /// A place in data, with or without a relocation of its own.
 pub(super) struct DataField {
     pub(super) section: SectionId,
@@ -50,9 +61,7 @@ impl Planner<'_> {
             let (first, end) = (place.offset.saturating_sub(7), place.offset + u64::from(place.width));
             let mut filled = self.global_words.range((place.section, first)..(place.section, end));
             let shared = filled.next().is_some();
-            let mut report = self.place_report(resolved);
-            report.assumes_alignment = self.found.assumptions.relied_on(index);
-            let planned = match &resolved.meaning {
+            let planned = match &*resolved.meaning {
                 _ if shared => Err("shares bytes with a variable that the session map fills".to_owned()),
                 Meaning::Unresolved(reason) => Err(match place.shape {
                     Shape::Doubtful { .. } | Shape::DoubtfulWord => {
@@ -61,18 +70,28 @@ impl Planner<'_> {
                     _ => reason.clone(),
                 }),
                 meaning => {
-                    report.target = Some(self.target_report(meaning));
-                    report.reason = private_reason(meaning);
-                    self.note_library(meaning);
                     let (half, meaning) = half_of(place, meaning);
-                    let source = self.meaning_source(meaning)?;
-                    self.plan_place(place, source, half, meaning)
+                    let prepared = self.prepare(meaning)?;
+                    self.plan_place(place, &prepared, half, meaning)
                 }
             };
+            let known = !shared && !matches!(*resolved.meaning, Meaning::Unresolved(_));
+            let summary = &mut self.report.summary;
+            summary.places += 1;
+            *if known { &mut summary.resolved } else { &mut summary.unresolved } += 1;
+            if planned.is_ok() && self.found.options.brief {
+                continue;
+            }
+            let mut report = self.place_report(resolved);
+            report.assumes_alignment = self.found.assumptions.relied_on(index);
+            if known {
+                report.target = Some(self.target_report(&resolved.meaning));
+                report.reason = private_reason(&resolved.meaning);
+            }
             match planned {
                 Ok(how) => report.delivery = how.name().to_owned(),
                 Err(reason) => {
-                    let keep = report.target.is_none() && self.found.options.unresolved == Unresolved::Keep;
+                    let keep = !known && self.found.options.unresolved == Unresolved::Keep;
                     if keep {
                         self.kept.insert(place.section);
                     } else {
@@ -104,6 +123,30 @@ impl Planner<'_> {
         self.problems.push(Problem { file: self.object().name.to_owned(), at, message });
     }
 
+    /// What is the same for all places that mean one thing, found out at the first.
+    ///
+    /// # Errors
+    /// As [`Self::meaning_source`].
+    fn prepare(&mut self, meaning: &Meaning) -> Result<Prepared> {
+        let key = std::ptr::from_ref(meaning);
+        if let Some(known) = self.prepared.get(&key) {
+            return Ok(known.clone());
+        }
+        self.note_library(meaning);
+        let source = self.meaning_source(meaning)?;
+        let name = match meaning {
+            // With the offset it would be another name for a slot that has one.
+            Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.as_str().into(),
+            Meaning::Symbol { name, .. } => name.as_str().into(),
+            Meaning::Anchored { anchor, .. } => anchor.file.as_str().into(),
+            meaning => meaning.text(self.found.map).into(),
+        };
+        let is_value = !matches!(meaning, Meaning::Symbol { .. });
+        let prepared = Prepared { source, is_value, name };
+        self.prepared.insert(key, prepared.clone());
+        Ok(prepared)
+    }
+
     /// What a meaning becomes.
     ///
     /// # Errors
@@ -122,45 +165,38 @@ impl Planner<'_> {
     fn plan_place(
         &mut self,
         place: &Place,
-        source: Source,
+        prepared: &Prepared,
         half: Option<Half>,
         meaning: &Meaning,
     ) -> Result<How, String> {
-        let is_value = !matches!(meaning, Meaning::Symbol { .. });
-        let name = match meaning {
-            // With the offset it would be another name for a slot that has one.
-            Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.clone(),
-            Meaning::Symbol { name, .. } => name.clone(),
-            Meaning::Anchored { anchor, .. } => anchor.file.clone(),
-            meaning => meaning.text(self.found.map),
-        };
+        let Prepared { source, is_value, ref name } = *prepared;
         match place.shape {
             Shape::Instruction { start, length, .. } => {
                 let (section, field) = (place.section, place.offset);
                 let field = CodeField { section, start, length, field, entry: None, half };
-                self.plan_code(&field, source, is_value, &name)
+                self.plan_code(&field, source, is_value, name)
             }
             Shape::DoubtfulWord if !meaning.is_exact() => Err(format!(
                 "is a small number in data, and as an address inside {name}: perhaps none, which only a witness, `constants` or --ignore can tell"
             )),
             Shape::DataWord | Shape::DoubtfulWord => {
                 let field = DataField { section: place.section, offset: place.offset, entry: None };
-                self.plan_data(&field, source, &name)
+                self.plan_data(&field, source, name)
             }
             Shape::Addend(relocation) => {
-                self.plan_addend(place, relocation, source, is_value, &name)
+                self.plan_addend(place, relocation, source, is_value, name)
             }
             Shape::Doubtful { .. } => Err(format!(
                 "is a 32-bit operand, and as an address inside {name}: perhaps none, which only a witness, `constants` or --ignore can tell"
             )),
             Shape::PoolWord => {
                 let field = DataField { section: place.section, offset: place.offset, entry: None };
-                self.plan_pool_word(&field, source, is_value, &name)
+                self.plan_pool_word(&field, source, is_value, name)
             }
             Shape::Ambiguous => {
                 Err("reads as an instruction's constant, although the instructions before lead to other boundaries".to_owned())
             }
-            Shape::AbsoluteSymbol(symbol) => Ok(self.plan_absolute_symbol(symbol, source, &name)),
+            Shape::AbsoluteSymbol(symbol) => Ok(self.plan_absolute_symbol(symbol, source, name)),
         }
     }
 
@@ -224,7 +260,7 @@ impl Planner<'_> {
     pub(super) fn apply_lowered(
         &mut self,
         field: &CodeField,
-        old: Vec<u8>,
+        old: ShortBytes,
         lowered: Lowered,
         symbol: SymbolRef,
         addend: i64,
@@ -336,9 +372,11 @@ impl Planner<'_> {
     }
 
     /// The bytes of an instruction.
-    pub(super) fn instruction(&self, section: SectionId, start: u64, length: u8) -> Vec<u8> {
+    pub(super) fn instruction(&self, section: SectionId, start: u64, length: u8) -> ShortBytes {
         let data = self.object().section(section).data;
-        data.get(start as usize..start as usize + usize::from(length)).unwrap_or_default().to_vec()
+        ShortBytes::from_slice(
+            data.get(start as usize..start as usize + usize::from(length)).unwrap_or_default(),
+        )
     }
 
     /// An instruction's text.

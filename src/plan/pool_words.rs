@@ -168,7 +168,7 @@ impl Planner<'_> {
             let whole = other.place.shape == Shape::PoolWord
                 && other.place.offset >= start
                 && (other.place.offset - start).is_multiple_of(8);
-            if !whole || other.place.offset + 8 > end || matches!(other.meaning, Meaning::Unresolved(_)) {
+            if !whole || other.place.offset + 8 > end || matches!(*other.meaning, Meaning::Unresolved(_)) {
                 return refused(self, "another constant of the session");
             }
             let source = self.meaning_source(&other.meaning).map_err(|error| error.to_string())?;

@@ -32,7 +32,12 @@ impl Planner<'_> {
             let differing = old.iter().zip(new).enumerate().filter(|(_, (old, new))| old != new);
             for (at, (old, new)) in differing {
                 let (old, new) = (vec![*old], vec![*new]);
-                self.edits.bytes.push(BytesEdit { section: *section, offset: offset + at as u64, old, new });
+                self.edits.bytes.push(BytesEdit {
+                    section: *section,
+                    offset: offset + at as u64,
+                    old: old.into(),
+                    new: new.into(),
+                });
             }
             self.report.realigned.push(RealignedReport {
                 section: self.object().section(*section).name.to_owned(),

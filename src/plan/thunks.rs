@@ -89,7 +89,12 @@ impl Planner<'_> {
         if let Some(moved) = besides {
             self.edits.relocate(field.section, RelocationEdit::Remove(moved.entry));
         }
-        self.edits.bytes.push(BytesEdit { section: field.section, offset: start, old, new: thunk.site });
+        self.edits.bytes.push(BytesEdit {
+            section: field.section,
+            offset: start,
+            old,
+            new: thunk.site.into(),
+        });
         self.report.summary.thunks += 1;
         let how = How::Thunk;
         self.decisions.push(Decision {

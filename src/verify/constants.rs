@@ -15,12 +15,12 @@ impl Check<'_, '_> {
     pub(super) fn constants(&self) -> Result<()> {
         let mut known = HashMap::new();
         for Resolved { place, meaning, .. } in self.verification.resolved {
-            if matches!(meaning, Meaning::Unresolved(_)) {
+            if matches!(**meaning, Meaning::Unresolved(_)) {
                 continue;
             }
             let number = self.number(meaning, &mut known);
             // Of half an address an instruction takes 32 bits, and extends those as it does its own constant.
-            let same = match meaning {
+            let same = match &**meaning {
                 Meaning::Derived { step: Step::Low, .. } if place.width == 4 => {
                     number.map(|n| n as u32) == Some(place.value as u32)
                 }

@@ -148,7 +148,8 @@ impl<'a> Comparison<'a> {
         };
         Ok(match explained {
             Explanation::One(meaning) => {
-                Verdict::Place(Resolved { place: self.decided(place), meaning, evidence: Evidence::Derived })
+                let (place, meaning) = (self.decided(place), meaning.into());
+                Verdict::Place(Resolved { place, meaning, evidence: Evidence::Derived })
             }
             Explanation::Two(one, other) => {
                 Verdict::Contradiction(self.two((place.value, theirs), &one, &other))

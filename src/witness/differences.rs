@@ -240,7 +240,7 @@ impl Comparison<'_> {
                 Explanation::None => return Some(Open { place, theirs }),
             },
         };
-        self.testimony.resolved.push(Resolved { place, meaning, evidence });
+        self.testimony.resolved.push(Resolved { place, meaning: meaning.into(), evidence });
         None
     }
 
@@ -273,7 +273,7 @@ impl Comparison<'_> {
             if free && let Some(meaning) = sessions.same((ours, theirs)) {
                 let place =
                     Place { section: a.id, offset: start, width: 8, value: ours, shape: Shape::DataWord };
-                found.push(Resolved { place, meaning, evidence: Evidence::Witness });
+                found.push(Resolved { place, meaning: meaning.into(), evidence: Evidence::Witness });
             }
         }
         match found.as_slice() {
@@ -356,7 +356,7 @@ impl Comparison<'_> {
                 }
             },
         };
-        self.testimony.resolved.push(Resolved { place, meaning, evidence });
+        self.testimony.resolved.push(Resolved { place, meaning: meaning.into(), evidence });
     }
 
     /// Addends that differ and are no places.

@@ -70,6 +70,7 @@ impl Comparison<'_> {
                     }
                     _ => high,
                 };
+                let meaning = meaning.into();
                 self.testimony.resolved.push(Resolved { place, meaning, evidence: Evidence::Derived });
             } else {
                 self.refuse_high(&open, &found);

@@ -4,6 +4,7 @@
 use super::super::{Delivery, Lowered, OperandForm};
 use super::decode::{has_address_size_prefix, is_sign_extended, single};
 use super::recode::Recoder;
+use crate::edits::ShortBytes;
 use crate::reloc::RelocKind;
 
 /// `nopl (%rax)`
@@ -128,7 +129,7 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Result<Lowered, String> {
     //
     // A linker that turns the first into lea sym(%rip),%rax leaves the second right.
     let mut bytes = rip_relative(true, MOV, 0);
-    bytes.extend(if wide { &[0x48, MOV, 0x00][..] } else { &[MOV, 0x00] });
+    bytes.extend_from_slice(if wide { &[0x48, MOV, 0x00] } else { &[MOV, 0x00] });
     Ok(Lowered { bytes, field: 3, kind, addend: TO_FIELD_END })
 }
 
@@ -146,7 +147,7 @@ pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<
     let here = reference.is_some_and(|reference| reference.field == field as u64);
     match instruction {
         [rex @ (0x48 | 0x4c), LEA, modrm, _, _, _, _] if here && modrm & 0xc7 == 0x05 => Ok(Lowered {
-            bytes: vec![*rex, MOV, *modrm, 0, 0, 0, 0],
+            bytes: ShortBytes::from_slice(&[*rex, MOV, *modrm, 0, 0, 0, 0]),
             field: 3,
             kind: RelocKind::Pc32,
             addend: TO_FIELD_END,
@@ -163,8 +164,8 @@ pub(super) const LEA: u8 = 0x8d;
 pub(super) const MOVSLQ: u8 = 0x63;
 
 /// `opcode` with the operands `0(%rip)` and `register`, 64 bits if `wide`.
-pub(super) fn rip_relative(wide: bool, opcode: u8, register: u8) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(10);
+pub(super) fn rip_relative(wide: bool, opcode: u8, register: u8) -> ShortBytes {
+    let mut bytes = ShortBytes::new();
     // REX.W, and REX.R for %r8 to %r15
     let prefix = 0x40 | u8::from(wide) << 3 | (register & 8) >> 1;
     if prefix != 0x40 {
@@ -235,7 +236,7 @@ fn pc_relative(old: &[u8], field: usize) -> Result<Lowered, String> {
     let rest = rest.ok_or_else(|| "has no pc-relative form of the same length".to_owned())?;
     let addend = at as i64 - recoded.bytes.len() as i64;
     let bytes = [nops(rest), recoded.bytes].concat();
-    Ok(Lowered { bytes, field: (rest + at) as u64, kind: RelocKind::Pc32, addend })
+    Ok(Lowered { bytes: bytes.into(), field: (rest + at) as u64, kind: RelocKind::Pc32, addend })
 }
 
 /// Whether a 32-bit constant stands for itself and 32 zero bits; otherwise its sign is extended.
@@ -251,7 +252,7 @@ fn is_zero_extended(instruction: &[u8], form: OperandForm) -> bool {
 
 /// The same instruction with an absolute field of `width` bytes at `field`.
 fn in_place(old: &[u8], field: usize, width: u8, zero_extended: bool) -> Lowered {
-    let mut bytes = old.to_vec();
+    let mut bytes = ShortBytes::from_slice(old);
     bytes.iter_mut().skip(field).take(usize::from(width)).for_each(|byte| *byte = 0);
     let kind = match (width, zero_extended) {
         (8, _) => RelocKind::Abs64,

@@ -22,7 +22,7 @@ fn moffs(before: &[u8]) -> Vec<u8> {
 }
 
 fn lowered(bytes: &[u8], field: u64, kind: RelocKind, addend: i64) -> Result<Lowered, String> {
-    Ok(Lowered { bytes: bytes.to_vec(), field, kind, addend })
+    Ok(Lowered { bytes: bytes.into(), field, kind, addend })
 }
 
 #[test]

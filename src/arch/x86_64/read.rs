@@ -54,7 +54,12 @@ pub(super) fn redirect_read(
     let mut bytes = instruction.to_vec();
     bytes.iter_mut().skip(field).take(4).for_each(|byte| *byte = 0);
     // The field counts from its own start, the instruction from its end: an immediate may lie between.
-    Ok(Lowered { bytes, field: field as u64, kind, addend: field as i64 - instruction.len() as i64 })
+    Ok(Lowered {
+        bytes: bytes.into(),
+        field: field as u64,
+        kind,
+        addend: field as i64 - instruction.len() as i64,
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +87,7 @@ mod tests {
             let with = |field: [u8; 4]| [before, &field[..], after].concat();
             let bytes = with([0xd0, 0x01, 0, 0]);
             let lowered = redirected(&bytes, before.len(), 8).unwrap();
-            assert_eq!(lowered.bytes, with([0; 4]), "{before:02x?}");
+            assert_eq!(lowered.bytes.to_vec(), with([0; 4]), "{before:02x?}");
             let rest_found = (lowered.field, lowered.addend, lowered.kind);
             assert_eq!(rest_found, (before.len() as u64, rest, RelocKind::GotPc32), "{before:02x?}");
         }

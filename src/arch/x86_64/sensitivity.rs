@@ -55,8 +55,13 @@ pub(super) fn sensitivity(instruction: &Instruction) -> Sensitivity {
         // That all bits are zero is nothing that an address is.
         Test if same && size(0) == 8 => {}
         Xor if same => {}
-        Cmp | Call | Ret | Nop | Endbr64 | Ud2 | Leave | Cdqe | Cdq | Cqo | Prefetcht0 | Prefetchw => {}
-        Jmp if !memory && instruction.op0_kind() != OpKind::Register => found |= Sensitivity::JUMP,
+        Cmp | Nop | Endbr64 | Leave | Cdqe | Cdq | Cqo | Prefetcht0 | Prefetchw => {}
+        // Where a function ends with a call, that does not return.
+        Call | Ret | Ud2 => found |= Sensitivity::STOPS,
+        Jmp if !memory && instruction.op0_kind() != OpKind::Register => {
+            found |= Sensitivity::JUMP;
+            found |= Sensitivity::STOPS;
+        }
         _ if instruction.is_jcc_short_or_near() => found |= Sensitivity::JUMP,
         _ if vector && registers().all(|i| !instruction.op_register(i).is_gpr()) => {
             found |= match base {
@@ -120,6 +125,8 @@ mod tests {
             (&[0x48, 0x89, 0xe7], Sensitivity::FRAME_ADDRESS), // mov %rsp,%rdi
             (&[0x48, 0x8d, 0x7d, 0xf0], Sensitivity::FRAME_ADDRESS), // lea -16(%rbp),%rdi
             (&[0x48, 0x8d, 0x65, 0xf0], Sensitivity::NONE),    // lea -16(%rbp),%rsp
+            (&[0xc3], Sensitivity::STOPS),                     // ret
+            (&[0xe8, 0, 0, 0, 0], Sensitivity::STOPS),         // call
             (&[0x75, 0x00], Sensitivity::JUMP),                // jne
             (&[0x0f, 0x58, 0xc1], Sensitivity::NONE),          // addps %xmm1,%xmm0
             (&[0xf2, 0x0f, 0x10, 0x07], Sensitivity::VECTOR_OF_MEMORY), // movsd (%rdi),%xmm0

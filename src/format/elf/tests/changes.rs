@@ -94,8 +94,8 @@ fn headers_symbols_and_bytes_change_as_asked() {
     edits.bytes.push(BytesEdit {
         section: constants,
         offset: 0,
-        old: 0x1122_3344_5566_7788_u64.to_le_bytes().to_vec(),
-        new: vec![0; 8],
+        old: 0x1122_3344_5566_7788_u64.to_le_bytes()[..].into(),
+        new: [0; 8][..].into(),
     });
     let relro = SectionEdit {
         name: Some(".data.rel.ro.cst8".to_owned()),
@@ -181,8 +181,8 @@ fn edits_that_cannot_be_right_are_refused() {
     let change = |section, offset, old: &[u8], new: &[u8]| BytesEdit {
         section,
         offset,
-        old: old.to_vec(),
-        new: new.to_vec(),
+        old: old.into(),
+        new: new.into(),
     };
     refused(".rodata.cst8+0x1: the bytes to change are [77]", &|e| {
         e.bytes.push(change(constants, 1, &[0x78], &[0]));

@@ -58,7 +58,7 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
             None => {
                 return Err(refused("the bytes to change are outside of the section".to_owned()));
             }
-            Some(found) if found != edit.old => {
+            Some(found) if found != &*edit.old => {
                 return Err(refused(format!(
                     "the bytes to change are {found:02x?}, expected {:02x?}",
                     edit.old
