@@ -1,9 +1,11 @@
 //! What the code takes for granted of the alignment of what its constants mean, held against what is known of that in
 //! every process: harmless, replaced by an addition, provided by our own layout, or refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
+
+use foldhash::HashMap;
 
 use crate::arch::{AlignmentNeed, CodeView, PcUse, Seed};
 use crate::error::Problem;
@@ -74,7 +76,7 @@ pub(crate) fn examine(
             .flat_map_iter(|entries| arch.alignment_needs(code, entries, &seeds))
             .filter(|need| need.bits > 0)
             .collect();
-        Judge { object, map, files, scan, resolved, known: HashMap::new() }.judge(needs)
+        Judge { object, map, files, scan, resolved, known: HashMap::default() }.judge(needs)
     };
     let assumptions = judged();
     if assumptions.problems.is_empty() {
@@ -100,7 +102,7 @@ fn is_indifferent(scan: &Scan<'_>, code: &ObjectCode<'_>, parts: &[u64], words: 
 /// may write to no compiler knows what it holds.
 fn seeds(object: &ObjectFile<'_>, scan: &Scan<'_>, resolved: &[Resolved]) -> Vec<Seed> {
     let mut seeds = Vec::new();
-    let mut absolute: HashMap<SymbolId, u32> = HashMap::new();
+    let mut absolute: HashMap<SymbolId, u32> = HashMap::default();
     for (index, Resolved { place, meaning, .. }) in (0..).zip(resolved) {
         if matches!(**meaning, Meaning::Unresolved(_)) {
             continue;

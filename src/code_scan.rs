@@ -224,6 +224,9 @@ impl CodeScan<'_> {
             if !last.has(Sensitivity::STOPS) || !targets.iter().all(inside) {
                 decoded.sensitivity |= Sensitivity::LOOKS;
             }
+            // Most have a small number or go on in the function: there can be a hundred for each that is of use.
+            decoded.instructions.retain(|instruction| self.is_of_use(instruction, &starts));
+            decoded.instructions.shrink_to_fit();
             decoded.pools = pools.clone();
             for instruction in &decoded.instructions {
                 decoded.pools.extend(self.pool_of(instruction));
@@ -233,6 +236,18 @@ impl CodeScan<'_> {
             }
         }
         decoded
+    }
+
+    /// Whether an instruction has a place or a relocation, or reaches data. `starts`: where its region's begin.
+    fn is_of_use(&self, instruction: &Instruction, starts: &[u64]) -> bool {
+        let mut operands = instruction.operands.iter().flatten();
+        let relocated = |field, width: u8| self.section.is_relocated(field, width.into());
+        operands.any(|o| self.operand_place(instruction, o).is_some() || relocated(o.field, o.width))
+            || instruction.reference.is_some_and(|reference| {
+                reference.usage != PcUse::Branch
+                    || starts.binary_search(&reference.target).is_err()
+                    || relocated(reference.field, reference.width)
+            })
     }
 
     /// Where a jump leads; `None`: a relocation says where.

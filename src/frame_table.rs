@@ -1,10 +1,11 @@
 //! The call frame information of the object (`.eh_frame`, LSB and psABI): which functions its entries describe,
 //! and where in them the fields and encoding bytes are that a relocation applies to. Nothing is changed here.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use gimli::constants::{self as pe, DwEhPe};
+
+use foldhash::HashMap;
 
 use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolPlace};
 use crate::pointer_encoding::{self, Cursor, EncodingByte, Unreadable};
@@ -122,7 +123,7 @@ impl<'d> FrameTable<'d> {
     }
 
     fn read_section(&mut self, object: &ObjectFile<'d>, section: &Section<'d>) -> Result<(), Unreadable> {
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         let mut cursor = Cursor::new(section.data, 0, section.size);
         while !cursor.is_empty() {
             let offset = cursor.position();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use foldhash::HashMap;
 
 use crate::Private;
 use crate::error::Result;
@@ -52,7 +52,7 @@ pub fn resolve(
     files: &dyn Files,
     private: Private,
 ) -> Result<Vec<Resolved>> {
-    let mut known: FxHashMap<u64, Arc<Meaning>> = FxHashMap::default();
+    let mut known: HashMap<u64, Arc<Meaning>> = HashMap::default();
     let mut resolved = Vec::with_capacity(scan.places.len());
     for place in &scan.places {
         let meaning = match known.get(&place.value) {

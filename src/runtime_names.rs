@@ -7,7 +7,7 @@
 //! characters that are no letters or digits as a code and a dot: `jl_symYY.fooYY.7`. GPUCompiler's `safe_name` makes
 //! them all `_`, which no one can undo.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::Options;
 use crate::error::Result;
@@ -58,7 +58,7 @@ pub(crate) fn with_inferred(
         return Ok(globals);
     };
     let referenced = referenced(object);
-    let mut seen: HashSet<&str> = HashSet::new();
+    let mut seen: HashSet<&str> = HashSet::default();
     for symbol in &object.symbols {
         let Some(Said::Symbol(name)) = said(symbol.name) else {
             continue;

@@ -1,9 +1,11 @@
 //! Finds every place: a field without a relocation that holds a session-specific constant, and every relocation
 //! whose own addend is one. Nothing is looked up here but whether a number is an address of the session.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::arch::{Machine, OperandForm, PcUse, Sensitivity, ThreadLocalOffset};
 use crate::code_scan::{self, CodeFound};

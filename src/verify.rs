@@ -7,8 +7,9 @@ mod leftovers;
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashSet;
 use std::ops::Range;
+
+use foldhash::HashSet;
 
 use crate::Options;
 use crate::arch::{Half, Instruction, PcUse};
@@ -184,7 +185,7 @@ impl Check<'_, '_> {
         new: &Section<'_>,
         edits: &[RelocationEdit],
     ) -> Result<()> {
-        let mut gone: FxHashSet<u32> = FxHashSet::default();
+        let mut gone: HashSet<u32> = HashSet::default();
         let mut made = 0;
         for edit in edits {
             let relocation = match edit {

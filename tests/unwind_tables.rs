@@ -161,7 +161,7 @@ fn lowered(object: &ObjectFile<'_>) -> Result<BTreeMap<String, Table>, String> {
         let mut data = section.data.to_vec();
         for edit in lowering.bytes.iter().filter(|edit| edit.section == section.id) {
             let range = edit.offset as usize..edit.offset as usize + edit.old.len();
-            assert_eq!(data[range.clone()], edit.old);
+            assert_eq!(data[range.clone()], *edit.old);
             data[range].copy_from_slice(&edit.new);
         }
         let mut relocations = BTreeMap::new();

@@ -2,9 +2,9 @@
 //! mean. They keep their place in the table and hold nothing: a local one is zero, a global one undefined, so that
 //! another object that refers to it by name gets the name's own meaning in the link, or an error, never an old address.
 
-use std::collections::HashSet;
-
 use super::{Decision, How, Planner, Source};
+use foldhash::HashSet;
+
 use crate::arch::{OperandForm, PcUse};
 use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
@@ -140,7 +140,7 @@ impl Planner<'_> {
     /// What nothing refers to must not make a link fail.
     pub(super) fn finish_absolute_symbols(&mut self) {
         let object = self.object();
-        let mut used: HashSet<SymbolId> = HashSet::new();
+        let mut used: HashSet<SymbolId> = HashSet::default();
         for section in &object.sections {
             used.extend(
                 section.relocations.iter().map(|r| r.symbol).filter(|id| self.own_named.contains(id)),

@@ -1,12 +1,12 @@
 //! Variables of the object that the session filled: each gets a relocation where its contents are in the file,
 //! and a store of the initializer where they are not.
 
-use std::collections::HashSet;
-
 use super::places::DataField;
 use super::slots::DATA;
 use super::symbols::Named;
 use super::{Destination, How, Planner, Source, Store};
+use foldhash::HashSet;
+
 use crate::edits::{Home, NewLocalId, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{SectionId, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};

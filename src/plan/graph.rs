@@ -1,6 +1,6 @@
 //! What only code can compute: a graph of nodes in which equal things without a call are one node.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use crate::edits::SymbolRef;
 use crate::session_map::Returns;

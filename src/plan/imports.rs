@@ -1,11 +1,11 @@
 //! Undefined symbols that the session bound itself: every reference goes through a slot, a direct call through a
 //! stub that jumps through the slot. Other objects of the link keep the symbol's ordinary meaning.
 
-use std::collections::HashSet;
-
 use super::places::{CodeField, DataField, no_replacement};
 use super::symbols::Named;
 use super::{Planner, Source};
+use foldhash::HashSet;
+
 use crate::arch::PcUse;
 use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};

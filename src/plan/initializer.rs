@@ -1,12 +1,14 @@
 //! The initializer: the program that fills slots, globals and words, the code that runs it, the entry that
 //! startup code finds it by, and unwind information for all code that is added.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::graph::{Node, NodeId};
 use super::owners::Owners;
 use super::slots::{CODE, INIT_ARRAY, INITIALIZERS, MESSAGES, PROGRAMS};
 use super::{Destination, Planner, Store};
+use foldhash::HashSet;
+
 use crate::arch::{Fragment, Referent};
 use crate::edits::{Extension, Home, NewLocalId, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};

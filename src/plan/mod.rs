@@ -24,9 +24,9 @@ mod symbols;
 mod thunks;
 mod unfilled;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashMap;
+use foldhash::{HashMap, HashSet};
 
 use crate::arch::Half;
 use crate::assumptions::Assumptions;
@@ -248,7 +248,7 @@ struct Planner<'a> {
     /// Relocations that are places of their own, by section and entry.
     planned_addends: HashSet<(SectionId, u32)>,
     /// What the session map's meanings become, by where they are.
-    prepared: FxHashMap<*const Meaning, places::Prepared>,
+    prepared: HashMap<*const Meaning, places::Prepared>,
     /// Absolute symbols that hold an address of the session, what it means and what that is called.
     absolutes: BTreeMap<SymbolId, (Source, String)>,
     /// Those of them that repeat the name of what lies there.
@@ -314,36 +314,36 @@ impl<'a> Planner<'a> {
             edits: Edits::default(),
             report,
             problems: [&found.testimony.problems[..], &found.assumptions.problems].concat(),
-            sections: HashMap::new(),
+            sections: HashMap::default(),
             graph: Graph::default(),
-            values: HashMap::new(),
+            values: HashMap::default(),
             reading: Vec::new(),
-            strings: HashMap::new(),
-            shared_bytes: HashMap::new(),
+            strings: HashMap::default(),
+            shared_bytes: HashMap::default(),
             placements: Vec::new(),
             pointer_slots: BTreeMap::new(),
-            filled_slots: HashMap::new(),
-            slot_users: HashMap::new(),
-            stubs: HashMap::new(),
+            filled_slots: HashMap::default(),
+            slot_users: HashMap::default(),
+            stubs: HashMap::default(),
             stores: Vec::new(),
             find_library: None,
             anchored: BTreeSet::new(),
             code_frames: Vec::new(),
             holds: BTreeMap::new(),
-            replaced: HashMap::new(),
-            imports: HashMap::new(),
+            replaced: HashMap::default(),
+            imports: HashMap::default(),
             by_name: symbols::index(found.object),
-            undefined: HashMap::new(),
+            undefined: HashMap::default(),
             global_words: BTreeSet::new(),
             kept: BTreeSet::new(),
             decisions: Vec::new(),
             replaced_instructions: BTreeSet::new(),
             filled: Filled::default(),
             pool_blocks: Vec::new(),
-            planned_addends: HashSet::new(),
-            prepared: FxHashMap::default(),
+            planned_addends: HashSet::default(),
+            prepared: HashMap::default(),
             absolutes: BTreeMap::new(),
-            own_named: HashSet::new(),
+            own_named: HashSet::default(),
             block_readers: BTreeSet::new(),
             code_references: None,
             protocol: protocol::Protocol::default(),

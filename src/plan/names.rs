@@ -1,9 +1,9 @@
 //! Symbols whose names spell the session address that they hold: they get a name that says what it means, which
 //! is the same in every session, and nobody outside sees them.
 
-use std::collections::HashMap;
-
 use super::Planner;
+use foldhash::HashMap;
+
 use crate::edits::{Home, SymbolRef};
 use crate::object_file::{Binding, SectionId, SymbolId, SymbolPlace, SymbolType};
 use crate::report::RenamedReport;

@@ -1,10 +1,10 @@
 //! Which program computes what: what only one group needs is computed by the group's own, so that it goes whole
 //! when another object's copy of the group wins; all else by the object's.
 
-use std::collections::HashMap;
-
 use super::graph::NodeId;
 use super::{Destination, Planner};
+use foldhash::HashMap;
+
 use crate::object_file::GroupId;
 
 /// The program that computes each node; `None` is the object's own.

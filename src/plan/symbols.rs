@@ -1,8 +1,8 @@
 //! Which symbol of the input a name of the session map means, and what is near enough to be addressed directly.
 
-use std::collections::{HashMap, HashSet};
-
 use super::{Planner, Source};
+use foldhash::{HashMap, HashSet};
+
 use crate::edits::{Home, NewLocal, NewLocalId, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{
@@ -22,7 +22,7 @@ pub(super) enum Named {
 
 /// All names of the input; a global symbol hides local ones.
 pub(super) fn index(object: &ObjectFile<'_>) -> HashMap<String, Named> {
-    let mut names = HashMap::new();
+    let mut names = HashMap::default();
     for symbol in object.symbols.iter().skip(1).filter(|s| !s.name.is_empty()) {
         let named = match (symbol.binding, symbol.kind) {
             (_, SymbolType::Section | SymbolType::File) => continue,

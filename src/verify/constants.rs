@@ -1,8 +1,8 @@
 //! Whether every constant is what its meaning was in the session: nothing is believed of how it was found.
 
-use std::collections::HashMap;
-
 use super::{Check, Verification};
+use foldhash::HashMap;
+
 use crate::error::Result;
 use crate::resolve::Resolved;
 use crate::session_map::{Meaning, Step};
@@ -13,7 +13,7 @@ type SymbolName<'m> = (&'m str, Option<&'m str>);
 impl Check<'_, '_> {
     /// The constants are what the session's addresses give for their meaning.
     pub(super) fn constants(&self) -> Result<()> {
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         for Resolved { place, meaning, .. } in self.verification.resolved {
             if matches!(**meaning, Meaning::Unresolved(_)) {
                 continue;

@@ -1,8 +1,8 @@
 //! Whether the output still holds an address of the session, or a relocation that position-independent code cannot have.
 
-use std::collections::HashSet;
-
 use super::{Check, Verification};
+use foldhash::HashSet;
+
 use crate::RelocationModel;
 use crate::error::Result;
 use crate::frame_table::FrameTable;

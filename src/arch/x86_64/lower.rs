@@ -17,11 +17,15 @@ const WIDE: &str = "takes more than half of an address";
 
 /// See [`super::super::Arch::lower`].
 pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Lowered, String> {
-    if single(instruction).is_some_and(|i| i.reference.is_some_and(|r| r.field == field as u64)) {
+    // By far the most frequent, and unmistakable.
+    if let ([rex @ (0x48 | 0x49), opcode @ 0xb8..=0xbf, _, _, _, _, _, _, _, _], 2) = (instruction, field) {
+        return address(instruction, (rex & 1) << 3 | (opcode & 7), delivery);
+    }
+    let decoded = single(instruction).ok_or_else(|| "is not one whole instruction".to_owned())?;
+    if decoded.reference.is_some_and(|reference| reference.field == field as u64) {
         return Err("accesses memory pc-relatively, which is too far away".to_owned());
     }
-    let operand = single(instruction)
-        .ok_or_else(|| "is not one whole instruction".to_owned())?
+    let operand = decoded
         .operands
         .into_iter()
         .flatten()
@@ -32,9 +36,6 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
         return Ok(in_place(instruction, field, operand.width, is_zero_extended(instruction, form)));
     }
     match (form, instruction) {
-        (OperandForm::Address64, [rex @ (0x48 | 0x49), opcode @ 0xb8..=0xbf, ..]) => {
-            address(instruction, (rex & 1) << 3 | (opcode & 7), delivery)
-        }
         (OperandForm::Load64, [0x48, 0xa1, ..]) => load(instruction, true, delivery),
         (OperandForm::Load64, [0xa1, ..]) => load(instruction, false, delivery),
         (OperandForm::Other64, _) => {

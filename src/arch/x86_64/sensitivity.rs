@@ -11,13 +11,14 @@ use super::vector;
 pub(super) fn sensitivity(instruction: &Instruction) -> Sensitivity {
     use Mnemonic::*;
     let mut found = Sensitivity::NONE;
-    let memory = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory);
+    let memory = || (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory);
     let base = instruction.memory_base();
     let registers = || (0..instruction.op_count()).filter(|&i| instruction.op_kind(i) == OpKind::Register);
-    let vector = registers().any(|i| {
-        let register = instruction.op_register(i);
-        register.is_vector_register() || register.is_mm() || register.is_st() || register.is_k()
-    });
+    let vectors = || {
+        let mut all = registers().map(|i| instruction.op_register(i)).peekable();
+        let is_vector = |r: Register| r.is_vector_register() || r.is_mm() || r.is_st() || r.is_k();
+        all.peek().is_some() && all.all(is_vector)
+    };
     let size = |i: u32| instruction.op_register(i).size();
     let is_frame = |register: Register| matches!(register, Register::RSP | Register::RBP);
     let same = instruction.op_count() == 2
@@ -34,9 +35,7 @@ pub(super) fn sensitivity(instruction: &Instruction) -> Sensitivity {
         }
         Xchg | Xadd if registers().any(|i| size(i) < 4) => found = Sensitivity::LOOKS,
         Mov | Movzx | Movsx | Movsxd | Add | Sub | Inc | Dec | Neg | Not | Lea | Xchg | Xadd | Imul
-        | Push | Pop
-            if !vector =>
-        {
+        | Push | Pop => {
             // Where the frame is: from then on any register may lead there, but the two that are for that.
             let source = |i: u32| i > 0 || instruction.mnemonic() == Push && size(i) == 8;
             let named = registers().any(|i| source(i) && is_frame(instruction.op_register(i)));
@@ -58,14 +57,14 @@ pub(super) fn sensitivity(instruction: &Instruction) -> Sensitivity {
         Cmp | Nop | Endbr64 | Leave | Cdqe | Cdq | Cqo | Prefetcht0 | Prefetchw => {}
         // Where a function ends with a call, that does not return.
         Call | Ret | Ud2 => found |= Sensitivity::STOPS,
-        Jmp if !memory && instruction.op0_kind() != OpKind::Register => {
+        Jmp if !memory() && instruction.op0_kind() != OpKind::Register => {
             found |= Sensitivity::JUMP;
             found |= Sensitivity::STOPS;
         }
         _ if instruction.is_jcc_short_or_near() => found |= Sensitivity::JUMP,
-        _ if vector && registers().all(|i| !instruction.op_register(i).is_gpr()) => {
+        _ if vectors() => {
             found |= match base {
-                _ if !memory => Sensitivity::NONE,
+                _ if !memory() => Sensitivity::NONE,
                 Register::RSP if instruction.memory_index() == Register::None => Sensitivity::VECTOR_OF_FRAME,
                 _ if vector::alignment(instruction) > 1 => Sensitivity::LOOKS,
                 Register::RSP | Register::RBP => Sensitivity::VECTOR_OF_FRAME,

@@ -99,6 +99,10 @@ pub(super) fn thread_local_offsets(
     }
     let mut decoder = Decoder::with_ip(64, bytes, function.start, DecoderOptions::MPX);
     let instructions: Vec<Instruction> = decoder.iter().collect();
+    // It may have been a byte of something else.
+    if !instructions.iter().any(counts_from_block) {
+        return Vec::new();
+    }
     let mut walk = Walk {
         code,
         relocated,

@@ -1,7 +1,7 @@
 //! String tables: names looked up in time that does not depend on their length, and tables built anew from
 //! the names in use, so that a replaced name is nowhere left.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// A string table of the input.
 #[derive(Debug)]
