@@ -63,7 +63,7 @@ pub(crate) fn scan_code(
 ) -> CodeFound {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let scan = CodeScan { object, section, map, low };
+    let scan = CodeScan { object, section, map, low, all: false };
 
     let mut looked_at: Vec<LookedAt<'_, '_>> = regions
         .par_iter()
@@ -137,6 +137,8 @@ struct CodeScan<'a> {
     map: &'a SessionMap,
     /// 32-bit operands can be addresses.
     low: bool,
+    /// All instructions with a constant or a pc-relative operand are of use.
+    all: bool,
 }
 
 impl CodeScan<'_> {
@@ -225,8 +227,10 @@ impl CodeScan<'_> {
                 decoded.sensitivity |= Sensitivity::LOOKS;
             }
             // Most have a small number or go on in the function: there can be a hundred for each that is of use.
-            decoded.instructions.retain(|instruction| self.is_of_use(instruction, &starts));
-            decoded.instructions.shrink_to_fit();
+            if !self.all {
+                decoded.instructions.retain(|instruction| self.is_of_use(instruction, &starts));
+                decoded.instructions.shrink_to_fit();
+            }
             decoded.pools = pools.clone();
             for instruction in &decoded.instructions {
                 decoded.pools.extend(self.pool_of(instruction));
@@ -431,7 +435,7 @@ impl Parts {
         bounds: &FunctionBounds<'_>,
         map: &SessionMap,
     ) -> Self {
-        let scan = CodeScan { object, section, map, low: false };
+        let scan = CodeScan { object, section, map, low: false, all: true };
         let regions = bounds.regions().par_iter();
         let mut looked_at: Vec<LookedAt<'_, '_>> = regions.map(|r| scan.look_at(r, Vec::new())).collect();
         scan.settle(&mut looked_at);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use foldhash::HashSet;
+use rayon::prelude::*;
 
 use crate::Options;
 use crate::arch::{Half, Instruction, PcUse};
@@ -65,18 +66,8 @@ impl Verification<'_> {
         let first_global = SymbolId(locals(self.input));
         let inserted = locals(&output).saturating_sub(first_global.0);
         let check = Check { verification: self, output: &output, first_global, inserted };
-        check.untouched()?;
-        check.constants()?;
-        for decision in &self.plan.decisions {
-            check.decision(decision)?;
-        }
-        check.realigned()?;
-        check.placements()?;
-        check.pool_words()?;
-        for block in &self.plan.pool_blocks {
-            check.pool_block(block)?;
-        }
-        check.nothing_left()
+        let (as_planned, nothing_left) = rayon::join(|| check.as_planned(), || check.nothing_left());
+        as_planned.and(nothing_left)
     }
 }
 
@@ -91,6 +82,21 @@ struct Check<'a, 'o> {
 impl Check<'_, '_> {
     fn edits(&self) -> &Edits {
         &self.verification.plan.edits
+    }
+
+    /// What was planned is there, and nothing else changed.
+    fn as_planned(&self) -> Result<()> {
+        let plan = self.verification.plan;
+        self.untouched()?;
+        self.constants()?;
+        let decided = plan.decisions.par_iter().map(|decision| self.decision(decision));
+        if let Some(error) = decided.find_map_first(Result::err) {
+            return Err(error);
+        }
+        self.realigned()?;
+        self.placements()?;
+        self.pool_words()?;
+        plan.pool_blocks.iter().try_for_each(|block| self.pool_block(block))
     }
 
     /// Where a symbol of the input is in the output.
