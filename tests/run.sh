@@ -19,6 +19,7 @@ need g++ g++
 need gdb gcore
 need binutils ld.bfd
 need xz-utils xz
+need valgrind valgrind
 need mold mold
 need python3 python3
 [ -n "$(newest_llvm ld.lld)" ] || packages+=(lld-19)

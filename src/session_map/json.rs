@@ -229,6 +229,10 @@ pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
 
 /// Reads a JSON object of one form.
 fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &[u8]) -> Result<T, Error> {
+    // Keeping account of where it reads takes as long as reading: that is for those who have made a mistake.
+    if let Ok(document) = serde_json::from_slice::<Object<T>>(text) {
+        return Ok(document.0);
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let document: Object<T> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // A question mark stands for a key that is none.
