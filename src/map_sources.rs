@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use relocfix::{EMBEDDED_MAP, Error, ErrorKind, Files, MapSource, ObjectFile, Result, SessionMap};
+use relocfix::{EMBEDDED_MAP, Error, ErrorKind, Files, MapSource, ObjectFile, Result, Runtime, SessionMap};
 
 use crate::args::{Invocation, WitnessFiles};
 use crate::input::{Location, read};
@@ -25,7 +25,7 @@ pub(crate) struct Found {
 /// A map that cannot be read or is wrong.
 pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn Files) -> Result<Found> {
     let additions = (invocation.proc_maps.as_slice(), invocation.symbols.as_slice());
-    find_of(&invocation.input, &invocation.session_maps, additions, object, files)
+    find_of(&invocation.input, &invocation.session_maps, additions, invocation.options.infer, object, files)
 }
 
 /// Finds, reads and merges the session maps of a witness, for which nothing else stands.
@@ -37,7 +37,7 @@ pub(crate) fn find_witness(
     object: &ObjectFile<'_>,
     files: &dyn Files,
 ) -> Result<(SessionMap, Vec<PathBuf>)> {
-    let found = find_of(&witness.object, &witness.session_maps, (&[], &[]), object, files)?;
+    let found = find_of(&witness.object, &witness.session_maps, (&[], &[]), None, object, files)?;
     match found.map {
         Some(map) => Ok((map, found.files)),
         None => {
@@ -58,6 +58,7 @@ fn find_of(
     input: &Location,
     session_maps: &[PathBuf],
     (proc_maps, symbols): (&[PathBuf], &[PathBuf]),
+    infer: Option<Runtime>,
     object: &ObjectFile<'_>,
     files: &dyn Files,
 ) -> Result<Found> {
@@ -84,6 +85,12 @@ fn find_of(
         return Ok(Found { map: None, files: paths });
     }
     let mut map = SessionMap::parse(&sources, object.machine, files)?;
+    // Who asks for a runtime's variables to be filled asks for it to be running.
+    let silent = map.ready.is_empty() && map.before.is_empty() && map.after.is_empty();
+    if let Some(runtime) = infer.filter(|_| silent) {
+        sources.push(runtime.protocol());
+        map = SessionMap::parse(&sources, object.machine, files)?;
+    }
     for path in proc_maps {
         map.add_proc_maps(&path.display().to_string(), &read(path)?)?;
     }

@@ -7,19 +7,35 @@
 //! characters that are no letters or digits as a code and a dot: `jl_symYY.fooYY.7`. GPUCompiler's `safe_name` makes
 //! them all `_`, which no one can undo.
 
+use std::path::PathBuf;
+
 use foldhash::HashSet;
 
 use crate::Options;
 use crate::error::Result;
 use crate::object_file::{ObjectFile, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};
 use crate::record::Record;
-use crate::session_map::{Expression, Files, Global, Meaning, Returns, SessionMap};
+use crate::session_map::{Expression, Files, Global, MapSource, Meaning, Returns, SessionMap};
 
 /// A runtime whose names are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runtime {
     /// Julia.
     Julia,
+}
+
+impl Runtime {
+    /// A session map of what stands around any fill of its variables: when it is ready, and what keeps the collector off.
+    pub fn protocol(self) -> MapSource<'static> {
+        match self {
+            // Relocations of Julia's come with it, also if there are none.
+            Runtime::Julia => MapSource {
+                name: "--infer julia".to_owned(),
+                folder: PathBuf::from("."),
+                text: br#"{"julia_relocations": 1, "sites": []}"#,
+            },
+        }
+    }
 }
 
 /// What a variable's name says of its contents.
