@@ -19,7 +19,7 @@ const VERSION: u64 = 1;
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
     #[serde(rename = "relocfix")]
-    _version: u64,
+    version: u64,
     #[serde(default, deserialize_with = "present")]
     pub(super) machine: Option<String>,
     #[serde(default)]
@@ -52,7 +52,7 @@ impl Document {
         after: Vec<Form>,
     ) -> Self {
         Document {
-            _version: VERSION,
+            version: VERSION,
             machine: None,
             mappings: Vec::new(),
             symbols: Vec::new(),
@@ -199,6 +199,13 @@ pub(super) struct WordEntry {
 /// # Errors
 /// The map's name, the entry, and for syntax line and column.
 pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
+    // What is right is read once. Keeping account of where in it one reads takes as long as reading, and is for those who
+    // have made a mistake.
+    if let Ok(Object(document)) = serde_json::from_slice::<Object<Document>>(text)
+        && document.version == VERSION
+    {
+        return Ok(document);
+    }
     // Another version may have other keys: it is to be told as what it is, not as its first unknown key.
     #[derive(Deserialize)]
     struct Versioned {
@@ -229,10 +236,6 @@ pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
 
 /// Reads a JSON object of one form.
 fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &[u8]) -> Result<T, Error> {
-    // Keeping account of where it reads takes as long as reading: that is for those who have made a mistake.
-    if let Ok(document) = serde_json::from_slice::<Object<T>>(text) {
-        return Ok(document.0);
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let document: Object<T> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // A question mark stands for a key that is none.
