@@ -3,6 +3,9 @@
 
 use iced_x86::code_asm::*;
 
+use super::super::super::Seed;
+use super::super::flow::snippet::Snippet;
+use super::alignment_needs;
 use super::tests::{SESSION, needs_in, needs_of};
 
 /// A part of a snippet.
@@ -137,6 +140,26 @@ fn jumps_to_addresses_leave_or_go_on_there() {
     assert_eq!(needs_in(code, |_| ()), [(0, 1, false)], "it may lead anywhere");
     assert_eq!(needs_in(code, |snippet| snippet.referents = vec![(24, 0x20000)]), [], "to other functions");
     assert_eq!(needs_in(code, |snippet| snippet.referents = vec![(24, 34)]), [(0, 1, false)]);
+}
+
+#[test]
+fn addresses_of_32_bits_are_some_as_well() {
+    // mov $0x404040,%eax; movabs $SESSION,%rsi; jmp *%rax; test $1,%sil; ret
+    let mut bytes = vec![0xb8, 0x40, 0x40, 0x40, 0x00, 0x48, 0xbe];
+    bytes.extend(SESSION.to_le_bytes());
+    bytes.extend([0xff, 0xe0, 0x40, 0xf6, 0xc6, 0x01, 0xc3]);
+    let seed = |address, place, value, instruction| Seed {
+        address,
+        place,
+        value: Some(value),
+        instruction: Some(instruction),
+    };
+    let of = |low: u64| {
+        let seeds = [seed(1, 0, low, 0), seed(7, 1, SESSION, 5)];
+        alignment_needs(&Snippet::new(bytes.clone()), &[0], &seeds).len()
+    };
+    assert_eq!(of(0x40_4040), 0, "it leaves");
+    assert_eq!(of(0x7f00_0040_4040), 1, "half an address leads anywhere");
 }
 
 #[test]

@@ -326,9 +326,10 @@ impl Value {
             return self.clone();
         }
         // What had no more bits is still the same.
-        let entry = self.entry.filter(|_| width == 32 && self.bits.zeros == !low(32));
+        let same = width == 32 && self.bits.zeros | low(32) == u64::MAX;
         let part = self.with_bits(self.bits.truncated(width)).narrowed(self.width).narrowed(width as u8);
-        Value { entry, ..part }
+        let addresses = self.addresses.as_ref().filter(|_| same).cloned();
+        Value { entry: self.entry.filter(|_| same), addresses, ..part }
     }
 }
 
