@@ -1,12 +1,12 @@
 //! A live process through `/proc`: plain reads of files, which neither stop it nor show in it. What can keep them from
 //! being read is told apart, each with what to do about it (proc(5), ptrace(2)).
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as Io, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use relocfix::capture::{Process, machine_of_program};
+use relocfix::capture::{Process, Thread, machine_of_program};
 use relocfix::session_map::Mapping;
 use relocfix::{Error, ErrorKind, Result, proc_maps};
 
@@ -14,6 +14,10 @@ use crate::input::io_reason;
 
 /// What Linux counts times in for programs, per second (`USER_HZ`).
 const TICKS: i64 = 100;
+
+/// Flags of open(2), as Linux has them on the machines that sessions can be of.
+const O_NONBLOCK: i32 = 0o4000;
+const O_NOFOLLOW: i32 = 0o400_000;
 
 /// A process that runs.
 #[derive(Debug)]
@@ -128,20 +132,42 @@ impl Process for LiveProcess {
             return Ok(None);
         };
         let path = self.folder.join(format!("root/tmp/perf-{pid}.map"));
-        let file = match fs::metadata(&path) {
-            Ok(file) if file.is_file() => file,
-            Ok(_) => return Err(io::Error::other("not a regular file")),
+        // Everybody may put something else there at any time, such as a pipe that nobody writes: what is looked at is
+        // what is read, and opening it does not wait.
+        let mut open = OpenOptions::new();
+        let file = match open.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(&path) {
+            Ok(file) => file,
             Err(error) if error.kind() == Io::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Everybody may write there, and numbers are used again.
-        if file.uid() != fs::metadata(&self.folder)?.uid() {
+        let data = file.metadata()?;
+        if !data.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        // Numbers are used again.
+        if data.uid() != fs::metadata(&self.folder)?.uid() {
             return Err(io::Error::other("is another user's"));
         }
-        if file.mtime() < self.start_time()? {
+        if data.mtime() < self.start_time()? {
             return Err(io::Error::other("is older than the process"));
         }
-        fs::read(path).map(Some)
+        let mut text = Vec::new();
+        (&file).take(data.len()).read_to_end(&mut text)?;
+        Ok(Some(text))
+    }
+
+    fn threads(&self) -> Vec<Thread> {
+        let tasks = fs::read_dir(self.folder.join("task")).into_iter().flatten().flatten();
+        let of = |task: fs::DirEntry| {
+            let number = task.file_name().to_str()?.parse().ok()?;
+            // What it waits in the kernel for, then its stack and where it is: not told while it runs (proc(5)).
+            let call = fs::read_to_string(task.path().join("syscall")).ok()?;
+            let stack = call.split_whitespace().rev().nth(1)?.strip_prefix("0x")?;
+            Some(Thread { number, stack: u64::from_str_radix(stack, 16).ok()? })
+        };
+        let mut threads: Vec<Thread> = tasks.filter_map(of).collect();
+        threads.sort_unstable();
+        threads
     }
 }
 

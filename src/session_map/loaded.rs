@@ -207,27 +207,38 @@ pub(super) fn may_run(mapping: &Mapping) -> bool {
     executable(mapping) != Some(false)
 }
 
-/// What memory without an image is.
+/// What can be done about addresses in stacks.
+const STACK: &str = ", which lasts no longer than a call or its thread (let the code get it as an argument)";
+
+/// What memory without an image is, and what its kind allows to be done.
 fn describe(mapping: &Mapping) -> String {
     match mapping.path.as_deref() {
         Some(stack) if stack.starts_with("[stack") => {
             let thread = stack.strip_prefix("[stack:").and_then(|rest| rest.strip_suffix(']'));
             match thread {
                 Some(thread) => {
-                    format!("is in the stack of thread {thread}, which lasts no longer than a call")
+                    format!("is in the stack of thread {thread} or what is thread-local to it{STACK}")
                 }
-                None => format!("is in {stack}, which lasts no longer than a call"),
+                None => format!("is in {stack}{STACK}"),
             }
         }
         Some(kernel @ ("[vdso]" | "[vsyscall]" | "[vvar]" | "[vvar_vclock]")) => {
-            format!("is in {kernel}, which the kernel puts into each process")
+            format!(
+                "is in {kernel}, which the kernel puts into each process (let the code call the C library's function)"
+            )
         }
         Some(name) if name.starts_with('[') => format!("is in {name}"),
         Some(path) if path.starts_with("/memfd:") => {
-            format!("is in {path}, memory that only its own process has")
+            format!(
+                "is in {path}, memory that only its own process has (for code made at run time a perf map names the \
+                 functions: `--symbols /tmp/perf-PID.map`)"
+            )
         }
         Some(path) if is_deleted(path) => {
-            format!("is in {path}: what was mapped is not at its path any more")
+            format!(
+                "is in {path}: what was mapped is not at its path any more (`relocfix capture --pid PID` reads the names \
+                 from the process while it runs)"
+            )
         }
         Some(path) => format!("is in {path}, which is no program or library"),
         None if executable(mapping) == Some(true) => {

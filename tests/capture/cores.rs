@@ -21,7 +21,29 @@ fn session(folder: &Path) -> Result<Session, String> {
     let mut session = Session::start(&mut shell)?;
     fs::remove_file(format!("/tmp/perf-{}.map", session.child.id())).map_err(|error| error.to_string())?;
     session.known.retain(|(name, _)| name != "jit_map");
+    wait_for_threads(session.pid)?;
     Ok(session)
+}
+
+/// Until all threads wait in the kernel, which tells where the stacks of those are.
+fn wait_for_threads(pid: u32) -> Result<(), String> {
+    let calls = || -> std::io::Result<Vec<String>> {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+        tasks.map(|task| fs::read_to_string(task?.path().join("syscall"))).collect()
+    };
+    while calls().map_err(|error| error.to_string())?.iter().any(|call| call.starts_with("running")) {
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+/// That the stack of the second thread has its name.
+fn assert_stack_is_named(map: &Path, pid: u32) -> Result<(), String> {
+    let map = read_map(map)?;
+    let mut paths = map["mappings"].as_array().into_iter().flatten().filter_map(|m| m["path"].as_str());
+    let stack = paths.find_map(|path| path.strip_prefix("[stack:")?.strip_suffix(']')?.parse().ok());
+    assert!(stack.is_some_and(|thread: u32| thread > pid), "the stack of a thread: {stack:?}");
+    Ok(())
 }
 
 fn capture_core(core: &Path, map: &Path) -> Result<Value, String> {
@@ -53,11 +75,15 @@ fn of_a_debugger() -> Result<(), String> {
     succeed(Command::new("gcore").arg("-o").arg(folder.join("core")).arg(&pid))?;
     let core = capture_core(&folder.join(format!("core.{pid}")), &maps[1])?;
     assert_eq!(live["symbols"], core["symbols"]);
+    assert_stack_is_named(&maps[1], session.pid)?;
     // What files of data may be used for, only the process knew.
     let told = |map: &Value| -> Vec<String> {
         let all = map["mappings"].as_array().cloned().unwrap_or_default();
         let path = |m: &Value| m["path"].as_str().unwrap_or_default().to_owned();
-        let known = all.iter().filter(|m| !path(m).starts_with("[vvar") && !path(m).ends_with(".dump"));
+        // Nor that memory may not even be read, as that before the stack of a thread.
+        let guard = |m: &Value| path(m).is_empty() && (m["perms"] == "---" || m["perms"] == "r--");
+        let known =
+            all.iter().filter(|m| !path(m).starts_with("[vvar") && !path(m).ends_with(".dump") && !guard(m));
         known.map(Value::to_string).collect()
     };
     for (one, other) in told(&live).into_iter().zip(told(&core)) {
@@ -72,7 +98,7 @@ fn of_a_debugger() -> Result<(), String> {
 fn of_a_crash() -> Result<(), String> {
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
     if pattern.trim().starts_with('|') || pattern.contains('/') {
-        eprintln!("SKIPPED: this system gives core files to a program of its own");
+        crate::support::toolchain::skip("this system gives core files to a program of its own");
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -81,6 +107,7 @@ fn of_a_crash() -> Result<(), String> {
     let object = session.object(folder)?;
     let maps = [folder.join("live.json"), folder.join("core.json")];
     session.capture(&maps[0], &[])?;
+    assert_stack_is_named(&maps[0], session.pid)?;
     session.crash()?;
     let core = core_in(folder)?;
     capture_core(&core, &maps[1])?;

@@ -41,7 +41,7 @@ fn a_process_that_has_ended() -> Result<(), String> {
 fn a_thread_of_the_kernel() -> Result<(), String> {
     // On Linux that is the second one there is; a container does not show it.
     if !fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd") {
-        eprintln!("SKIPPED: /proc does not show the kernel's own processes");
+        crate::support::toolchain::skip("/proc does not show the kernel's own processes");
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
 //! What cannot be known for sure gets no name, and the user is told.
 
 use std::fs::{self, File};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, symlink};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -140,6 +140,48 @@ fn of_a_perf_map_that_is_not_the_processes() -> Result<(), String> {
     assert!(said.contains("is older than the process: it is not used"), "{said}");
     assert_eq!(name_of(&map, &session, "jit_map"), None);
     assert_eq!(name_of(&map, &session, "jit_profiler"), Some("jit_profiler"));
+
+    // Whoever may write there can put what is no file, which is not waited for, or what leads to another file.
+    let elsewhere = folder.join("perf.map");
+    let text = fs::read(&path).map_err(|error| error.to_string())?;
+    fs::write(&elsewhere, text).map_err(|error| error.to_string())?;
+    fs::remove_file(&path).map_err(|error| error.to_string())?;
+    symlink(&elsewhere, &path).map_err(|error| error.to_string())?;
+    let (map, said) = warned(&["--pid", &pid], &map_path)?;
+    assert!(said.contains("it is not used"), "{said}");
+    assert_eq!(name_of(&map, &session, "jit_map"), None);
+    fs::remove_file(&path).map_err(|error| error.to_string())?;
+    succeed(Command::new("mkfifo").arg(&path))?;
+    let (map, said) = warned(&["--pid", &pid], &map_path)?;
+    assert!(said.contains("not a regular file: it is not used"), "{said}");
+    assert_eq!(name_of(&map, &session, "jit_map"), None);
+    Ok(())
+}
+
+/// What a process tells profilers may be damaged: what remains is a map.
+#[test]
+fn of_jit_code_that_is_told_wrongly() -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let session = Session::start(Command::new(program).arg(jit_object(folder)?).current_dir(folder))?;
+    let pid = session.pid.to_string();
+    let mut random = crate::support::random::Random::new(21);
+    for path in [format!("/tmp/perf-{pid}.map").into(), folder.join(format!("jit-{pid}.dump"))] {
+        let bytes = fs::read(&path).map_err(|error| error.to_string())?;
+        for round in 0..30 {
+            let mut bytes = bytes.clone();
+            for _ in 0..1 + round % 3 {
+                let at = random.index(bytes.len());
+                bytes[at] = random.below(256) as u8;
+            }
+            // It is in use: not another file of that name.
+            fs::write(&path, bytes).map_err(|error| error.to_string())?;
+            let (map, _) = warned(&["--pid", &pid], &folder.join("map.json"))?;
+            assert_eq!(name_of(&map, &session, "jit_debugger"), Some("jit_debugger"), "{round}");
+        }
+        fs::write(&path, bytes).map_err(|error| error.to_string())?;
+    }
     Ok(())
 }
 

@@ -5,13 +5,14 @@
    prints a line `NAME ADDRESS` for each, then `ready`, and waits for the end of its input; a first line `crash` ends it
    by SIGABRT. Names here are what the source calls things: what a linker calls them is for others to find. With an
    object it makes code while it runs, and says so to debuggers and profilers as compilers do: OBJECT.o through GDB's
-   interface, two functions more in a jitdump file and in a perf map. */
+   interface, two functions more in a jitdump file and in a perf map; and starts a thread, which waits. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <signal.h>
 #include <stdio.h>
@@ -114,6 +115,12 @@ static void tell_profilers(void) {
     printf("jit_map %p\n", (void *)second);
 }
 
+static void *wait_for_nothing(void *nothing) {
+    for (;;)
+        pause();
+    return nothing;
+}
+
 int main(int argc, char **argv) {
 #define SHOW(NAME) printf("%s %p\n", #NAME, (void *)NAME);
 #define SHOW_MATH(NAME) printf("%s %p\n", #NAME, (void *)(double (*)(double))NAME);
@@ -128,6 +135,9 @@ int main(int argc, char **argv) {
     if (argc > 1) {
         register_object(argv[1]);
         tell_profilers();
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, wait_for_nothing, NULL))
+            return 1;
     }
     puts("ready");
     fflush(stdout);

@@ -40,8 +40,13 @@ impl Linker {
 pub(crate) fn missing(what: &str) {
     let required = env::var_os("RELOCFIX_REQUIRE_TOOLS").is_some_and(|value| value == "1");
     assert!(!required, "{what} is missing, and RELOCFIX_REQUIRE_TOOLS=1 is set: see tests/run.sh");
+    skip(&format!("{what} is missing (tests/run.sh installs it)"));
+}
+
+/// Says that something is skipped for what this system is, which nothing that could be installed changes.
+pub(crate) fn skip(why: &str) {
     // Not `eprintln`, which the test harness swallows.
-    let _ = writeln!(io::stderr(), "SKIPPED: {what} is missing (tests/run.sh installs it)");
+    let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
 /// The program of that name: on `PATH`, else in the newest `/usr/lib/llvm-*/bin`.

@@ -12,15 +12,20 @@ use goblin::elf::section_header::SectionHeader;
 use goblin::elf::{Elf, ProgramHeader};
 
 use super::images::{self, VDSO};
-use super::{Mapping, Process};
+use super::{Mapping, Process, Thread};
 use crate::arch::Machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session_map::image_tables::{CTX, notes, slice, u32_at, u64_at};
 
 /// Types of notes (elf(5), `linux/elf.h`).
+const NT_PRSTATUS: u32 = 1;
 const NT_PRPSINFO: u32 = 3;
 const NT_AUXV: u32 = 6;
 const NT_FILE: u32 = 0x4649_4c45;
+/// Where a `struct elf_prstatus` of x86-64 has the thread's number, and its stack pointer among the registers
+/// (`linux/elfcore.h`, `struct user_regs_struct`).
+const PRSTATUS_PID: usize = 32;
+const PRSTATUS_RSP: usize = 112 + 19 * 8;
 /// So many segments that the header has no room for their number (gABI: extended numbering).
 const PN_XNUM: u16 = 0xffff;
 /// Of the auxiliary vector (getauxval(3)).
@@ -41,6 +46,7 @@ pub struct CoreFile<'a> {
     files: Vec<(Range<u64>, u64, String)>,
     auxiliary: &'a [u8],
     pid: Option<u32>,
+    threads: Vec<Thread>,
 }
 
 impl<'a> CoreFile<'a> {
@@ -80,6 +86,7 @@ impl<'a> CoreFile<'a> {
                 files: Vec::new(),
                 auxiliary: &[],
                 pid: None,
+                threads: Vec::new(),
             };
             core.segments.sort_by_key(|segment| segment.p_vaddr);
             let overlap = |pair: &[ProgramHeader]| pair[1].p_vaddr - pair[0].p_vaddr < pair[0].p_memsz;
@@ -104,6 +111,11 @@ impl<'a> CoreFile<'a> {
         match (name, kind) {
             (b"CORE\0", NT_FILE) => self.files = mapped_files(contents)?,
             (b"CORE\0", NT_AUXV) => self.auxiliary = contents,
+            (b"CORE\0", NT_PRSTATUS) => {
+                let number = u32_at(contents, PRSTATUS_PID);
+                let thread = number.zip(u64_at(contents, PRSTATUS_RSP));
+                self.threads.extend(thread.map(|(number, stack)| Thread { number, stack }));
+            }
             // struct elf_prpsinfo of 64-bit machines: four letters, flags, user, group, pid.
             (b"CORE\0", NT_PRPSINFO) => self.pid = u32_at(contents, 24),
             _ => {}
@@ -237,6 +249,12 @@ impl Process for CoreFile<'_> {
     fn perf_map(&self) -> io::Result<Option<Vec<u8>>> {
         // A file of that number in /tmp may be another process's.
         Ok(None)
+    }
+
+    fn threads(&self) -> Vec<Thread> {
+        let mut threads = self.threads.clone();
+        threads.sort_unstable();
+        threads
     }
 }
 

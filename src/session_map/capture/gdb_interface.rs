@@ -1,6 +1,9 @@
 //! GDB's JIT compilation interface (GDB manual, "JIT Compilation Interface"): a list of objects in the process's memory,
 //! whose symbols say where each function of theirs is now.
 
+use std::collections::HashSet;
+use std::io;
+
 use goblin::elf::header::ET_REL;
 use goblin::elf::section_header::{SHF_ALLOC, SHN_LORESERVE, SHN_UNDEF, SHT_SYMTAB, SectionHeader};
 use goblin::elf::sym::{STB_GLOBAL, STB_WEAK, STT_FUNC, STT_NOTYPE, STT_OBJECT};
@@ -17,6 +20,9 @@ const VERSION: u32 = 1;
 /// More objects, or bytes of all of them, than any process registers: the list is in memory that may hold anything.
 const MOST_OBJECTS: usize = 1 << 20;
 const MOST_BYTES: u64 = 1 << 31;
+
+/// An object is read in such parts: no more room is taken than there is memory that can be read.
+const PART: u64 = 1 << 20;
 
 /// The symbols of all objects that were registered.
 pub(super) fn symbols(
@@ -47,7 +53,7 @@ fn add_list(process: &dyn Process, descriptor: u64, symbols: &mut Vec<SessionSym
         return Err("is of an unknown version".to_owned());
     }
     let mut entry = u64_at(&bytes, 16).unwrap_or(0);
-    let (mut objects, mut total) = (0, 0);
+    let (mut seen, mut total) = (HashSet::new(), 0);
     let mut problem = None;
     while entry != 0 {
         // struct jit_code_entry { entry *next, *previous; const char *object; u64 size }
@@ -55,19 +61,28 @@ fn add_list(process: &dyn Process, descriptor: u64, symbols: &mut Vec<SessionSym
         process.read(entry, &mut bytes).map_err(|error| format!("entry {entry:#x}: {error}"))?;
         let field = |at| u64_at(&bytes, at).unwrap_or(0);
         let (address, size) = (field(16), field(24));
-        (objects, total) = (objects + 1, size.saturating_add(total));
-        if objects > MOST_OBJECTS || total > MOST_BYTES {
+        total = size.saturating_add(total);
+        if !seen.insert(entry) || seen.len() > MOST_OBJECTS || total > MOST_BYTES {
             return Err("has no end".to_owned());
         }
-        let mut object = vec![0; size as usize];
-        let read = process.read(address, &mut object).map_err(|error| error.to_string());
-        if let Err(why) = read.and_then(|()| add_object(&object, symbols)) {
+        let object = read_object(process, address, size).map_err(|error| error.to_string());
+        if let Err(why) = object.and_then(|object| add_object(&object, symbols)) {
             // The others are good nevertheless.
             problem.get_or_insert(format!("the object at {address:#x}: {why}"));
         }
         entry = field(0);
     }
     problem.map_or(Ok(()), Err)
+}
+
+fn read_object(process: &dyn Process, address: u64, size: u64) -> io::Result<Vec<u8>> {
+    let mut object = Vec::new();
+    while (object.len() as u64) < size {
+        let (done, part) = (object.len(), PART.min(size - object.len() as u64));
+        object.resize(done + part as usize, 0);
+        process.read(address.wrapping_add(done as u64), &mut object[done..])?;
+    }
+    Ok(object)
 }
 
 /// Adds the symbols of an object that lies in memory: in a relocatable one, sections have the addresses that they
@@ -115,4 +130,84 @@ fn add_object(bytes: &[u8], symbols: &mut Vec<SessionSymbol>) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::arch::Machine;
+    use crate::capture::Thread;
+    use crate::error::Result;
+    use crate::session_map::Mapping;
+
+    const START: u64 = 0x7f00_0000_0000;
+
+    /// A process that has nothing but some memory, and what was read of it in all.
+    struct Memory(Vec<u8>, Mutex<Cell<usize>>);
+
+    impl Process for Memory {
+        fn name(&self) -> &str {
+            "memory"
+        }
+        fn machine(&self) -> Machine {
+            Machine::X86_64
+        }
+        fn mappings(&self) -> Result<Vec<Mapping>> {
+            Ok(Vec::new())
+        }
+        fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+            let count = self.1.lock().unwrap();
+            count.set(count.get() + buffer.len());
+            let at = address.wrapping_sub(START) as usize;
+            let found = at.checked_add(buffer.len()).and_then(|end| self.0.get(at..end));
+            buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        }
+        fn places(&self, _: &Mapping) -> Vec<PathBuf> {
+            Vec::new()
+        }
+        fn environment(&self) -> io::Result<Vec<u8>> {
+            Ok(Vec::new())
+        }
+        fn pid(&self) -> Option<u32> {
+            None
+        }
+        fn perf_map(&self) -> io::Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+        fn threads(&self) -> Vec<Thread> {
+            Vec::new()
+        }
+    }
+
+    /// A list of one entry, with the next one's address, and the object's place and size.
+    fn list(next: u64, object: u64, size: u64) -> Memory {
+        let descriptor = [1, 0, START + 24];
+        let entry = [next, 0, object, size];
+        let words = descriptor.iter().chain(&entry);
+        Memory(words.flat_map(|word: &u64| word.to_le_bytes()).collect(), Mutex::default())
+    }
+
+    fn problem(memory: &Memory) -> String {
+        add_list(memory, START, &mut Vec::new()).unwrap_err()
+    }
+
+    #[test]
+    fn a_list_that_leads_back_has_no_end() {
+        let memory = list(START + 24, START, 24);
+        assert_eq!(problem(&memory), "has no end");
+        assert!(memory.1.lock().unwrap().get() < 200, "each entry is read once");
+    }
+
+    #[test]
+    fn an_object_as_long_as_it_says_only() {
+        let memory = list(0, START, 1 << 30);
+        assert!(problem(&memory).starts_with("the object at 0x7f0000000000: "));
+        assert!(memory.1.lock().unwrap().get() <= 2 << 20, "room is taken for what can be read alone");
+        assert_eq!(problem(&list(0, START, u64::MAX)), "has no end");
+    }
 }

@@ -106,6 +106,23 @@ fn exact_and_interior_addresses() {
     }
 }
 
+/// What README says of memory without names is what messages say.
+#[test]
+fn kinds_of_memory_are_those_of_the_readme() {
+    let map = parse(MAP).unwrap();
+    let told = (map.mappings.iter().map(|mapping| mapping.range.start)).chain([0x600001, 0x7f0000000118]);
+    let told: Vec<String> = told.map(|address| meaning(&map, address, &Memory::default())).collect();
+    let readme = include_str!("../../../README.md");
+    let table =
+        readme.split_once("| an address that | what to do |").unwrap().1.split_once("\n\n").unwrap().0;
+    let rows: Vec<&str> =
+        table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(rows.len() > 8, "{rows:?}");
+    for row in rows {
+        assert!(told.iter().any(|message| message.starts_with(row)), "no message is: {row}\n{told:#?}");
+    }
+}
+
 #[test]
 fn meanings() {
     let map = parse(MAP).unwrap();
@@ -147,13 +164,28 @@ fn meanings() {
             0x7f0000020000,
             "is in anonymous executable memory (code made at run time, of which no perf map is given: `--symbols /tmp/perf-PID.map`); give",
         ),
-        (0x7f0000030000, "is in [stack], which lasts no longer than a call; give"),
-        (0x7f0000050000, "is in /tmp/x.so (deleted): what was mapped is not at its path any more; give"),
+        (
+            0x7f0000030000,
+            "is in [stack], which lasts no longer than a call or its thread (let the code get it as an argument); give",
+        ),
+        (
+            0x7f0000050000,
+            "is in /tmp/x.so (deleted): what was mapped is not at its path any more (`relocfix capture --pid PID` reads the names from the process while it runs); give",
+        ),
         (0x7f0000060000, "is in /dev/zero, which is no program or library; give"),
-        (0x7f0000070000, "is in [vdso], which the kernel puts into each process; give"),
+        (
+            0x7f0000070000,
+            "is in [vdso], which the kernel puts into each process (let the code call the C library's function); give",
+        ),
         (0x7f0000080000, "is in anonymous memory (heap, thread-local storage or a thread's stack); give"),
-        (0x7f0000090000, "is in /memfd:jit (deleted), memory that only its own process has; give"),
-        (0x7f00000a0000, "is in the stack of thread 1234, which lasts no longer than a call; give"),
+        (
+            0x7f0000090000,
+            "is in /memfd:jit (deleted), memory that only its own process has (for code made at run time a perf map names the functions: `--symbols /tmp/perf-PID.map`); give",
+        ),
+        (
+            0x7f00000a0000,
+            "is in the stack of thread 1234 or what is thread-local to it, which lasts no longer than a call or its thread (let the code get it as an argument); give",
+        ),
         (0xffffffffff600000, "is in [vsyscall], which the kernel puts"),
         (0x800000000000, "is no address"),
     ] {
