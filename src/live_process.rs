@@ -209,20 +209,30 @@ fn unreadable(name: &str, folder: &Path, error: &io::Error) -> Error {
         return Error::new(ErrorKind::Io, name, format!("cannot be read: {}", io_reason(error)));
     }
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
-    let policy = match scope.trim() {
-        "" | "0" => "",
-        "1" => {
-            "; kernel.yama.ptrace_scope is 1, so only its ancestors and root may: start it from the program that \
-             captures it, let it call prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY), or use `sysctl kernel.yama.ptrace_scope=0`"
-        }
-        _ => "; kernel.yama.ptrace_scope is 2 or more, so only root may",
-    };
+    let policy = policy(scope.trim());
     let message = format!(
         "its memory cannot be read: {}: run as the same user or as root (a program that changes its user or may not \
          be read is for root alone){policy}",
         io_reason(error)
     );
     Error::new(ErrorKind::Io, name, message)
+}
+
+/// What a value of `kernel.yama.ptrace_scope` means for reading memory (Linux, Documentation/admin-guide/LSM/Yama.rst).
+fn policy(scope: &str) -> &'static str {
+    match scope {
+        "" | "0" => "",
+        "1" => {
+            "; kernel.yama.ptrace_scope is 1, so only its ancestors and root may: start it from the program that \
+             captures it, let it call prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY), or use `sysctl kernel.yama.ptrace_scope=0`"
+        }
+        "2" => "; kernel.yama.ptrace_scope is 2, so only root may",
+        // Until the next boot it cannot be changed.
+        _ => {
+            "; kernel.yama.ptrace_scope is 3, so nobody may, nor change that before the next boot: give a core file \
+             with `--core FILE`"
+        }
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +248,16 @@ mod tests {
         assert_eq!(bytes, MARK);
         assert!(process.read(0, &mut bytes).is_err());
         assert!(process.check_alive().is_ok());
+    }
+
+    #[test]
+    fn each_policy_has_its_remedy() {
+        for (scope, remedy) in
+            [("0", ""), ("1", "PR_SET_PTRACER_ANY"), ("2", "only root may"), ("3", "--core FILE")]
+        {
+            assert!(policy(scope).contains(remedy), "{scope}");
+        }
+        assert_eq!((policy(""), policy("0")), ("", ""));
     }
 
     #[test]

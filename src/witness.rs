@@ -168,7 +168,10 @@ fn hear(
         testimony
     };
     if let Some(difference) = shape::difference(object, witness.object) {
-        let why = format!("it is not the same code: {difference}");
+        let why = format!(
+            "it is not the same code: {difference} (LLVM makes other code for other addresses unless it is run with \
+             -disable-constant-hoisting)"
+        );
         weak(&why)?;
         return Ok(nothing(testimony, &why));
     }
