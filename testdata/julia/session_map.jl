@@ -53,7 +53,7 @@ end
 
 # The names that lead to a module from one that libjulia has a variable for.
 function path(m::Module)
-    names = String[String(name) for name in fullname(m)]
+    names = String[text(name) for name in fullname(m)]
     names[1] in ("Main", "Core", "Base") || throw(Unsayable("module $m is not within Main, Core or Base"))
     return names
 end
@@ -63,17 +63,20 @@ function constant(m::Module, name::Symbol, x)
     if !(isdefined(m, name) && isconst(m, name) && getglobal(m, name) === x)
         throw(Unsayable("$m.$name is another thing, or none"))
     end
-    return object("path" => [path(m); String(name)])
+    return object("path" => [path(m); text(name)])
 end
 
-target(x::Symbol) = object("symbol" => String(x))
+# JSON is Unicode; Julia's texts may be any bytes.
+text(x) = isvalid(String(x)) ? String(x) : throw(Unsayable("a $(typeof(x)) that is not UTF-8"))
+
+target(x::Symbol) = object("symbol" => text(x))
 target(x::Module) = object("path" => path(x))
-target(x::Core.Binding) = object("binding" => [path(x.globalref.mod); String(x.globalref.name)])
+target(x::Core.Binding) = object("binding" => [path(x.globalref.mod); text(x.globalref.name)])
 # There is one of each in a process, and code compares their addresses.
 target(x::Bool) = object("cglobal" => x ? "jl_true" : "jl_false")
 function target(x::String)
     '\0' in x && throw(Unsayable("a String with a NUL in it"))
-    return object("string" => x)
+    return object("string" => text(x))
 end
 
 function target(x::DataType)
