@@ -184,6 +184,15 @@ fn contents(object: &ObjectFile<'_>, symbol: &Symbol<'_>, referenced: &HashSet<S
 
 /// What a name says, if it is one of a variable that only the runtime fills.
 fn said(name: &str) -> Option<Said> {
+    said_as_compiled(name).or_else(|| {
+        // LLVM tells two of one name apart by a dot and a number when it links modules.
+        let (first, number) = name.rsplit_once('.')?;
+        let renamed = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        if renamed { said_as_compiled(first) } else { None }
+    })
+}
+
+fn said_as_compiled(name: &str) -> Option<Said> {
     if name.contains('#') {
         return plain(name);
     }
@@ -311,13 +320,17 @@ mod tests {
         assert_eq!(said("jl_symYY.a2C.b3B.YY.1"), symbol("a,b;"));
         assert_eq!(said("jl_symYY.aDOT.jitYY.1"), symbol("a.jit"));
         assert_eq!(said("jl_symYY.LCR.OR.RCR.TLD.YY.1"), symbol("{|}~"));
+        assert_eq!(said("jl_sym#a.b#7.12"), symbol("a.b"));
+        assert_eq!(said("jl_symYY.fooYY.7.12"), symbol("foo"));
     }
 
     #[test]
     fn other_names_say_that_only_the_runtime_knows() {
         for name in [
             "jl_global#12",
+            "jl_global#12.5",
             "jl_globalYY.12",
+            "jl_globalYY.12.5",
             "+Core.Int64#3",
             "SUM.CoreDOT.Int64YY.3",
             "*Main.x#4",
@@ -340,6 +353,10 @@ mod tests {
             "jl_sym#foo",
             "jl_sym#foo#",
             "jl_sym#foo#7x",
+            "jl_sym#foo#7.",
+            "jl_sym#foo#.7",
+            "jl_sym#foo#7.5.5",
+            "jl_symYY.7",
             "jl_sym#foo#7.jit",
             "jl_symYY.fooYY.7DOT.jit",
             "jl_symYY.fooXX.7",
