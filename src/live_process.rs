@@ -15,10 +15,6 @@ use crate::input::io_reason;
 /// What Linux counts times in for programs, per second (`USER_HZ`).
 const TICKS: i64 = 100;
 
-/// Flags of open(2), as Linux has them on the machines that sessions can be of.
-const O_NONBLOCK: i32 = 0o4000;
-const O_NOFOLLOW: i32 = 0o400_000;
-
 /// A process that runs.
 #[derive(Debug)]
 pub(crate) struct LiveProcess {
@@ -122,9 +118,7 @@ impl Process for LiveProcess {
     }
 
     fn pid(&self) -> Option<u32> {
-        let status = fs::read_to_string(self.folder.join("status")).ok()?;
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-        numbers.split_whitespace().next_back()?.parse().ok()
+        own_number(&self.folder)
     }
 
     fn perf_map(&self) -> io::Result<Option<Vec<u8>>> {
@@ -135,7 +129,7 @@ impl Process for LiveProcess {
         // Everybody may put something else there at any time, such as a pipe that nobody writes: what is looked at is
         // what is read, and opening it does not wait.
         let mut open = OpenOptions::new();
-        let file = match open.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(&path) {
+        let file = match open.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == Io::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -151,6 +145,7 @@ impl Process for LiveProcess {
         if data.mtime() < self.start_time()? {
             return Err(io::Error::other("is older than the process"));
         }
+        // No more than there was: it may grow all the time.
         let mut text = Vec::new();
         (&file).take(data.len()).read_to_end(&mut text)?;
         Ok(Some(text))
@@ -159,16 +154,22 @@ impl Process for LiveProcess {
     fn threads(&self) -> Vec<Thread> {
         let tasks = fs::read_dir(self.folder.join("task")).into_iter().flatten().flatten();
         let of = |task: fs::DirEntry| {
-            let number = task.file_name().to_str()?.parse().ok()?;
             // What it waits in the kernel for, then its stack and where it is: not told while it runs (proc(5)).
             let call = fs::read_to_string(task.path().join("syscall")).ok()?;
             let stack = call.split_whitespace().rev().nth(1)?.strip_prefix("0x")?;
-            Some(Thread { number, stack: u64::from_str_radix(stack, 16).ok()? })
+            Some(Thread { number: own_number(&task.path())?, stack: u64::from_str_radix(stack, 16).ok()? })
         };
         let mut threads: Vec<Thread> = tasks.filter_map(of).collect();
         threads.sort_unstable();
         threads
     }
+}
+
+/// What a process or thread calls itself: its number in the innermost pid namespace.
+fn own_number(folder: &Path) -> Option<u32> {
+    let status = fs::read_to_string(folder.join("status")).ok()?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_whitespace().next_back()?.parse().ok()
 }
 
 /// The 22nd field of `stat`: the second one is a name in parentheses, which may hold anything.

@@ -5,7 +5,7 @@
 //! counter stands `jl_sym#` and the symbol's name; or `jl_global`, for anything; or, behind `+`, `*` or `-`, the path of
 //! a type, a binding or a method, of which there may be several. `makeSafeName` of `src/aotcompile.cpp` then writes most
 //! characters that are no letters or digits as a code and a dot: `jl_symYY.fooYY.7`. GPUCompiler's `safe_name` makes
-//! them all `_`, which no one can undo.
+//! them all `_`, which no one can undo. Behind all that may be what LLVM adds to tell two of one name apart: `.5`.
 
 use std::path::PathBuf;
 
@@ -185,13 +185,13 @@ fn contents(object: &ObjectFile<'_>, symbol: &Symbol<'_>, referenced: &HashSet<S
 /// What a name says, if it is one of a variable that only the runtime fills.
 fn said(name: &str) -> Option<Said> {
     said_as_compiled(name).or_else(|| {
-        // LLVM tells two of one name apart by a dot and a number when it links modules.
         let (first, number) = name.rsplit_once('.')?;
         let renamed = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         if renamed { said_as_compiled(first) } else { None }
     })
 }
 
+/// The same for a name that LLVM has not changed.
 fn said_as_compiled(name: &str) -> Option<Said> {
     if name.contains('#') {
         return plain(name);

@@ -64,7 +64,7 @@ fn instructions_are_as_many_as_committed() -> Result<(), String> {
     let mut lines = committed.lines();
     if lines.next() != Some(rustc.trim()) {
         // Another compiler makes other code; what is committed says nothing about it.
-        eprintln!("counted with {}, committed with another: {counts:?}", rustc.trim());
+        toolchain::skip(&format!("counted with {}, committed with another: {counts:?}", rustc.trim()));
         return Ok(());
     }
     for ((name, count), line) in counts.into_iter().zip(lines) {

@@ -442,6 +442,9 @@ pub trait Arch: Sync {
     /// The stack pointer's number in call frame information.
     fn stack_pointer(&self) -> gimli::Register;
 
+    /// Where the note about a thread in a core file (`struct elf_prstatus`) has the thread's stack pointer, in 8 bytes.
+    fn stack_pointer_in_core(&self) -> usize;
+
     /// The function that runs a fill program (see [`crate::fill_program`]) whose address it is given, and returns
     /// its answer.
     /// `failure` names `write` and `abort`; without it the program has no [`crate::fill_program::FillOp::Check`].

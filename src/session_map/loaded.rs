@@ -217,7 +217,7 @@ fn describe(mapping: &Mapping) -> String {
             let thread = stack.strip_prefix("[stack:").and_then(|rest| rest.strip_suffix(']'));
             match thread {
                 Some(thread) => {
-                    format!("is in the stack of thread {thread} or what is thread-local to it{STACK}")
+                    format!("is in the memory of thread {thread}'s stack, and perhaps thread-local{STACK}")
                 }
                 None => format!("is in {stack}{STACK}"),
             }

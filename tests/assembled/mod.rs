@@ -95,7 +95,11 @@ pub(crate) fn run(command: &mut Command) -> Option<Output> {
         Ok(output) => Some(output),
         Err(error) => {
             assert!(std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_none(), "{command:?}: {error}");
-            eprintln!("skipped: {command:?}: {error}");
+            // Not `eprintln`, which the test harness swallows.
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("SKIPPED: {command:?}: {error}\n"),
+            );
             None
         }
     }

@@ -1,19 +1,20 @@
 //! Core files: what a process that crashed knew is what the live one did.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::session::{Session, compile, jit_object, read_map};
+use crate::session::{Session, jit_object, knower, read_map};
 use crate::support::command::succeed;
 use crate::support::relocfix::{assert_same, fix, refused, tool};
 use crate::support::toolchain;
 
 /// A program with all that a map can hold but a perf map, which a core file says nothing of.
 fn session(folder: &Path) -> Result<Session, String> {
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     // The shell lets it write a core file; it is the program that runs in the end.
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).arg(program).arg(jit_object(folder)?);
@@ -37,12 +38,20 @@ fn wait_for_threads(pid: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// That the stack of the second thread has its name.
-fn assert_stack_is_named(map: &Path, pid: u32) -> Result<(), String> {
+/// That the stacks of all threads of a running process have their names.
+fn assert_stacks_are_named(map: &Path, pid: u32) -> Result<(), String> {
     let map = read_map(map)?;
-    let mut paths = map["mappings"].as_array().into_iter().flatten().filter_map(|m| m["path"].as_str());
-    let stack = paths.find_map(|path| path.strip_prefix("[stack:")?.strip_suffix(']')?.parse().ok());
-    assert!(stack.is_some_and(|thread: u32| thread > pid), "the stack of a thread: {stack:?}");
+    let paths = map["mappings"].as_array().into_iter().flatten().filter_map(|m| m["path"].as_str());
+    let found: BTreeSet<String> =
+        paths.filter(|path| path.starts_with("[stack")).map(str::to_owned).collect();
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| error.to_string())?;
+    let tasks: Vec<String> = tasks.flatten().map(|t| t.file_name().to_string_lossy().into_owned()).collect();
+    let name = |thread: &String| match *thread == pid.to_string() {
+        true => "[stack]".to_owned(),
+        false => format!("[stack:{thread}]"),
+    };
+    assert_eq!(tasks.len(), 2);
+    assert_eq!(found, tasks.iter().map(name).collect());
     Ok(())
 }
 
@@ -75,7 +84,7 @@ fn of_a_debugger() -> Result<(), String> {
     succeed(Command::new("gcore").arg("-o").arg(folder.join("core")).arg(&pid))?;
     let core = capture_core(&folder.join(format!("core.{pid}")), &maps[1])?;
     assert_eq!(live["symbols"], core["symbols"]);
-    assert_stack_is_named(&maps[1], session.pid)?;
+    assert_stacks_are_named(&maps[1], session.pid)?;
     // What files of data may be used for, only the process knew.
     let told = |map: &Value| -> Vec<String> {
         let all = map["mappings"].as_array().cloned().unwrap_or_default();
@@ -98,7 +107,7 @@ fn of_a_debugger() -> Result<(), String> {
 fn of_a_crash() -> Result<(), String> {
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
     if pattern.trim().starts_with('|') || pattern.contains('/') {
-        crate::support::toolchain::skip("this system gives core files to a program of its own");
+        toolchain::skip("this system gives core files to a program of its own");
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -107,7 +116,7 @@ fn of_a_crash() -> Result<(), String> {
     let object = session.object(folder)?;
     let maps = [folder.join("live.json"), folder.join("core.json")];
     session.capture(&maps[0], &[])?;
-    assert_stack_is_named(&maps[0], session.pid)?;
+    assert_stacks_are_named(&maps[0], session.pid)?;
     session.crash()?;
     let core = core_in(folder)?;
     capture_core(&core, &maps[1])?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::relocfix::{refused, tool};
+use crate::support::toolchain;
 
 /// `capture` of that process, which must fail and say all of these.
 fn fails(command: &mut Command, folder: &Path, pid: &str, texts: &[&str]) -> Result<(), String> {
@@ -41,7 +42,7 @@ fn a_process_that_has_ended() -> Result<(), String> {
 fn a_thread_of_the_kernel() -> Result<(), String> {
     // On Linux that is the second one there is; a container does not show it.
     if !fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd") {
-        crate::support::toolchain::skip("/proc does not show the kernel's own processes");
+        toolchain::skip("/proc does not show the kernel's own processes");
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;

@@ -7,9 +7,10 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::names::assert_fixed;
-use crate::session::{Session, compile, foreign_libc, warned};
+use crate::session::{Session, compile, foreign_libc, knower, warned};
 use crate::support::command::{run, succeed};
 use crate::support::matrix::Mode;
+use crate::support::toolchain;
 
 /// Runs a kind of program of which only those addresses count, captures it, and fixes an object with that; the session
 /// and the map.
@@ -89,7 +90,7 @@ fn a_library_that_was_deleted() -> Result<(), String> {
     let folder = folder()?;
     let folder = folder.path();
     let libc = own_copy_of_libc(folder)?;
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     let session = Session::start(Command::new(program).env("LD_LIBRARY_PATH", folder))?;
     fs::remove_file(&libc).map_err(|error| error.to_string())?;
     let map_path = folder.join("map.json");
@@ -108,7 +109,7 @@ fn a_container() -> Result<(), String> {
     let folder = folder.path();
     let root = folder.join("root");
     fs::create_dir_all(root.join("tmp")).map_err(|error| error.to_string())?;
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     // As ldd lists them: with `=> PATH` or the path alone.
     let libraries = succeed(Command::new("ldd").arg(&program))?.text();
     let words = libraries.split_whitespace().filter(|word| word.starts_with('/'));
@@ -129,7 +130,7 @@ fn a_container() -> Result<(), String> {
     if !run(&mut unshare(&format!("mount -t tmpfs none {}", root.display())))
         .is_ok_and(|end| end.status.success())
     {
-        crate::support::toolchain::skip("this user may make no mount namespaces");
+        toolchain::skip("this user may make no mount namespaces");
         return Ok(());
     }
     let mut session = Session::start(&mut unshare(&script))?;

@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::session::{Session, compile, jit_object, number};
+use crate::session::{Session, compile, jit_object, knower, knower_with_code, number};
 use crate::support::matrix::{Matrix, Mode};
 use crate::support::relocfix::{assert_same, check, fix};
+use crate::support::toolchain;
 
 const LIBRARIES: [&str; 2] = ["-lm", "-lstdc++"];
 
@@ -189,8 +190,7 @@ pub(crate) fn assert_fixed(
 fn an_object_that_holds_them_all_is_fixed_and_runs() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let folder = folder.path();
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
-    let session = Session::start(Command::new(program).arg(jit_object(folder)?).current_dir(folder))?;
+    let session = knower_with_code(folder)?;
     let map = folder.join("map.json");
     session.capture(&map, &[])?;
     let object = session.object(folder)?;
@@ -214,7 +214,7 @@ fn an_object_that_holds_them_all_is_fixed_and_runs() -> Result<(), String> {
 fn settings_of_the_process_are_heeded() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let folder = folder.path();
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     let mut sines = Vec::new();
     for tunables in ["", "glibc.cpu.hwcaps=-AVX2,-AVX2_Usable,-AVX512F,-AVX512VL,-FMA,-FMA_Usable"] {
         let session = Session::start(Command::new(&program).env("GLIBC_TUNABLES", tunables))?;
@@ -226,7 +226,7 @@ fn settings_of_the_process_are_heeded() -> Result<(), String> {
         sines.push(sine - start_of(&map, path));
     }
     if sines[0] == sines[1] {
-        crate::support::toolchain::skip("on this processor libm chooses the same with other settings");
+        toolchain::skip("on this processor libm chooses the same with other settings");
     }
     Ok(())
 }
@@ -235,7 +235,7 @@ fn settings_of_the_process_are_heeded() -> Result<(), String> {
 fn the_same_process_gives_the_same_bytes() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let folder = folder.path();
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     let session = Session::start(&mut Command::new(program))?;
     let (one, other) = (folder.join("one.json"), folder.join("other.json"));
     session.capture(&one, &[])?;

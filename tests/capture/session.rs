@@ -25,6 +25,16 @@ pub(crate) fn compile(folder: &Path, source: &str, options: &[&str]) -> Result<P
     Ok(program)
 }
 
+/// The program that knows addresses, position-independent.
+pub(crate) fn knower(folder: &Path) -> Result<PathBuf, String> {
+    compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])
+}
+
+/// The same with code of its own, running in the folder.
+pub(crate) fn knower_with_code(folder: &Path) -> Result<Session, String> {
+    Session::start(Command::new(knower(folder)?).arg(jit_object(folder)?).current_dir(folder))
+}
+
 /// The object that a program is to load as its own code.
 pub(crate) fn jit_object(folder: &Path) -> Result<PathBuf, String> {
     let source = "

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::session::{Session, compile, foreign_libc, jit_object, number, warned};
+use crate::session::{Session, foreign_libc, knower, knower_with_code, number, warned};
 use crate::support::command::{run, succeed};
 use crate::support::relocfix::tool;
 
@@ -27,7 +27,7 @@ fn of_a_libc_that_is_not_the_systems() -> Result<(), String> {
     let folder = folder()?;
     let folder = folder.path();
     foreign_libc(folder)?;
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     let session = Session::start(Command::new(program).env("LD_LIBRARY_PATH", folder))?;
     let pid = session.pid.to_string();
     let (map, said) = warned(&["--pid", &pid], &folder.join("map.json"))?;
@@ -56,7 +56,7 @@ fn of_a_library_before_libc() -> Result<(), String> {
             .arg(&library)
             .arg(&source),
     )?;
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     let mut session = Session::start(Command::new(program).env("LD_PRELOAD", &library))?;
     let map = session.capture(&folder.join("map.json"), &[])?;
     session.known.retain(|(name, _)| name == "memset" || name == "strlen");
@@ -77,7 +77,7 @@ fn of_another_processor() -> Result<(), String> {
     if crate::support::toolchain::require("gcore").is_none() {
         return Ok(());
     }
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let program = knower(folder)?;
     let session = Session::start(&mut Command::new(program))?;
     let pid = session.pid.to_string();
     succeed(Command::new("gcore").arg("-o").arg(folder.join("core")).arg(&pid))?;
@@ -114,8 +114,7 @@ fn of_another_processor() -> Result<(), String> {
 fn of_a_perf_map_that_is_not_the_processes() -> Result<(), String> {
     let folder = folder()?;
     let folder = folder.path();
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
-    let session = Session::start(Command::new(program).arg(jit_object(folder)?).current_dir(folder))?;
+    let session = knower_with_code(folder)?;
     let pid = session.pid.to_string();
     let map_path = folder.join("map.json");
     let map = session.capture(&map_path, &[])?;
@@ -163,8 +162,7 @@ fn of_a_perf_map_that_is_not_the_processes() -> Result<(), String> {
 fn of_jit_code_that_is_told_wrongly() -> Result<(), String> {
     let folder = folder()?;
     let folder = folder.path();
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
-    let session = Session::start(Command::new(program).arg(jit_object(folder)?).current_dir(folder))?;
+    let session = knower_with_code(folder)?;
     let pid = session.pid.to_string();
     let mut random = crate::support::random::Random::new(21);
     for path in [format!("/tmp/perf-{pid}.map").into(), folder.join(format!("jit-{pid}.dump"))] {
@@ -193,8 +191,7 @@ fn of_core_files_that_were_changed() -> Result<(), String> {
     if crate::support::toolchain::require("gcore").is_none() {
         return Ok(());
     }
-    let program = compile(folder, "knower.c", &["-pie", "-fPIE", "-lm", "-lstdc++"])?;
-    let session = Session::start(Command::new(program).arg(jit_object(folder)?).current_dir(folder))?;
+    let session = knower_with_code(folder)?;
     let pid = session.pid.to_string();
     succeed(Command::new("gcore").arg("-o").arg(folder.join("core")).arg(&pid))?;
     let bytes = fs::read(folder.join(format!("core.{pid}"))).map_err(|error| error.to_string())?;

@@ -1,6 +1,9 @@
 //! The command line from outside: options, where maps come from, what is written where, exit statuses and the
 //! words of messages. What the rewriting itself does is tested elsewhere.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod maps;
 mod report;
 mod rewrite;
@@ -49,9 +52,7 @@ impl Folder {
     /// With `in.o` assembled from `source`; without an assembler the test is skipped, loudly.
     fn with_object(source: &str) -> Option<Self> {
         if Command::new("as").arg("--version").output().is_err() {
-            let required = std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_some_and(|value| value == "1");
-            assert!(!required, "`as` (binutils) is required and not installed");
-            eprintln!("SKIPPED: `as` (binutils) is not installed");
+            support::toolchain::missing("`as` (binutils)");
             return None;
         }
         let folder = Self::new();

@@ -110,6 +110,11 @@ impl Arch for X86_64 {
         gimli::X86_64::RSP
     }
 
+    // The registers follow 112 bytes (`linux/elfcore.h`); the twentieth is %rsp (`struct user_regs_struct`).
+    fn stack_pointer_in_core(&self) -> usize {
+        112 + 19 * 8
+    }
+
     // The operand stack is the machine's own: no depth has to be known.
     fn interpreter(&self, _stack: usize, failure: Option<(SymbolRef, SymbolRef)>) -> Fragment {
         interpreter::interpreter(failure)

@@ -22,10 +22,6 @@ const NT_PRSTATUS: u32 = 1;
 const NT_PRPSINFO: u32 = 3;
 const NT_AUXV: u32 = 6;
 const NT_FILE: u32 = 0x4649_4c45;
-/// Where a `struct elf_prstatus` of x86-64 has the thread's number, and its stack pointer among the registers
-/// (`linux/elfcore.h`, `struct user_regs_struct`).
-const PRSTATUS_PID: usize = 32;
-const PRSTATUS_RSP: usize = 112 + 19 * 8;
 /// So many segments that the header has no room for their number (gABI: extended numbering).
 const PN_XNUM: u16 = 0xffff;
 /// Of the auxiliary vector (getauxval(3)).
@@ -112,8 +108,9 @@ impl<'a> CoreFile<'a> {
             (b"CORE\0", NT_FILE) => self.files = mapped_files(contents)?,
             (b"CORE\0", NT_AUXV) => self.auxiliary = contents,
             (b"CORE\0", NT_PRSTATUS) => {
-                let number = u32_at(contents, PRSTATUS_PID);
-                let thread = number.zip(u64_at(contents, PRSTATUS_RSP));
+                // struct elf_prstatus of 64-bit machines: three integers, a short one, two sets of signals, the number.
+                let stack = u64_at(contents, self.machine.arch().stack_pointer_in_core());
+                let thread = u32_at(contents, 32).zip(stack);
                 self.threads.extend(thread.map(|(number, stack)| Thread { number, stack }));
             }
             // struct elf_prpsinfo of 64-bit machines: four letters, flags, user, group, pid.

@@ -68,7 +68,7 @@ pub trait Process: Sync {
 /// A thread of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Thread {
-    /// What the kernel calls it.
+    /// What it calls itself: its number in the innermost pid namespace.
     pub number: u32,
     /// Its stack pointer.
     pub stack: u64,
