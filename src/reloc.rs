@@ -53,8 +53,8 @@ pub enum RelocKind {
     Size32,
     /// `Z + A`, 64 bits.
     Size64,
-    /// Anything about thread-local storage; the number is the format's own.
-    ThreadLocal(u32),
+    /// Anything about thread-local storage; the number is the format's own, the field so many bytes wide.
+    ThreadLocal(u32, u8),
     /// A number that this program does not know.
     Unknown(u32),
 }
@@ -69,8 +69,27 @@ impl RelocKind {
             | GotPc32RelaxRex | Size32 => Some(4),
             Abs16 | Pc16 => Some(2),
             Abs8 | Pc8 => Some(1),
-            None | ThreadLocal(_) | Unknown(_) => Option::None,
+            ThreadLocal(_, width) => Some(width.into()),
+            None | Unknown(_) => Option::None,
         }
+    }
+
+    /// Whether the field gets a distance from itself.
+    pub fn counts_from_place(self) -> bool {
+        use RelocKind::*;
+        matches!(
+            self,
+            Pc64 | Pc32
+                | Pc16
+                | Pc8
+                | Plt32
+                | GotBase32
+                | GotBase64
+                | GotPc32
+                | GotPc32Relax
+                | GotPc32RelaxRex
+                | GotPc64
+        )
     }
 
     /// Whether the field receives an absolute address, which a position-independent output cannot have in code.

@@ -353,7 +353,7 @@ fn addends(
             | RelocKind::GotPc64
             | RelocKind::Size32
             | RelocKind::Size64
-            | RelocKind::ThreadLocal(_)
+            | RelocKind::ThreadLocal(..)
             | RelocKind::Unknown(_) => continue,
         };
         if map.is_session_constant(value) {

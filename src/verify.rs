@@ -4,6 +4,7 @@
 
 mod constants;
 mod leftovers;
+mod thunks;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::assumptions::{Assumptions, Realigned};
 use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{
-    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace, SymbolType,
+    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
 };
 use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
@@ -89,7 +90,8 @@ impl Check<'_, '_> {
         let plan = self.verification.plan;
         self.untouched()?;
         self.constants()?;
-        let decided = plan.decisions.par_iter().map(|decision| self.decision(decision));
+        let decided = plan.decisions.par_chunk_by(Decision::shares_thunk);
+        let decided = decided.map(|decisions| self.decision(decisions));
         if let Some(error) = decided.find_map_first(Result::err) {
             return Err(error);
         }
@@ -226,9 +228,11 @@ impl Check<'_, '_> {
         Ok(())
     }
 
-    /// A changed field yields what was decided.
-    fn decision(&self, decision: &Decision) -> Result<()> {
-        let Decision { section, start, length, source, half, how } = *decision;
+    /// A changed field yields what was decided; of several fields those of one thunk.
+    fn decision(&self, decisions: &[Decision]) -> Result<()> {
+        let [Decision { section, start, length, field, source, half, how }, ..] = *decisions else {
+            return Ok(());
+        };
         let home = self.output.section(section);
         let relocations: Vec<&Relocation> = home
             .relocations_in(start..start + u64::from(length))
@@ -242,9 +246,9 @@ impl Check<'_, '_> {
                 zero && stored == Some(&source)
             }
             (How::Direct, relocations) => {
-                // An instruction may have a pc-relative operand besides.
-                let mut absolute = relocations.iter().filter(|r| r.kind.is_absolute());
-                let only = absolute.next().filter(|_| absolute.next().is_none());
+                // An instruction may have another operand besides.
+                let mut here = relocations.iter().filter(|r| r.offset == start + u64::from(field));
+                let only = here.next().filter(|r| here.next().is_none() && r.kind.is_absolute());
                 only.is_some_and(|r| {
                     // Half as wide it is only in place of a constant that was no wider.
                     let narrow = matches!(r.kind, RelocKind::Abs32 | RelocKind::Abs32Signed);
@@ -272,7 +276,7 @@ impl Check<'_, '_> {
             (How::Got | How::Slot | How::Relative, [r]) => {
                 self.code_yields(home, start..start + u64::from(length), r, how, (source, half))
             }
-            (How::Thunk, [r]) => self.thunk_yields(decision, r),
+            (How::Thunk, [r]) => self.thunk_yields(decisions, r),
             _ => false,
         };
         if yields {
@@ -301,69 +305,6 @@ impl Check<'_, '_> {
             }
         });
         found
-    }
-
-    /// The place goes to code that yields what it shall, and that goes back to behind the place.
-    fn thunk_yields(&self, decision: &Decision, r: &Relocation) -> bool {
-        let Decision { section, start, length, source, half, .. } = *decision;
-        let end = start + u64::from(length);
-        let goes = |home: &Section<'_>, range: Range<u64>, r: &Relocation| {
-            let instruction = self.referring(home, range, r.offset)?;
-            let branch = instruction.reference.is_some_and(|x| x.usage == PcUse::Branch && x.width == 4);
-            let rest = (instruction.offset + u64::from(instruction.length) - r.offset) as i64;
-            (branch && r.kind == RelocKind::Pc32).then(|| (instruction, self.lead(r, rest)))
-        };
-        let Some((_, Lead::Place(home, begin))) = goes(self.output.section(section), start..end, r) else {
-            return false;
-        };
-        let mut symbols = self.output.symbols.iter();
-        let Some(thunk) = symbols.find(|s| {
-            s.place == SymbolPlace::Section(home) && s.value == begin && s.kind == SymbolType::Function
-        }) else {
-            return false;
-        };
-        let range = begin..begin + thunk.size;
-        let home = self.output.section(home);
-        let how = |r: &Relocation| {
-            let usage = self.referring(home, range.clone(), r.offset)?.reference?.usage;
-            Some(match (r.kind, usage) {
-                (RelocKind::Pc32, PcUse::Address) => How::Relative,
-                (RelocKind::Pc32, _) => How::Slot,
-                _ => How::Got,
-            })
-        };
-        let yields =
-            |r| how(r).is_some_and(|how| self.code_yields(home, range.clone(), r, how, (source, half)));
-        let goes_back = |back: &Relocation| {
-            goes(home, range.clone(), back).is_some_and(|(instruction, lead)| {
-                let last = instruction.offset + u64::from(instruction.length) == range.end;
-                last && lead == Lead::Place(section, end)
-            })
-        };
-        match home.relocations_in(range.clone()) {
-            [load, back] => yields(load) && goes_back(back),
-            // The instruction's other operand leads where it led.
-            [load, operand, back] => {
-                let old = self.verification.input.section(section).relocations_in(start..end);
-                let mut others = old.iter().filter(|r| r.kind == RelocKind::Pc32);
-                let led = others.next().map(|r| {
-                    self.lead_of(self.moved(r.symbol), r.addend.wrapping_add((end - r.offset) as i64))
-                });
-                let leads = self.referring(home, range.clone(), operand.offset).map(|i| {
-                    let rest = (i.offset + u64::from(i.length) - operand.offset) as i64;
-                    self.lead(operand, rest)
-                });
-                let same = led.is_some() && led == leads && others.next().is_none();
-                yields(load) && goes_back(back) && same && operand.kind == RelocKind::Pc32
-            }
-            // What did not go on to the next instruction does not now.
-            [load] => {
-                let old = self.verification.input.section(section);
-                let bytes = &old.data[start as usize..end as usize];
-                yields(load) && self.output.machine.arch().leaves(bytes)
-            }
-            _ => false,
-        }
     }
 
     fn code_yields(

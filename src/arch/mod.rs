@@ -234,16 +234,35 @@ pub struct Lowered {
     pub addend: i64,
 }
 
-/// What a thunk refers to.
+/// An address that a thunk gets for a constant of the instruction whose work it does.
 #[derive(Debug, Clone, Copy)]
-pub struct ThunkLinks {
-    /// How it gets the address that stood in the instruction.
+pub struct Supply {
+    /// The offset of the constant in the instruction.
+    pub field: usize,
+    /// How the thunk gets the address that stood there.
     pub delivery: Delivery,
     /// A slot, a symbol that has an entry in the global offset table, or something near, as `delivery` says.
     pub target: Referent,
-    /// The instruction's pc-relative operand, if a relocation says what that is: the field's offset in the
-    /// instruction, and where it leads.
-    pub operand: Option<(usize, Referent)>,
+}
+
+/// A constant that stays one, and goes with the instruction.
+#[derive(Debug, Clone, Copy)]
+pub struct MovedField {
+    /// The offset of the constant in the instruction.
+    pub field: usize,
+    /// What its relocation computes,
+    pub kind: RelocKind,
+    /// and of what: where it leads, whatever the distance of the field from the end of the instruction.
+    pub target: Referent,
+}
+
+/// What a thunk refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct ThunkLinks<'l> {
+    /// One address or two, in the order of their constants.
+    pub supplies: &'l [Supply],
+    /// The instruction's other constant, if it has a relocation.
+    pub moved: Option<MovedField>,
     /// The next instruction.
     pub next: Referent,
     /// Returns must match calls.
@@ -399,12 +418,17 @@ pub trait Arch: Sync {
         delivery: Delivery,
     ) -> Result<Lowered, String>;
 
-    /// Replaces the constant at byte `field` of one instruction, in code elsewhere that the instruction's place jumps
-    /// to. Flags, registers and what lies below the stack pointer stay.
+    /// Replaces constants of one instruction, in code elsewhere that the instruction's place jumps to. Flags, registers
+    /// and what lies below the stack pointer stay.
     ///
     /// # Errors
     /// As [`Arch::lower`].
-    fn thunk(&self, instruction: &[u8], field: usize, links: &ThunkLinks) -> Result<Thunk, String>;
+    fn thunk(&self, instruction: &[u8], links: &ThunkLinks<'_>) -> Result<Thunk, String>;
+
+    /// Whether a thunk with two addresses has each in the place of the constant that it is for: the first is put into
+    /// the register by which it accesses memory, the second into the one that it does something with there. `loads`: the
+    /// fields of the instructions that put them there.
+    fn thunk_keeps_apart(&self, thunk: &[u8], loads: [u64; 2]) -> bool;
 
     /// Whether what the instruction at `start` makes of a 32-bit constant is a whole address to all that use it, as far
     /// as can be seen.

@@ -2,7 +2,8 @@
 //! mean. They keep their place in the table and hold nothing: a local one is zero, a global one undefined, so that
 //! another object that refers to it by name gets the name's own meaning in the link, or an error, never an old address.
 
-use super::{Decision, How, Planner, Source};
+use super::places::CodeField;
+use super::{How, Planner, Source};
 use foldhash::HashSet;
 
 use crate::arch::{OperandForm, PcUse};
@@ -131,8 +132,16 @@ impl Planner<'_> {
             }
         };
         self.edits.relocate(section.id, edit);
-        let (start, length) = (field.start, field.length);
-        self.decisions.push(Decision { section: section.id, start, length, source, half: None, how });
+        let code = CodeField {
+            section: section.id,
+            start: field.start,
+            length: field.length,
+            field: relocation.offset,
+            width: relocation.kind.width().unwrap_or(0) as u8,
+            entry: Some(relocation.entry),
+            half: None,
+        };
+        self.decide(&code, source, how);
         self.report_lowered(section, relocation, how.name());
         Ok(())
     }

@@ -4,7 +4,7 @@
 use super::graph::Node;
 use super::places::{CodeField, DataField};
 use super::symbols::Reach;
-use super::{Decision, How, Planner, Source};
+use super::{How, Planner, Source};
 use crate::arch::{OperandForm, PcUse};
 use crate::edits::{NewRelocation, SymbolRef};
 use crate::object_file::Relocation;
@@ -47,6 +47,7 @@ impl Planner<'_> {
             start: field.start,
             length: field.length,
             field: place.offset,
+            width: place.width,
             entry: Some(relocation.entry),
             half: None,
         };
@@ -78,10 +79,10 @@ impl Planner<'_> {
                 self.plan_address(&code, rest, &meant)
             }
             (RelocKind::Pc32, _, Some(PcUse::Memory)) => match self.in_place(&code, &meant) {
-                Some((symbol, addend)) => {
+                Some((symbol, addend)) if self.other_constant(&code)?.is_none() => {
                     self.same(&code, RelocKind::Pc32, (symbol, addend - rest), source, How::Relative)
                 }
-                None => self.plan_code(&code, source, is_value, name),
+                _ => self.plan_code(&code, source, is_value, name),
             },
             (RelocKind::GotOff64, Some(OperandForm::Address64), _) => self.plan_table_offset(&code, &meant),
             (RelocKind::PltOff64, Some(OperandForm::Address64), _) => match source {
@@ -132,7 +133,8 @@ impl Planner<'_> {
             ));
         };
         let DataField { section, offset: start, .. } = field;
-        let code = CodeField { section, start, length: place.width, field: start, entry, half: None };
+        let (length, width) = (place.width, place.width);
+        let code = CodeField { section, start, length, field: start, width, entry, half: None };
         self.same(&code, relocation.kind, target, source, How::Relative)
     }
 
@@ -151,7 +153,7 @@ impl Planner<'_> {
     }
 
     /// The same relocation against something else.
-    fn same(
+    pub(super) fn same(
         &mut self,
         code: &CodeField,
         kind: RelocKind,
@@ -159,11 +161,11 @@ impl Planner<'_> {
         source: Source,
         how: How,
     ) -> Result<How, String> {
-        let CodeField { section, start, length, field, entry, .. } = *code;
+        let CodeField { section, field, entry, .. } = *code;
         // What the relocation overwrites must not say what stood there.
         self.zero(section, field, kind.width().unwrap_or(0) as usize);
         self.put_relocation(section, entry, NewRelocation { offset: field, kind, symbol, addend });
-        self.decisions.push(Decision { section, start, length, source, half: None, how });
+        self.decide(code, source, how);
         Ok(how)
     }
 
@@ -222,8 +224,7 @@ impl Planner<'_> {
             }
         };
         self.apply_lowered(code, old, lowered, symbol, 0);
-        let CodeField { section, start, length, .. } = *code;
-        self.decisions.push(Decision { section, start, length, source, half: None, how });
+        self.decide(code, source, how);
         Ok(how)
     }
 

@@ -95,6 +95,7 @@ impl Planner<'_> {
                             start: f.start,
                             length: f.length,
                             field: relocation.offset,
+                            width: 8,
                             entry: Some(relocation.entry),
                             half: None,
                         };
@@ -140,7 +141,7 @@ impl Planner<'_> {
             | RelocKind::GotBase64
             | RelocKind::Size32
             | RelocKind::Size64
-            | RelocKind::ThreadLocal(_)
+            | RelocKind::ThreadLocal(..)
             | RelocKind::Unknown(_) => {
                 return Err(format!(
                     "the import `{name}` is referred to by a relocation ({:?}) that a slot cannot serve; recompile as \
@@ -210,6 +211,7 @@ impl Planner<'_> {
                     start: field.start,
                     length: field.length,
                     field: relocation.offset,
+                    width: 4,
                     entry: Some(relocation.entry),
                     half: None,
                 };

@@ -159,12 +159,22 @@ pub(crate) struct Decision {
     /// The instruction's offset and length, or the field's.
     pub(crate) start: u64,
     pub(crate) length: u8,
+    /// The field's distance from there.
+    pub(crate) field: u8,
     /// What it shall yield,
     pub(crate) source: Source,
     /// or this half of that.
     pub(crate) half: Option<Half>,
     /// How.
     pub(crate) how: How,
+}
+
+impl Decision {
+    /// Whether both are constants of one instruction that is done in one thunk.
+    pub(crate) fn shares_thunk(&self, other: &Self) -> bool {
+        let place = |decision: &Self| (decision.section, decision.start, decision.how == How::Thunk);
+        self.how == How::Thunk && place(self) == place(other)
+    }
 }
 
 /// A store that the initializer makes.
@@ -241,8 +251,10 @@ struct Planner<'a> {
     /// Sections with places that stay as they are.
     kept: BTreeSet<SectionId>,
     decisions: Vec<Decision>,
-    /// Instructions that were replaced, by their first byte.
+    /// Instructions that change as a whole, by their first byte.
     replaced_instructions: BTreeSet<(SectionId, u64)>,
+    /// Constants that were planned together with the other one of their instruction.
+    planned_with_another: BTreeSet<(SectionId, u64)>,
     filled: Filled,
     pool_blocks: Vec<PoolBlock>,
     /// Relocations that are places of their own, by section and entry.
@@ -338,6 +350,7 @@ impl<'a> Planner<'a> {
             kept: BTreeSet::new(),
             decisions: Vec::new(),
             replaced_instructions: BTreeSet::new(),
+            planned_with_another: BTreeSet::new(),
             filled: Filled::default(),
             pool_blocks: Vec::new(),
             planned_addends: HashSet::default(),

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::symbols::Reach;
+use super::thunks::Replaced;
 use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Half, Lowered};
 use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, ShortBytes, SymbolRef};
@@ -17,13 +18,15 @@ use crate::session_map::{Meaning, Step};
 use crate::{Unresolved, arch};
 
 /// A place in an instruction, with or without a relocation of its own.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct CodeField {
     pub(super) section: SectionId,
     /// Offset and length of the instruction.
     pub(super) start: u64,
     pub(super) length: u8,
-    /// Offset of the field.
+    /// Offset and width of the field.
     pub(super) field: u64,
+    pub(super) width: u8,
     /// The index of the relocation that applies to it.
     pub(super) entry: Option<u32>,
     /// It holds this half only of what it is to yield.
@@ -173,7 +176,7 @@ impl Planner<'_> {
         match place.shape {
             Shape::Instruction { start, length, .. } => {
                 let (section, field) = (place.section, place.offset);
-                let field = CodeField { section, start, length, field, entry: None, half };
+                let field = CodeField { section, start, length, field, width: place.width, entry: None, half };
                 self.plan_code(&field, source, is_value, name)
             }
             Shape::DoubtfulWord if !meaning.is_exact() => Err(format!(
@@ -209,6 +212,47 @@ impl Planner<'_> {
         slot_only: bool,
         name: &str,
     ) -> Result<How, String> {
+        let constant = self.constant(field, source, slot_only, name);
+        if self.planned_with_another.contains(&(field.section, field.field)) {
+            return Ok(How::Thunk);
+        }
+        let (delivery, (symbol, addend)) = (constant.delivery, constant.target);
+        let other = self.other_constant(field)?;
+        if let Some(other) = other.filter(|other| [delivery, other.delivery] != [Delivery::Absolute; 2]) {
+            return self.plan_both(constant, other, name);
+        }
+        let old = self.instruction(field.section, field.start, field.length);
+        let at = (field.field - field.start) as usize;
+        let lowered = match self.object().machine.arch().lower(&old, at, delivery) {
+            Ok(lowered) => lowered,
+            Err(why) if delivery == Delivery::Absolute => return Err(no_replacement(&why)),
+            Err(_) => {
+                self.claim(field)?;
+                return self.plan_thunk(&[constant], name);
+            }
+        };
+        if delivery == Delivery::Absolute {
+            // In place nothing moves, and beside it there may be another operand.
+            let changed = field.field..field.field + u64::from(field.width);
+            self.must_be_alone(field.section, changed, field.entry)?;
+            return self.same(field, lowered.kind, (symbol, addend), source, How::Direct);
+        }
+        self.claim(field)?;
+        let changed = field.start..field.start + u64::from(field.length);
+        self.must_be_alone(field.section, changed, field.entry)?;
+        self.apply_lowered(field, old, lowered, symbol, addend);
+        let how = match delivery {
+            Delivery::Got => How::Got,
+            Delivery::Slot | Delivery::Half(_) => How::Slot,
+            Delivery::Direct => How::Relative,
+            Delivery::Absolute => How::Direct,
+        };
+        self.decide(field, source, how);
+        Ok(how)
+    }
+
+    /// How a constant gets what it means.
+    fn constant(&mut self, field: &CodeField, source: Source, slot_only: bool, name: &str) -> Replaced {
         let user = self.object().section(field.section).group;
         let (delivery, symbol, addend) = match source {
             _ if let Some(half) = field.half => {
@@ -227,33 +271,69 @@ impl Planner<'_> {
             }
             _ => (Delivery::Slot, SymbolRef::Local(self.slot(source, user, name)), 0),
         };
-        let old = self.instruction(field.section, field.start, field.length);
-        let at = (field.field - field.start) as usize;
-        if !self.replaced_instructions.insert((field.section, field.start)) {
-            return Err(
-                "is one of two addresses in one instruction, which this version cannot replace".to_owned()
-            );
+        Replaced { field: *field, delivery, target: (symbol, addend), source }
+    }
+
+    /// The other constant of the instruction, if that gets another meaning, too. An immediate stands right behind a
+    /// displacement.
+    pub(super) fn other_constant(&mut self, field: &CodeField) -> Result<Option<Replaced>, String> {
+        let CodeField { section, start, length, width: 4, .. } = *field else { return Ok(None) };
+        let inside = start + 1..=(start + u64::from(length)).saturating_sub(4);
+        let beside = [field.field.checked_sub(4), field.field.checked_add(4)];
+        for at in beside.into_iter().flatten().filter(|at| inside.contains(at)) {
+            let other = CodeField { field: at, entry: None, half: None, ..*field };
+            let resolved = &self.found.testimony.resolved;
+            let first = resolved.partition_point(|r| (r.place.section, r.place.offset) < (section, at));
+            if let Some(resolved) =
+                resolved.get(first).filter(|r| (r.place.section, r.place.offset) == (section, at))
+            {
+                let entry = match resolved.place.shape {
+                    Shape::Instruction { start: its, .. } if its == start => None,
+                    Shape::Addend(relocation) => Some(relocation.entry),
+                    _ => continue,
+                };
+                if matches!(*resolved.meaning, Meaning::Unresolved(_)) {
+                    continue;
+                }
+                let (half, meaning) = half_of(&resolved.place, &resolved.meaning);
+                let prepared = self.prepare(meaning).map_err(|error| error.to_string())?;
+                let other = CodeField { entry, half, ..other };
+                return Ok(Some(self.constant(&other, prepared.source, prepared.is_value, &prepared.name)));
+            }
+            if let Some((entry, source, name)) = self.narrow_to_lower(section, at) {
+                let other = CodeField { entry: Some(entry), ..other };
+                return Ok(Some(self.constant(&other, source, false, &name)));
+            }
         }
-        let lowered = match self.object().machine.arch().lower(&old, at, delivery) {
-            Ok(lowered) => lowered,
-            Err(why) if delivery == Delivery::Absolute => return Err(no_replacement(&why)),
-            Err(_) => return self.plan_thunk(field, (delivery, (symbol, addend)), source, name),
-        };
-        let end = field.start + u64::from(field.length);
-        // In place nothing moves, and beside a narrow field there may be the relocation of another operand.
-        let beside = delivery == Delivery::Absolute && end - field.field < 8;
-        let changed = if beside { field.field..end } else { field.start..end };
-        self.must_be_alone(field.section, changed, field.entry)?;
-        self.apply_lowered(field, old, lowered, symbol, addend);
-        let how = match delivery {
-            Delivery::Got => How::Got,
-            Delivery::Slot | Delivery::Half(_) => How::Slot,
-            Delivery::Direct => How::Relative,
-            Delivery::Absolute => How::Direct,
-        };
-        let CodeField { section, start, length, half, .. } = *field;
-        self.decisions.push(Decision { section, start, length, source, half, how });
-        Ok(how)
+        Ok(None)
+    }
+
+    /// Plans both constants of an instruction.
+    fn plan_both(&mut self, one: Replaced, other: Replaced, name: &str) -> Result<How, String> {
+        self.claim(&one.field)?;
+        self.planned_with_another.insert((other.field.section, other.field.field));
+        let mut both = [one, other];
+        both.sort_by_key(|constant| constant.field.field);
+        self.plan_thunk(&both, name)
+    }
+
+    /// Notes that an instruction changes as a whole.
+    ///
+    /// # Errors
+    /// It does so for another reason, too.
+    pub(super) fn claim(&mut self, field: &CodeField) -> Result<(), String> {
+        if self.replaced_instructions.insert((field.section, field.start)) {
+            return Ok(());
+        }
+        Err("is in an instruction that has to change for another constant as well, which this version cannot"
+            .to_owned())
+    }
+
+    /// Notes what a constant of an instruction shall yield.
+    pub(super) fn decide(&mut self, code: &CodeField, source: Source, how: How) {
+        let CodeField { section, start, length, field, half, .. } = *code;
+        let field = (field - start) as u8;
+        self.decisions.push(Decision { section, start, length, field, source, half, how });
     }
 
     /// Puts a replaced instruction and its relocation in place.
@@ -347,7 +427,7 @@ impl Planner<'_> {
 
     fn decide_data(&mut self, field: &DataField, source: Source, how: How) -> Result<How, String> {
         let DataField { section, offset: start, .. } = *field;
-        self.decisions.push(Decision { section, start, length: 8, source, half: None, how });
+        self.decisions.push(Decision { section, start, length: 8, field: 0, source, half: None, how });
         Ok(how)
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::places::{CodeField, DataField};
 use super::slots::POOL;
 use super::symbols::Reach;
-use super::{Decision, How, Planner, Source};
+use super::{How, Planner, Source};
 use crate::arch::Delivery;
 use crate::edits::{Home, NewLocalId, NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::Result;
@@ -122,9 +122,10 @@ impl Planner<'_> {
         let lowered = lowered.map_err(|why| {
             format!("cannot be replaced: `{}`, which reads it, {why}", self.text_at(section, start, length))
         })?;
-        let code = CodeField { section, start, length, field, entry: None, half: None };
+        let code = CodeField { section, start, length, field, width: 4, entry: None, half: None };
+        self.claim(&code)?;
         self.apply_lowered(&code, old, lowered, symbol, 0);
-        self.decisions.push(Decision { section, start, length, source, half: None, how });
+        self.decide(&code, source, how);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::{Holds, How, Planner, Source};
 use crate::arch::OperandForm;
 use crate::edits::{NewRelocation, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object_file::{Relocation, Section, SymbolPlace};
+use crate::object_file::{Relocation, Section, SectionId, SymbolPlace};
 use crate::reloc::RelocKind;
 use crate::report::LoweredReport;
 use crate::scan::{is_unwind_section, needs_lowering};
@@ -50,10 +50,7 @@ impl Planner<'_> {
         if self.absolutes.contains_key(&relocation.symbol) {
             return self.plan_absolute_reference(section, relocation);
         }
-        // What has no symbol is a number: linkers need no address for it, or it is a place of its own.
-        let is_number = relocation.symbol.0 == 0
-            || self.object().symbol(relocation.symbol).place == SymbolPlace::Absolute;
-        if self.pic() && needs_lowering(section, relocation) && !is_number {
+        if self.pic() && needs_lowering(section, relocation) && !self.is_number(relocation) {
             let delivery = self.lower(section, relocation, source)?;
             self.report_lowered(section, relocation, delivery.name());
             return Ok(());
@@ -70,6 +67,27 @@ impl Planner<'_> {
             self.edits.relocate(section.id, RelocationEdit::Replace(relocation.entry, changed));
         }
         Ok(())
+    }
+
+    /// What has no symbol is a number: linkers need no address for it, or it is a place of its own.
+    pub(super) fn is_number(&self, relocation: &Relocation) -> bool {
+        relocation.symbol.0 == 0 || self.object().symbol(relocation.symbol).place == SymbolPlace::Absolute
+    }
+
+    /// The relocation of 32 bits of an instruction that position-independent output cannot have: its index, what it
+    /// refers to, and what that is called.
+    pub(super) fn narrow_to_lower(&mut self, section: SectionId, at: u64) -> Option<(u32, Source, String)> {
+        let home = self.object().section(section);
+        let wanted = |r: &&Relocation| {
+            matches!(r.kind, RelocKind::Abs32 | RelocKind::Abs32Signed)
+                && needs_lowering(home, r)
+                && !self.is_number(r)
+                && !self.imports.contains_key(&r.symbol)
+                && !self.found.record.covers(section, at)
+        };
+        let r = *home.relocations_in(at..at + 1).iter().find(wanted).filter(|_| self.pic())?;
+        let source = self.source_of(r.symbol);
+        Some((r.entry, self.offset_by(source, r.addend), self.relocation_symbol(&r)))
     }
 
     /// Lowers an absolute relocation of code or read-only data.
@@ -117,6 +135,7 @@ impl Planner<'_> {
                 start: f.start,
                 length: f.length,
                 field: offset,
+                width: relocation.kind.width().unwrap_or(0) as u8,
                 entry: Some(relocation.entry),
                 half: None,
             }),

@@ -3,8 +3,8 @@
 
 use super::places::{CodeField, no_replacement};
 use super::slots::{CODE, LARGE_CODE};
-use super::{Decision, How, Planner, Source};
-use crate::arch::{Delivery, Referent, ThunkLinks};
+use super::{How, Planner, Source};
+use crate::arch::{Delivery, MovedField, Referent, Supply, ThunkLinks};
 use crate::edits::{BytesEdit, Home, NewRelocation, RelocationEdit, SymbolRef};
 use crate::object_code::number_of;
 use crate::object_file::{Relocation, Section, SymbolPlace};
@@ -15,38 +15,52 @@ use crate::unwind_section::CodeFrame;
 /// Where processors like jumps to lead.
 const ALIGN: u64 = 8;
 
+/// A constant that a thunk replaces.
+pub(super) struct Replaced {
+    pub(super) field: CodeField,
+    /// How the thunk gets what it means, and from where.
+    pub(super) delivery: Delivery,
+    pub(super) target: Referent,
+    pub(super) source: Source,
+}
+
 impl Planner<'_> {
-    /// Gives an instruction's constant what it means in a thunk, which gets it from `target` by `delivery`.
+    /// Gives an instruction's constants, one or two in their order, what they mean in a thunk.
     ///
     /// # Errors
     /// Why the instruction cannot run elsewhere.
-    pub(super) fn plan_thunk(
-        &mut self,
-        field: &CodeField,
-        (delivery, target): (Delivery, Referent),
-        source: Source,
-        name: &str,
-    ) -> Result<How, String> {
+    pub(super) fn plan_thunk(&mut self, constants: &[Replaced], name: &str) -> Result<How, String> {
+        let [Replaced { field, .. }, ..] = constants else { return Ok(How::Thunk) };
         let object = self.object();
         let arch = object.machine.arch();
         let section = object.section(field.section);
         let CodeField { start, length, .. } = *field;
         let end = start + u64::from(length);
         let old = self.instruction(field.section, start, length);
-        let besides = self.relocation_besides(section, field).map_err(no_replacement)?;
+        let besides = self.relocation_besides(section, constants).map_err(no_replacement)?;
         // Of half an address there are no more bits that could be used.
-        if field.half.is_none() {
+        if constants.iter().any(|constant| constant.field.half.is_none()) {
             self.check_use(section, field)?;
         }
         let next = (SymbolRef::Section(field.section), end as i64);
-        let at = (field.field - start) as usize;
-        // Where the operand leads, whatever its distance from the end of the instruction.
-        let operand = besides.map(|r| {
-            let symbol = SymbolRef::Existing(r.symbol);
-            ((r.offset - start) as usize, (symbol, r.addend.wrapping_add((end - r.offset) as i64)))
-        });
-        let links = ThunkLinks { delivery, target, operand, next, shadow_stack: object.shadow_stack };
-        let thunk = arch.thunk(&old, at, &links).map_err(|why| no_replacement(&why))?;
+        let supplies: Vec<Supply> = constants
+            .iter()
+            .map(|c| Supply {
+                field: (c.field.field - start) as usize,
+                delivery: c.delivery,
+                target: c.target,
+            })
+            .collect();
+        let moved = match besides {
+            Some((r, kind)) => {
+                let rest = if kind.counts_from_place() { (end - r.offset) as i64 } else { 0 };
+                let target = (SymbolRef::Existing(r.symbol), r.addend.wrapping_add(rest));
+                Some(MovedField { field: (r.offset - start) as usize, kind, target })
+            }
+            None => self.reached_without_relocation(section, constants),
+        };
+        let links = ThunkLinks { supplies: &supplies, moved, next, shadow_stack: object.shadow_stack };
+        let thunk = arch.thunk(&old, &links).map_err(|why| no_replacement(&why))?;
 
         let rows = if thunk.calls {
             // Its caller is the function that the place is in: as at any function's first instruction.
@@ -86,8 +100,9 @@ impl Planner<'_> {
             addend: -4,
         };
         self.put_relocation(field.section, field.entry, relocation);
-        if let Some(moved) = besides {
-            self.edits.relocate(field.section, RelocationEdit::Remove(moved.entry));
+        let gone = constants.iter().skip(1).filter_map(|constant| constant.field.entry);
+        for entry in gone.chain(besides.map(|(moved, _)| moved.entry)) {
+            self.edits.relocate(field.section, RelocationEdit::Remove(entry));
         }
         self.edits.bytes.push(BytesEdit {
             section: field.section,
@@ -96,35 +111,55 @@ impl Planner<'_> {
             new: thunk.site.into(),
         });
         self.report.summary.thunks += 1;
-        let how = How::Thunk;
-        self.decisions.push(Decision {
-            section: field.section,
-            start,
-            length,
-            source,
-            half: field.half,
-            how,
-        });
+        for Replaced { field, source, .. } in constants {
+            self.decide(field, *source, How::Thunk);
+        }
         Ok(How::Thunk)
     }
 
-    /// The relocation of the instruction's other operand, which goes where the instruction goes.
+    /// The relocation of the instruction's other constant, which goes where the instruction goes, and what it computes
+    /// there.
     fn relocation_besides(
         &self,
         section: &Section<'_>,
-        field: &CodeField,
-    ) -> Result<Option<Relocation>, &'static str> {
-        match relocations_besides(section, field)[..] {
-            [] => Ok(None),
-            [r] if self.imports.contains_key(&r.symbol) || self.replaced.contains_key(&r.symbol) => {
-                Err("refers to another variable whose references change")
+        constants: &[Replaced],
+    ) -> Result<Option<(Relocation, RelocKind)>, &'static str> {
+        let r = match relocations_besides(section, constants)[..] {
+            [] => return Ok(None),
+            [r] if r.offset >= constants[0].field.start => *r,
+            _ => return Err("has another relocation besides"),
+        };
+        if self.imports.contains_key(&r.symbol) || self.replaced.contains_key(&r.symbol) {
+            return Err("refers to another variable whose references change");
+        }
+        if r.symbol.0 == 0 || self.object().symbol(r.symbol).place == SymbolPlace::Absolute {
+            return Err("has another number for an address");
+        }
+        match r.kind {
+            RelocKind::Pc32 => Ok(Some((r, r.kind))),
+            // No linker knows what the instruction has become.
+            RelocKind::GotPc32 | RelocKind::GotPc32Relax | RelocKind::GotPc32RelaxRex => {
+                Ok(Some((r, RelocKind::GotPc32)))
             }
-            [r] if r.symbol.0 == 0 || self.object().symbol(r.symbol).place == SymbolPlace::Absolute => {
-                Err("has another number for an address")
-            }
-            [r] if r.kind == RelocKind::Pc32 && r.offset >= field.start => Ok(Some(*r)),
+            RelocKind::Abs32 | RelocKind::Abs32Signed if !self.pic() => Ok(Some((r, r.kind))),
+            RelocKind::ThreadLocal(..) => Ok(Some((r, r.kind))),
             _ => Err("has another relocation besides"),
         }
+    }
+
+    /// What the instruction reaches in its own section, with a distance that stands in it.
+    fn reached_without_relocation(
+        &self,
+        section: &Section<'_>,
+        constants: &[Replaced],
+    ) -> Option<MovedField> {
+        let [Replaced { field: CodeField { start, length, .. }, .. }, ..] = *constants else { return None };
+        let mut reference = None;
+        let arch = self.object().machine.arch();
+        arch.decode(section.data, start..start + u64::from(length), &mut |i| reference = i.reference);
+        let reference = reference.filter(|r| constants.iter().all(|c| c.field.field != r.field))?;
+        let target = (SymbolRef::Section(section.id), reference.target as i64);
+        Some(MovedField { field: (reference.field - start) as usize, kind: RelocKind::Pc32, target })
     }
 
     /// A register that gets a full address must be used as one.
@@ -139,9 +174,10 @@ impl Planner<'_> {
     }
 }
 
-/// The relocations that write into the instruction, but the field's own.
-fn relocations_besides<'s>(section: &'s Section<'_>, field: &CodeField) -> Vec<&'s Relocation> {
-    let end = field.start + u64::from(field.length);
-    let near = section.relocations_in(field.start.saturating_sub(7)..end).iter();
-    near.filter(|r| Some(r.entry) != field.entry && r.writes_after(field.start)).collect()
+/// The relocations that write into the instruction, but those of the constants.
+fn relocations_besides<'s>(section: &'s Section<'_>, constants: &[Replaced]) -> Vec<&'s Relocation> {
+    let [Replaced { field: CodeField { start, length, .. }, .. }, ..] = constants else { return Vec::new() };
+    let near = section.relocations_in(start.saturating_sub(7)..start + u64::from(*length)).iter();
+    let own = |r: &Relocation| constants.iter().any(|constant| constant.field.entry == Some(r.entry));
+    near.filter(|r| !own(r) && r.writes_after(*start)).collect()
 }

@@ -7,7 +7,7 @@
 #: refused the instruction has no form with a 64-bit register in place of the immediate: `cmp $0x404040,%eax`
 #: refused 0x404040 is not used before `ret`: `mov $0x404040,%ebx`
 #: refused the instruction uses the stack or goes elsewhere, and there is no replacement for it: `mov %rsp,0x404048`
-#: refused the instruction computes addresses in 32 bits: `addr32 mov 0x404048,%eax`
+#: refused the instruction computes addresses in 32 bits: `mov 0x404048(,%edi,8),%eax`
         .globl  get
         .type   get, @function
 get:    mov     $SESSION(low), %eax
@@ -33,6 +33,6 @@ stack:  mov     %rsp, SESSION(low) + 8
         ret
         .size   stack, . - stack
         .type   short, @function
-short:  addr32 mov SESSION(low)+8, %eax
+short:  mov     SESSION(low)+8(,%edi,8), %eax
         ret
         .size   short, . - short

@@ -21,6 +21,9 @@
 //: | int (**set(int (*)(int)))(int);
 //: | unsigned char low8(int);
 //: | long across(int, int), pushes(int);
+//: | void *cells[8];
+//: | void put(int), put_handler(void);
+//: | int at(int);
 //: | long seven(long a, long b, long c, long d, long e, long f, const char *g) { return printf("%s ", g) + f; }
 //: | int main(void) {
 //: |   printf("%d %s %s\n", pick(2), name(1), text());
@@ -33,6 +36,8 @@
 //: |   printf("%ld\n", say());
 //: |   for (int i = 0; i < 6; i++) printf("%ld ", across(i, 5));
 //: |   printf("%ld\n", pushes(1));
+//: |   put(5); put_handler();
+//: |   printf("%d %d %d\n", cells[5] == &counter, at(5), handler(1));
 //: | }
 //: stdout 7 one a string of the object
 //: stdout 1
@@ -41,6 +46,7 @@
 //: stdout 4 1 2
 //: stdout -1 101 300 93 three 6 97 800 33 -1 hello 6
 //: stdout held 10 held 9 held held 24 12 5 5 one 11
+//: stdout 1 1 43
 extern int table[16];
 extern const char *names[];
 extern long counter;
@@ -88,4 +94,10 @@ long across(int i, int x) {
     return -1;
 }
 long seven(long, long, long, long, long, long, const char *);
+// Two of them in one instruction.
+extern void *cells[8];
+void put(int i) { cells[i] = &counter; }
+int at(int i) { return cells[i] == &counter; }
+static int more(int i) { return i + 42; }
+void put_handler(void) { handler = more; }
 long pushes(int i) { return seven(1, 2, 3, 4, 5, 7, names[i]); }

@@ -364,10 +364,10 @@ impl Comparison<'_> {
     fn windows(&self, index: usize) -> BTreeMap<u64, u64> {
         let name = self.old.sections[index].name;
         let fields = self.named.fields.get(name).into_iter().flatten();
-        // An instruction has a prefix and an opcode before its constant, and ends with it.
+        // An instruction has at most eleven bytes before its constant, and ends with it.
         let mut windows: BTreeMap<u64, u64> = BTreeMap::new();
         for &field in fields {
-            let end = windows.entry(field.saturating_sub(8)).or_default();
+            let end = windows.entry(field.saturating_sub(11)).or_default();
             *end = (*end).max(field.saturating_add(8));
         }
         for (symbol, offset) in &self.named.globals {
@@ -451,9 +451,9 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether one of the windows, by start, none of them longer than sixteen bytes, holds that offset.
+/// Whether one of the windows, by start, none of them longer than nineteen bytes, holds that offset.
 fn within(windows: &BTreeMap<u64, u64>, at: u64) -> bool {
-    windows.range(at.saturating_sub(15)..=at).any(|(_, &end)| at < end)
+    windows.range(at.saturating_sub(18)..=at).any(|(_, &end)| at < end)
 }
 
 /// Unsigned LEB128 numbers (DWARF 5, 7.6).

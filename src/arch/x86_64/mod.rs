@@ -69,8 +69,12 @@ impl Arch for X86_64 {
         read::redirect_read(instruction, field, size, delivery)
     }
 
-    fn thunk(&self, instruction: &[u8], field: usize, links: &ThunkLinks) -> Result<Thunk, String> {
-        thunk::thunk(instruction, field, links)
+    fn thunk(&self, instruction: &[u8], links: &ThunkLinks<'_>) -> Result<Thunk, String> {
+        thunk::thunk(instruction, links)
+    }
+
+    fn thunk_keeps_apart(&self, thunk: &[u8], loads: [u64; 2]) -> bool {
+        thunk::keeps_apart(thunk, loads)
     }
 
     fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String> {

@@ -15,7 +15,7 @@ pub(super) enum Constant {
     Immediate,
     /// The displacement of a memory operand.
     Displacement,
-    /// The 64-bit displacement that `movabs` alone has.
+    /// That of `movabs`: 64 bits, or 32 with an address size prefix.
     FullDisplacement,
     /// The displacement that counts from the end of the instruction.
     PcRelative,
@@ -29,6 +29,8 @@ pub(super) struct Recoder {
     pub(super) constant: Constant,
     /// The offset of its displacement.
     displacement: usize,
+    /// The offset of its immediate.
+    immediate: usize,
 }
 
 /// A new instruction.
@@ -37,6 +39,16 @@ pub(super) struct Recoded {
     pub(super) bytes: Vec<u8>,
     /// Where in them the displacement of its memory operand is, and how wide; (0, 0): it has none.
     pub(super) displacement: (usize, usize),
+    /// The same of its immediate.
+    immediate: (usize, usize),
+}
+
+impl Recoded {
+    /// The offset of what was the constant at `field` of `old`; `None`: there are no 32 bits for it.
+    pub(super) fn field(&self, old: &Recoder, field: usize) -> Option<usize> {
+        let (at, size) = if field == old.displacement { self.displacement } else { self.immediate };
+        (size == 4).then_some(at)
+    }
 }
 
 impl Recoder {
@@ -55,26 +67,34 @@ impl Recoder {
             Constant::Immediate
         } else if offsets.displacement_size() >= 4 && offsets.displacement_offset() == field {
             match offsets.displacement_size() {
-                8 => Constant::FullDisplacement,
+                _ if is_full_displacement(old.code()) => Constant::FullDisplacement,
                 _ if old.is_ip_rel_memory_operand() => Constant::PcRelative,
                 _ => Constant::Displacement,
             }
         } else {
             return Err("has no constant at the place in question".to_owned());
         };
-        if has_address_size_prefix(bytes) {
+        // What is no sum has 32 bits and no more: the address.
+        let plain = old.memory_base() == Register::None && old.memory_index() == Register::None;
+        if has_address_size_prefix(bytes) && (!plain || constant == Constant::Immediate) {
             return Err("computes addresses in 32 bits".to_owned());
         }
-        if matches!(old.segment_prefix(), Register::FS | Register::GS) {
+        let of_thread = matches!(old.segment_prefix(), Register::FS | Register::GS);
+        if of_thread && constant != Constant::Immediate {
             return Err("counts from the thread's block".to_owned());
         }
-        Ok(Recoder { old, constant, displacement: offsets.displacement_offset() })
+        let (displacement, immediate) = (offsets.displacement_offset(), offsets.immediate_offset());
+        Ok(Recoder { old, constant, displacement, immediate })
     }
 
     /// Whether it extends the sign of the constant to 64 bits; otherwise it takes 32 bits of it.
     pub(super) fn extends_sign(&self) -> bool {
-        self.constant != Constant::Immediate
-            || self.old.op_kinds().any(|kind| kind == OpKind::Immediate32to64)
+        match self.constant {
+            Constant::Immediate => self.old.op_kinds().any(|kind| kind == OpKind::Immediate32to64),
+            // With an address size prefix.
+            Constant::Displacement => self.old.memory_displ_size() != 4,
+            Constant::FullDisplacement | Constant::PcRelative => true,
+        }
     }
 
     /// Whether a register is named or used by it in any part.
@@ -93,10 +113,15 @@ impl Recoder {
         self.old.memory_base() == Register::RSP
     }
 
-    /// The offset of a pc-relative displacement besides the address.
-    pub(super) fn pc_relative_field(&self) -> Option<usize> {
-        let besides = self.old.is_ip_rel_memory_operand() && self.constant != Constant::PcRelative;
-        besides.then_some(self.displacement)
+    /// Whether its memory operand counts from the end of the instruction, and is not the address.
+    pub(super) fn is_pc_relative_besides(&self) -> bool {
+        self.old.is_ip_rel_memory_operand() && self.constant != Constant::PcRelative
+    }
+
+    /// Whether one of its other constants is at `field`.
+    pub(super) fn has_besides(&self, field: usize) -> bool {
+        let immediate = self.constant != Constant::Immediate && field == self.immediate;
+        field != 0 && (immediate || self.constant == Constant::Immediate && field == self.displacement)
     }
 
     /// Another operation with the same operands.
@@ -147,17 +172,7 @@ impl Recoder {
         match self.constant {
             Constant::FullDisplacement => new = self.without_full_displacement(scratch)?,
             Constant::Immediate => {
-                let narrow = half && !self.extends_sign();
-                let (code, register, bits) = match narrow {
-                    true => (with_narrow_register(self.old.code()), scratch.full_register32(), 32),
-                    false => (with_register(self.old.code()), scratch, 64),
-                };
-                let code = code.ok_or_else(|| {
-                    format!("has no form with a {bits}-bit register in place of the immediate")
-                })?;
-                new.set_code(code);
-                new.set_op1_kind(OpKind::Register);
-                new.set_op1_register(register);
+                new = self.without_immediate(scratch, half)?;
                 if self.old.is_ip_rel_memory_operand() {
                     new.set_memory_displacement64(0);
                 }
@@ -178,10 +193,17 @@ impl Recoder {
             Constant::Displacement => {
                 match (self.old.memory_base(), self.old.memory_index()) {
                     (Register::None, _) => new.set_memory_base(scratch),
-                    (Register::RSP | Register::RIP | Register::EIP, _) => {
-                        return Err(
-                            "adds the address to a register that is not the same elsewhere".to_owned()
-                        );
+                    (base, index) if base.full_register() == Register::RSP => {
+                        if index != Register::None {
+                            let scale = self.old.memory_index_scale();
+                            let sum = MemoryOperand::with_base_index_scale(scratch, index, scale);
+                            before = Some(lea(scratch, sum).map_err(|e| self.cannot(&e))?);
+                        }
+                        new.set_memory_index(scratch);
+                        new.set_memory_index_scale(1);
+                        new.set_memory_displacement64(lowered as u64);
+                        new.set_memory_displ_size(8);
+                        return before.iter().chain([&new]).map(|i| self.encode(i)).collect();
                     }
                     (base, Register::None) => {
                         new.set_memory_base(scratch);
@@ -190,9 +212,7 @@ impl Recoder {
                     }
                     (base, _) => {
                         let sum = MemoryOperand::with_base_index(scratch, base);
-                        before = Some(
-                            Instruction::with2(Code::Lea_r64_m, scratch, sum).map_err(|e| self.cannot(&e))?,
-                        );
+                        before = Some(lea(scratch, sum).map_err(|e| self.cannot(&e))?);
                         new.set_memory_base(scratch);
                     }
                 }
@@ -225,6 +245,34 @@ impl Recoder {
         Ok(recoded)
     }
 
+    /// With the immediate in `scratch`; what remains to be replaced is the other constant, at byte `field`.
+    ///
+    /// # Errors
+    /// As [`Self::through_register`].
+    pub(super) fn with_immediate_in(
+        &self,
+        scratch: Register,
+        half: bool,
+        other: &Self,
+    ) -> Result<Self, String> {
+        Ok(Recoder { old: self.without_immediate(scratch, half)?, ..*other })
+    }
+
+    fn without_immediate(&self, scratch: Register, half: bool) -> Result<Instruction, String> {
+        let narrow = half && !self.extends_sign();
+        let (code, register, bits) = match narrow {
+            true => (with_narrow_register(self.old.code()), scratch.full_register32(), 32),
+            false => (with_register(self.old.code()), scratch, 64),
+        };
+        let code =
+            code.ok_or_else(|| format!("has no form with a {bits}-bit register in place of the immediate"))?;
+        let mut new = self.old;
+        new.set_code(code);
+        new.set_op1_kind(OpKind::Register);
+        new.set_op1_register(register);
+        Ok(new)
+    }
+
     /// `movabs` from and to memory in the form that takes a register.
     fn without_full_displacement(&self, scratch: Register) -> Result<Instruction, String> {
         let memory = MemoryOperand::with_base(scratch);
@@ -252,17 +300,37 @@ impl Recoder {
         encoder.encode(instruction, 0).map_err(|error| self.cannot(&error))?;
         let offsets = encoder.get_constant_offsets();
         let displacement = (offsets.displacement_offset(), offsets.displacement_size());
+        let immediate = (offsets.immediate_offset(), offsets.immediate_size());
         let mut bytes = encoder.take_buffer();
         if instruction.is_ip_rel_memory_operand() {
             // A relocation says what goes there.
             bytes.iter_mut().skip(displacement.0).take(displacement.1).for_each(|byte| *byte = 0);
         }
-        Ok(Recoded { bytes, displacement })
+        Ok(Recoded { bytes, displacement, immediate })
     }
 
     fn cannot(&self, error: &iced_x86::IcedError) -> String {
         format!("cannot be written in another form: {error}")
     }
+}
+
+fn is_full_displacement(code: Code) -> bool {
+    use Code::*;
+    matches!(
+        code,
+        Mov_AL_moffs8
+            | Mov_AX_moffs16
+            | Mov_EAX_moffs32
+            | Mov_RAX_moffs64
+            | Mov_moffs8_AL
+            | Mov_moffs16_AX
+            | Mov_moffs32_EAX
+            | Mov_moffs64_RAX
+    )
+}
+
+fn lea(register: Register, sum: MemoryOperand) -> Result<Instruction, iced_x86::IcedError> {
+    Instruction::with2(Code::Lea_r64_m, register, sum)
 }
 
 /// The same operation with a 64-bit register for its second operand, where the 32-bit immediate is sign-extended to

@@ -1,9 +1,9 @@
 //! Code that does an instruction's work elsewhere, where a replacement does not fit into its bytes. Flags, all
 //! registers and the 128 bytes below the stack pointer that a leaf function may use (psABI 3.2.2) stay intact.
 
-use iced_x86::{Code, OpKind, Register};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
-use super::super::{Delivery, Fragment, Referent, Thunk, ThunkLinks};
+use super::super::{Delivery, Fragment, MovedField, Referent, Supply, Thunk, ThunkLinks};
 use super::lower::{LEA, MOV, MOVSLQ, nops, rip_relative};
 use super::recode::{Constant, Recoder};
 use crate::edits::{NewRelocation, SymbolRef};
@@ -29,10 +29,18 @@ const RETURN_ABOVE_RED_ZONE: [u8; 3] = [0xc2, 0x80, 0x00];
 const SCRATCH: [Register; 5] = [Register::RCX, Register::RDX, Register::RAX, Register::RSI, Register::RDI];
 
 /// See [`super::super::Arch::thunk`].
-pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Result<Thunk, String> {
-    let recoder = Recoder::new(instruction, field)?;
-    let ThunkLinks { delivery, target, operand, next, shadow_stack } = *links;
-    if operand.map(|(at, _)| at) != recoder.pc_relative_field() {
+pub(super) fn thunk(instruction: &[u8], links: &ThunkLinks<'_>) -> Result<Thunk, String> {
+    let ThunkLinks { supplies, moved, next, shadow_stack } = *links;
+    let [supply, others @ ..] = supplies else { return Err("has nothing to be replaced".to_owned()) };
+    let recoder = Recoder::new(instruction, supply.field)?;
+    let fits = match moved {
+        Some(MovedField { field, kind, .. }) => {
+            let counts = recoder.is_pc_relative_besides() == kind.counts_from_place();
+            others.is_empty() && recoder.has_besides(field) && counts
+        }
+        None => !recoder.is_pc_relative_besides(),
+    };
+    if !fits {
         return Err(
             "has a pc-relative operand besides, without a relocation, or another relocation".to_owned()
         );
@@ -40,26 +48,37 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
     if instruction.len() < JUMP {
         return Err("is shorter than a jump".to_owned());
     }
-    let mut code = Writer { delivery, target, fragment: empty(), depth: Vec::new(), calls: false };
+    let mut code = Writer { fragment: empty(), depth: Vec::new(), calls: false };
     let old = &recoder.old;
     match (old.code(), recoder.constant) {
         (Code::Mov_r32_imm32 | Code::Mov_rm32_imm32, Constant::Immediate)
             if old.op0_kind() == OpKind::Register =>
         {
             // mov slot(%rip),%r64: its lower half is what the instruction gave.
-            code.load(old.op0_register().full_register(), recoder.extends_sign());
+            code.load(old.op0_register().full_register(), recoder.extends_sign(), supply);
             code.jump(next);
         }
-        (Code::Pushq_imm32, Constant::Immediate) => push(&mut code, next),
+        (Code::Pushq_imm32, Constant::Immediate) => push(&mut code, supply, next),
         (Code::Push_rm64, Constant::Displacement | Constant::PcRelative) => {
-            push_memory(&mut code, &recoder, next)?;
+            push_memory(&mut code, &recoder, supply, next)?;
         }
-        (Code::Call_rm64, Constant::Displacement | Constant::PcRelative) => call(&mut code, &recoder)?,
+        (Code::Call_rm64, Constant::Displacement | Constant::PcRelative) => {
+            call(&mut code, &recoder, supply)?;
+        }
         (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) if shadow_stack => {
             return Err("needs a return to where no call came from, which a shadow stack forbids".to_owned());
         }
-        (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) => jump(&mut code, &recoder)?,
-        _ => in_place_of(&mut code, &recoder, operand.map(|(_, referent)| referent), next)?,
+        (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) => {
+            jump(&mut code, &recoder, supply)?;
+        }
+        _ => match others {
+            [] => in_place_of(&mut code, &recoder, supply, moved.as_ref(), next)?,
+            [second] => {
+                let immediate = Recoder::new(instruction, second.field)?;
+                in_place_of_both(&mut code, (&recoder, supply), (&immediate, second), next)?;
+            }
+            _ => return Err("has more constants than two".to_owned()),
+        },
     }
     let Writer { fragment, depth, calls, .. } = code;
     // A call ends where the old one did: its return address is what tables say of the old one.
@@ -85,32 +104,68 @@ pub(super) fn thunk(instruction: &[u8], field: usize, links: &ThunkLinks) -> Res
 fn in_place_of(
     code: &mut Writer,
     recoder: &Recoder,
-    operand: Option<Referent>,
+    supply: &Supply,
+    moved: Option<&MovedField>,
     next: Referent,
 ) -> Result<(), String> {
-    if !recoder.may_run_elsewhere() {
-        return Err("uses the stack or goes elsewhere, and there is no replacement for it".to_owned());
-    }
     let scratch = free_register(recoder)?;
-    code.emit(&BELOW_RED_ZONE);
-    code.moved(RED_ZONE);
-    code.push(scratch);
-    code.moved(RED_ZONE + WORD);
-    code.load(scratch, recoder.extends_sign());
-    for recoded in recoder.through_register(scratch, RED_ZONE + WORD, code.half())? {
-        if let Some((symbol, addend)) = operand {
-            let (at, _) = recoded.displacement;
-            let rest = (recoded.bytes.len() - at) as i64;
-            code.relocate(at, RelocKind::Pc32, symbol, addend.wrapping_sub(rest));
-        }
-        code.emit(&recoded.bytes);
-    }
-    code.pop(scratch);
-    code.moved(RED_ZONE);
-    code.emit(&ABOVE_RED_ZONE);
-    code.moved(0);
-    code.jump(next);
+    code.lower_stack(&[scratch]);
+    code.load(scratch, recoder.extends_sign(), supply);
+    code.run(recoder, (scratch, supply), 1, moved)?;
+    code.raise_stack(&[scratch], next);
     Ok(())
+}
+
+/// The same where both constants are addresses:
+///
+/// ```text
+/// 48 8d 64 24 80             lea -0x80(%rsp),%rsp
+/// 51                         push %rcx
+/// 52                         push %rdx
+/// 48 8b 0d 00 00 00 00       mov sym@GOTPCREL(%rip),%rcx
+/// 48 8b 15 00 00 00 00       mov slot(%rip),%rdx
+/// 48 89 11                   the instruction, here mov %rdx,(%rcx)
+/// 5a                         pop %rdx
+/// 59                         pop %rcx
+/// 48 8d a4 24 80 00 00 00    lea 0x80(%rsp),%rsp
+/// e9 00 00 00 00             jmp next
+/// ```
+fn in_place_of_both(
+    code: &mut Writer,
+    (memory, target): (&Recoder, &Supply),
+    (immediate, number): (&Recoder, &Supply),
+    next: Referent,
+) -> Result<(), String> {
+    if immediate.constant != Constant::Immediate {
+        return Err("has two addresses in a way that is not known".to_owned());
+    }
+    let second = free_register(memory)?;
+    let recoder = immediate.with_immediate_in(second, is_half(number), memory)?;
+    let first = free_register(&recoder)?;
+    code.lower_stack(&[first, second]);
+    code.load(first, memory.extends_sign(), target);
+    code.load(second, immediate.extends_sign(), number);
+    code.run(&recoder, (first, target), 2, None)?;
+    code.raise_stack(&[first, second], next);
+    Ok(())
+}
+
+/// See [`super::super::Arch::thunk_keeps_apart`].
+pub(super) fn keeps_apart(thunk: &[u8], loads: [u64; 2]) -> bool {
+    let decoder = || Decoder::new(64, thunk, DecoderOptions::NONE);
+    let loaded = |field: u64| {
+        // The field is the end of the load.
+        let load = decoder().into_iter().find(|i| i.next_ip() == field + 4)?;
+        (load.op0_kind() == OpKind::Register).then(|| load.op0_register().full_register())
+    };
+    let [Some(address), Some(number)] = loads.map(loaded) else { return false };
+    let both = |i: &Instruction| {
+        (0..i.op_count()).any(|n| i.op_kind(n) == OpKind::Memory)
+            && [i.memory_base(), i.memory_index()].contains(&address)
+            && i.op1_kind() == OpKind::Register
+            && i.op1_register().full_register() == number
+    };
+    address != number && decoder().into_iter().filter(both).count() == 1
 }
 
 /// `push $imm32`, which overwrites the word below the stack pointer and no other:
@@ -124,14 +179,14 @@ fn in_place_of(
 /// 48 87 0c 24             xchg %rcx,(%rsp)
 /// e9 00 00 00 00          jmp next
 /// ```
-fn push(code: &mut Writer, next: Referent) {
-    match code.delivery {
-        Delivery::Got => code.pc_relative(&[0xff, 0x35], RelocKind::GotPc32, code.target),
-        Delivery::Slot => code.pc_relative(&[0xff, 0x35], RelocKind::Pc32, code.target),
+fn push(code: &mut Writer, supply: &Supply, next: Referent) {
+    match supply.delivery {
+        Delivery::Got => code.pc_relative(&[0xff, 0x35], RelocKind::GotPc32, supply.target),
+        Delivery::Slot => code.pc_relative(&[0xff, 0x35], RelocKind::Pc32, supply.target),
         Delivery::Direct | Delivery::Absolute | Delivery::Half(_) => {
             code.push(Register::RCX);
             code.moved(WORD);
-            code.load(Register::RCX, true);
+            code.load(Register::RCX, true, supply);
             code.emit(&[0x48, 0x87, 0x0c, 0x24]);
         }
     }
@@ -148,17 +203,15 @@ fn push(code: &mut Writer, next: Referent) {
 /// 48 87 0c 24             xchg %rcx,(%rsp)
 /// e9 00 00 00 00          jmp next
 /// ```
-fn push_memory(code: &mut Writer, recoder: &Recoder, next: Referent) -> Result<(), String> {
+fn push_memory(code: &mut Writer, recoder: &Recoder, supply: &Supply, next: Referent) -> Result<(), String> {
     if recoder.uses_stack_base() {
         return Err("pushes what is on the stack".to_owned());
     }
     let scratch = free_register(recoder)?;
     code.push(scratch);
     code.moved(WORD);
-    code.load(scratch, true);
-    for recoded in recoder.loading_into(scratch).through_register(scratch, 0, code.half())? {
-        code.emit(&recoded.bytes);
-    }
+    code.load(scratch, true, supply);
+    code.run(&recoder.loading_into(scratch), (scratch, supply), 0, None)?;
     // xchg %r,(%rsp)
     code.emit(&[0x48, 0x87, 0x04 | number(scratch) << 3, 0x24]);
     code.jump(next);
@@ -172,16 +225,13 @@ fn push_memory(code: &mut Writer, recoder: &Recoder, next: Referent) -> Result<(
 /// 4c 8b 1d 00 00 00 00    mov sym@GOTPCREL(%rip),%r11
 /// 41 ff 23                jmp *(%r11)
 /// ```
-fn call(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
+fn call(code: &mut Writer, recoder: &Recoder, supply: &Supply) -> Result<(), String> {
     if recoder.uses(Register::R11) || recoder.uses_stack_base() {
         return Err("calls through a register that is not free".to_owned());
     }
     code.calls = true;
-    code.load(Register::R11, true);
-    for recoded in recoder.with_code(Code::Jmp_rm64).through_register(Register::R11, 0, code.half())? {
-        code.emit(&recoded.bytes);
-    }
-    Ok(())
+    code.load(Register::R11, true, supply);
+    code.run(&recoder.with_code(Code::Jmp_rm64), (Register::R11, supply), 0, None)
 }
 
 /// `jmp *disp32(…)`, at which any register may be in use:
@@ -195,7 +245,7 @@ fn call(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
 /// 59                         pop %rcx
 /// c2 80 00                   ret $0x80
 /// ```
-fn jump(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
+fn jump(code: &mut Writer, recoder: &Recoder, supply: &Supply) -> Result<(), String> {
     if recoder.uses_stack_base() {
         return Err("goes where the stack says".to_owned());
     }
@@ -204,10 +254,8 @@ fn jump(code: &mut Writer, recoder: &Recoder) -> Result<(), String> {
     code.moved(RED_ZONE + WORD);
     code.push(scratch);
     code.moved(RED_ZONE + 2 * WORD);
-    code.load(scratch, true);
-    for recoded in recoder.loading_into(scratch).through_register(scratch, 0, code.half())? {
-        code.emit(&recoded.bytes);
-    }
+    code.load(scratch, true, supply);
+    code.run(&recoder.loading_into(scratch), (scratch, supply), 0, None)?;
     // mov %r,8(%rsp)
     code.emit(&[0x48, 0x89, 0x44 | number(scratch) << 3, 0x24, 0x08]);
     code.pop(scratch);
@@ -230,10 +278,13 @@ fn empty() -> Fragment {
     Fragment { code: Vec::new(), relocations: Vec::new(), frame: Vec::new() }
 }
 
+/// Whether it is no more than half of an address.
+fn is_half(supply: &Supply) -> bool {
+    matches!(supply.delivery, Delivery::Half(_))
+}
+
 /// A thunk in the making.
 struct Writer {
-    delivery: Delivery,
-    target: Referent,
     fragment: Fragment,
     depth: Vec<(u32, i64)>,
     calls: bool,
@@ -270,9 +321,53 @@ impl Writer {
         self.fragment.relocations.push(NewRelocation { offset, kind, symbol, addend });
     }
 
-    /// Whether it is no more than half of an address.
-    fn half(&self) -> bool {
-        matches!(self.delivery, Delivery::Half(_))
+    /// Makes room below the red zone, and keeps those registers there.
+    fn lower_stack(&mut self, registers: &[Register]) {
+        self.emit(&BELOW_RED_ZONE);
+        self.moved(RED_ZONE);
+        for (register, words) in registers.iter().zip(1..) {
+            self.push(*register);
+            self.moved(RED_ZONE + words * WORD);
+        }
+    }
+
+    /// Gives back what [`Self::lower_stack`] took, and goes on.
+    fn raise_stack(&mut self, registers: &[Register], next: Referent) {
+        let mut words = registers.len() as i64;
+        for register in registers.iter().rev() {
+            self.pop(*register);
+            words -= 1;
+            self.moved(RED_ZONE + words * WORD);
+        }
+        self.emit(&ABOVE_RED_ZONE);
+        self.moved(0);
+        self.jump(next);
+    }
+
+    /// The instruction itself, with the address in a register and so many kept in the stack.
+    fn run(
+        &mut self,
+        recoder: &Recoder,
+        (register, supply): (Register, &Supply),
+        kept: i64,
+        moved: Option<&MovedField>,
+    ) -> Result<(), String> {
+        if kept > 0 && !recoder.may_run_elsewhere() {
+            return Err("uses the stack or goes elsewhere, and there is no replacement for it".to_owned());
+        }
+        let lowered = if kept > 0 { RED_ZONE + kept * WORD } else { 0 };
+        let all = recoder.through_register(register, lowered, is_half(supply))?;
+        for (recoded, left) in all.iter().zip((0..all.len()).rev()) {
+            if let Some(moved) = moved.filter(|_| left == 0) {
+                let at = recoded.field(recoder, moved.field).ok_or("has no room for its other constant")?;
+                let (symbol, addend) = moved.target;
+                let counts = moved.kind.counts_from_place();
+                let rest = if counts { (recoded.bytes.len() - at) as i64 } else { 0 };
+                self.relocate(at, moved.kind, symbol, addend.wrapping_sub(rest));
+            }
+            self.emit(&recoded.bytes);
+        }
+        Ok(())
     }
 
     /// Puts the address into a register; of one half, the sign is extended to 64 bits if `signed`, and zeros are if not:
@@ -281,8 +376,8 @@ impl Writer {
     /// 48 63 0d 00 00 00 00    movslq slot(%rip),%rcx
     /// 8b 0d 00 00 00 00       mov slot(%rip),%ecx
     /// ```
-    fn load(&mut self, register: Register, signed: bool) {
-        let (wide, opcode, kind) = match self.delivery {
+    fn load(&mut self, register: Register, signed: bool, supply: &Supply) {
+        let (wide, opcode, kind) = match supply.delivery {
             Delivery::Got => (true, MOV, RelocKind::GotPc32RelaxRex),
             Delivery::Slot => (true, MOV, RelocKind::Pc32),
             Delivery::Direct | Delivery::Absolute => (true, LEA, RelocKind::Pc32),
@@ -291,7 +386,7 @@ impl Writer {
         };
         let mut bytes = rip_relative(wide, opcode, register.number() as u8);
         bytes.truncate(bytes.len() - 4);
-        self.pc_relative(&bytes, kind, self.target);
+        self.pc_relative(&bytes, kind, supply.target);
     }
 
     fn jump(&mut self, next: Referent) {

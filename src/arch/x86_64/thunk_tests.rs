@@ -9,11 +9,15 @@ const NEXT: Referent = (SymbolRef::Undefined(UndefinedId(2)), 32);
 const DELIVERIES: [Delivery; 3] = [Delivery::Got, Delivery::Slot, Delivery::Direct];
 
 fn of(instruction: &[u8], field: usize, delivery: Delivery) -> Result<Thunk, String> {
-    thunk(instruction, field, &links(delivery))
+    thunk(instruction, &links(&[supply(field, delivery)]))
 }
 
-fn links(delivery: Delivery) -> ThunkLinks {
-    ThunkLinks { delivery, target: TARGET, operand: None, next: NEXT, shadow_stack: false }
+fn supply(field: usize, delivery: Delivery) -> Supply {
+    Supply { field, delivery, target: TARGET }
+}
+
+fn links(supplies: &[Supply]) -> ThunkLinks<'_> {
+    ThunkLinks { supplies, moved: None, next: NEXT, shadow_stack: false }
 }
 
 /// The instructions of a thunk, `;` between them.
@@ -54,6 +58,12 @@ fn the_instruction_runs_with_a_register() {
         (&[0x48, 0x8b, 0x05, 1, 2, 3, 4], 3, "mov (%rcx),%rax"),
         (&[0x48, 0xc7, 0x05, 1, 2, 3, 4, 5, 6, 7, 8], 3, "movq $0x8070605,(%rcx)"),
         (&[0xf0, 0x0f, 0xb1, 0x3d, 1, 2, 3, 4], 4, "lock cmpxchg %edi,(%rcx)"),
+        (&[0x48, 0x8b, 0x84, 0x24, 1, 2, 3, 4], 4, "mov 0x88(%rsp,%rcx),%rax"),
+        (&[0x48, 0x8d, 0x84, 0x94, 1, 2, 3, 4], 4, "lea (%rcx,%rdx,4),%rcx; lea 0x88(%rsp,%rcx),%rax"),
+        // With no register the sum is what the constant is.
+        (&[0x67, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "mov (%rcx),%eax"),
+        (&[0x67, 0xa1, 1, 2, 3, 4], 2, "mov (%rcx),%eax"),
+        (&[0x64, 0x48, 0xc7, 0x07, 1, 2, 3, 4], 4, "mov %rcx,%fs:(%rdi)"),
         // The immediate is another constant.
         (&[0xc7, 0x04, 0x25, 1, 2, 3, 4, 5, 6, 7, 8], 3, "movl $0x8070605,(%rcx)"),
     ] {
@@ -75,12 +85,82 @@ fn the_instruction_runs_with_a_register() {
 fn another_operand_keeps_its_relocation() {
     let bytes = [0x48, 0xc7, 0x05, 0, 0, 0, 0, 1, 2, 3, 4];
     let other = (SymbolRef::Undefined(UndefinedId(3)), 48);
-    let thunk = thunk(&bytes, 7, &ThunkLinks { operand: Some((3, other)), ..links(Delivery::Got) }).unwrap();
+    let supplies = [supply(7, Delivery::Got)];
+    let moving = |field, kind, target| MovedField { field, kind, target };
+    let with = |moved| thunk(&bytes, &ThunkLinks { moved: Some(moved), ..links(&supplies) });
+    let thunk = with(moving(3, RelocKind::Pc32, other)).unwrap();
     assert!(text(&thunk).contains("mov %rcx,(%rip)"), "{}", text(&thunk));
     let fields: Vec<_> = thunk.fragment.relocations.iter().map(|r| (r.offset, r.symbol, r.addend)).collect();
     assert_eq!(fields[1], (16, other.0, 44));
-    let elsewhere = ThunkLinks { operand: Some((2, other)), ..links(Delivery::Got) };
-    assert!(super::thunk(&bytes, 7, &elsewhere).is_err());
+    assert!(with(moving(2, RelocKind::Pc32, other)).is_err());
+    assert!(with(moving(3, RelocKind::Abs32Signed, other)).is_err());
+
+    // movq $imm32,%fs:disp32
+    let bytes = [0x64, 0x48, 0xc7, 0x04, 0x25, 0, 0, 0, 0, 1, 2, 3, 4];
+    let supplies = [supply(9, Delivery::Slot)];
+    let kind = RelocKind::ThreadLocal(23, 4);
+    let moved = Some(moving(5, kind, other));
+    let thunk = super::thunk(&bytes, &ThunkLinks { moved, ..links(&supplies) }).unwrap();
+    assert!(text(&thunk).contains("; mov %rcx,%fs:0x0; "), "{}", text(&thunk));
+    let fields: Vec<_> = thunk.fragment.relocations.iter().map(|r| (r.offset, r.kind, r.addend)).collect();
+    assert_eq!(fields[1], (18, kind, 48));
+}
+
+#[test]
+fn two_addresses_have_a_register_each() {
+    let both = |bytes: &[u8], fields: [usize; 2], deliveries: [Delivery; 2]| {
+        let supplies = [0, 1].map(|n| supply(fields[n], deliveries[n]));
+        thunk(bytes, &links(&supplies))
+    };
+    for (bytes, fields, expected) in [
+        // movq $imm32,disp32
+        (&[0x48, 0xc7, 0x04, 0x25, 1, 2, 3, 4, 5, 6, 7, 8][..], [4, 8], "mov %rcx,(%rdx)"),
+        // lock addq $imm32,disp32(,%rcx,8)
+        (&[0xf0, 0x48, 0x81, 0x04, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8], [5, 9], "lock add %rdx,(%rax,%rcx,8)"),
+        // cmpq $imm32,disp32(%rip)
+        (&[0x48, 0x81, 0x3d, 1, 2, 3, 4, 5, 6, 7, 8], [3, 7], "cmp %rcx,(%rdx)"),
+        // testq $imm32,disp32(%rdx,%rcx)
+        (
+            &[0x48, 0xf7, 0x84, 0x0a, 1, 2, 3, 4, 5, 6, 7, 8],
+            [4, 8],
+            "lea (%rsi,%rdx),%rsi; test %rax,(%rsi,%rcx)",
+        ),
+        // movq $imm32,disp32(%rsp,%rcx,4)
+        (
+            &[0x48, 0xc7, 0x84, 0x8c, 1, 2, 3, 4, 5, 6, 7, 8],
+            [4, 8],
+            "lea (%rax,%rcx,4),%rax; mov %rdx,0x90(%rsp,%rax)",
+        ),
+    ] {
+        let thunk = both(bytes, fields, [Delivery::Got, Delivery::Slot]).expect("has a thunk");
+        assert!(
+            text(&thunk).contains(&format!("(%rip),{}; {expected}; pop", &expected_number(expected))),
+            "{}",
+            text(&thunk)
+        );
+        let loads = [thunk.fragment.relocations[0].offset, thunk.fragment.relocations[1].offset];
+        assert!(keeps_apart(&thunk.fragment.code, loads), "{}", text(&thunk));
+        assert!(!keeps_apart(&thunk.fragment.code, [loads[1], loads[0]]), "{}", text(&thunk));
+        assert!(!keeps_apart(&thunk.fragment.code, [loads[0], loads[0]]), "{}", text(&thunk));
+        let kinds: Vec<_> = thunk.fragment.relocations.iter().map(|r| r.kind).collect();
+        assert_eq!(kinds, [RelocKind::GotPc32RelaxRex, RelocKind::Pc32, RelocKind::Pc32]);
+        assert_eq!(thunk.depth[..3], [(5, 128), (6, 136), (7, 144)]);
+        assert_eq!(thunk.depth.last().map(|last| last.1), Some(0));
+    }
+    // All that a constant of 32 bits in an operation of as many can be is half of an address.
+    let cmpl = [0x81, 0x3c, 0x25, 1, 2, 3, 4, 5, 6, 7, 8];
+    let half = Delivery::Half(crate::arch::Half::Low);
+    assert!(text(&both(&cmpl, [3, 7], [Delivery::Slot, half]).unwrap()).contains("cmp %ecx,(%rdx)"));
+    assert!(both(&cmpl, [3, 7], [Delivery::Slot; 2]).is_err());
+    // In another order they are not what they are said to be.
+    let movq = [0x48, 0xc7, 0x04, 0x25, 1, 2, 3, 4, 5, 6, 7, 8];
+    assert!(both(&movq, [8, 4], [Delivery::Slot; 2]).is_err());
+}
+
+/// The register that the instruction has for its immediate.
+fn expected_number(text: &str) -> String {
+    let (_, operands) = text.rsplit_once(' ').expect("has operands");
+    operands.split(',').next().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -119,7 +199,7 @@ fn registers_pushes_and_branches_have_forms_of_their_own() {
     assert_eq!((call.site, call.field, call.calls), (vec![0x66, 0x90, 0xe8, 0, 0, 0, 0], 3, true));
     let jump = [0xff, 0x24, 0xcd, 1, 2, 3, 4];
     assert!(
-        thunk(&jump, 3, &ThunkLinks { shadow_stack: true, ..links(Delivery::Got) }).is_err(),
+        thunk(&jump, &ThunkLinks { shadow_stack: true, ..links(&[supply(3, Delivery::Got)]) }).is_err(),
         "a shadow stack forbids it"
     );
 }
@@ -130,9 +210,9 @@ fn all_else_is_refused() {
         (&[0xb0, 1][..], 1, "no constant"),
         (&[0xc7, 0x00, 1, 2, 3, 4], 2, "no form with a 64-bit register"),
         (&[0x3d, 1, 2, 3, 4], 1, "no form with a 64-bit register"),
-        (&[0x67, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "in 32 bits"),
+        (&[0x67, 0x8b, 0x04, 0xfd, 1, 2, 3, 4], 4, "in 32 bits"),
+        (&[0x67, 0x48, 0xc7, 0x44, 0x24, 0x10, 1, 2, 3, 4], 6, "in 32 bits"),
         (&[0x64, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "thread's block"),
-        (&[0x8b, 0x84, 0x24, 1, 2, 3, 4], 3, "not the same elsewhere"),
         (&[0x48, 0xc7, 0x05, 1, 2, 3, 4, 5, 6, 7, 8], 7, "pc-relative operand besides"),
         (&[0xff, 0xb4, 0x24, 1, 2, 3, 4], 3, "what is on the stack"),
         (&[0x8f, 0x04, 0x25, 1, 2, 3, 4], 3, "uses the stack"),

@@ -5,58 +5,58 @@ use crate::reloc::RelocKind::{self, *};
 
 /// What a number means, and how many bytes its field has; the index is the number.
 const TYPES: [(RelocKind, u64); 52] = [
-    (None, 0),            // R_X86_64_NONE
-    (Abs64, 8),           // R_X86_64_64
-    (Pc32, 4),            // R_X86_64_PC32
-    (Got32, 4),           // R_X86_64_GOT32
-    (Plt32, 4),           // R_X86_64_PLT32
-    (Unknown(5), 0),      // R_X86_64_COPY: not in objects
-    (Unknown(6), 8),      // R_X86_64_GLOB_DAT: not in objects
-    (Unknown(7), 8),      // R_X86_64_JUMP_SLOT: not in objects
-    (Unknown(8), 8),      // R_X86_64_RELATIVE: not in objects
-    (GotPc32, 4),         // R_X86_64_GOTPCREL
-    (Abs32, 4),           // R_X86_64_32
-    (Abs32Signed, 4),     // R_X86_64_32S
-    (Abs16, 2),           // R_X86_64_16
-    (Pc16, 2),            // R_X86_64_PC16
-    (Abs8, 1),            // R_X86_64_8
-    (Pc8, 1),             // R_X86_64_PC8
-    (ThreadLocal(16), 8), // R_X86_64_DTPMOD64
-    (ThreadLocal(17), 8), // R_X86_64_DTPOFF64
-    (ThreadLocal(18), 8), // R_X86_64_TPOFF64
-    (ThreadLocal(19), 4), // R_X86_64_TLSGD
-    (ThreadLocal(20), 4), // R_X86_64_TLSLD
-    (ThreadLocal(21), 4), // R_X86_64_DTPOFF32
-    (ThreadLocal(22), 4), // R_X86_64_GOTTPOFF
-    (ThreadLocal(23), 4), // R_X86_64_TPOFF32
-    (Pc64, 8),            // R_X86_64_PC64
-    (GotOff64, 8),        // R_X86_64_GOTOFF64
-    (GotBase32, 4),       // R_X86_64_GOTPC32
-    (Got64, 8),           // R_X86_64_GOT64
-    (GotPc64, 8),         // R_X86_64_GOTPCREL64
-    (GotBase64, 8),       // R_X86_64_GOTPC64
-    (Unknown(30), 8),     // R_X86_64_GOTPLT64: deprecated
-    (PltOff64, 8),        // R_X86_64_PLTOFF64
-    (Size32, 4),          // R_X86_64_SIZE32
-    (Size64, 8),          // R_X86_64_SIZE64
-    (ThreadLocal(34), 4), // R_X86_64_GOTPC32_TLSDESC
-    (ThreadLocal(35), 0), // R_X86_64_TLSDESC_CALL: marks an instruction
-    (ThreadLocal(36), 8), // R_X86_64_TLSDESC
-    (Unknown(37), 8),     // R_X86_64_IRELATIVE: not in objects
-    (Unknown(38), 8),     // R_X86_64_RELATIVE64: not in objects
-    (Unknown(39), 4),     // was R_X86_64_PC32_BND
-    (Unknown(40), 4),     // was R_X86_64_PLT32_BND
-    (GotPc32Relax, 4),    // R_X86_64_GOTPCRELX
-    (GotPc32RelaxRex, 4), // R_X86_64_REX_GOTPCRELX
-    (Unknown(43), 4),     // R_X86_64_CODE_4_GOTPCRELX
-    (ThreadLocal(44), 4), // R_X86_64_CODE_4_GOTTPOFF
-    (ThreadLocal(45), 4), // R_X86_64_CODE_4_GOTPC32_TLSDESC
-    (Unknown(46), 4),     // R_X86_64_CODE_5_GOTPCRELX
-    (ThreadLocal(47), 4), // R_X86_64_CODE_5_GOTTPOFF
-    (ThreadLocal(48), 4), // R_X86_64_CODE_5_GOTPC32_TLSDESC
-    (Unknown(49), 4),     // R_X86_64_CODE_6_GOTPCRELX
-    (ThreadLocal(50), 4), // R_X86_64_CODE_6_GOTTPOFF
-    (ThreadLocal(51), 4), // R_X86_64_CODE_6_GOTPC32_TLSDESC
+    (None, 0),               // R_X86_64_NONE
+    (Abs64, 8),              // R_X86_64_64
+    (Pc32, 4),               // R_X86_64_PC32
+    (Got32, 4),              // R_X86_64_GOT32
+    (Plt32, 4),              // R_X86_64_PLT32
+    (Unknown(5), 0),         // R_X86_64_COPY: not in objects
+    (Unknown(6), 8),         // R_X86_64_GLOB_DAT: not in objects
+    (Unknown(7), 8),         // R_X86_64_JUMP_SLOT: not in objects
+    (Unknown(8), 8),         // R_X86_64_RELATIVE: not in objects
+    (GotPc32, 4),            // R_X86_64_GOTPCREL
+    (Abs32, 4),              // R_X86_64_32
+    (Abs32Signed, 4),        // R_X86_64_32S
+    (Abs16, 2),              // R_X86_64_16
+    (Pc16, 2),               // R_X86_64_PC16
+    (Abs8, 1),               // R_X86_64_8
+    (Pc8, 1),                // R_X86_64_PC8
+    (ThreadLocal(16, 8), 8), // R_X86_64_DTPMOD64
+    (ThreadLocal(17, 8), 8), // R_X86_64_DTPOFF64
+    (ThreadLocal(18, 8), 8), // R_X86_64_TPOFF64
+    (ThreadLocal(19, 4), 4), // R_X86_64_TLSGD
+    (ThreadLocal(20, 4), 4), // R_X86_64_TLSLD
+    (ThreadLocal(21, 4), 4), // R_X86_64_DTPOFF32
+    (ThreadLocal(22, 4), 4), // R_X86_64_GOTTPOFF
+    (ThreadLocal(23, 4), 4), // R_X86_64_TPOFF32
+    (Pc64, 8),               // R_X86_64_PC64
+    (GotOff64, 8),           // R_X86_64_GOTOFF64
+    (GotBase32, 4),          // R_X86_64_GOTPC32
+    (Got64, 8),              // R_X86_64_GOT64
+    (GotPc64, 8),            // R_X86_64_GOTPCREL64
+    (GotBase64, 8),          // R_X86_64_GOTPC64
+    (Unknown(30), 8),        // R_X86_64_GOTPLT64: deprecated
+    (PltOff64, 8),           // R_X86_64_PLTOFF64
+    (Size32, 4),             // R_X86_64_SIZE32
+    (Size64, 8),             // R_X86_64_SIZE64
+    (ThreadLocal(34, 4), 4), // R_X86_64_GOTPC32_TLSDESC
+    (ThreadLocal(35, 0), 0), // R_X86_64_TLSDESC_CALL: marks an instruction
+    (ThreadLocal(36, 8), 8), // R_X86_64_TLSDESC
+    (Unknown(37), 8),        // R_X86_64_IRELATIVE: not in objects
+    (Unknown(38), 8),        // R_X86_64_RELATIVE64: not in objects
+    (Unknown(39), 4),        // was R_X86_64_PC32_BND
+    (Unknown(40), 4),        // was R_X86_64_PLT32_BND
+    (GotPc32Relax, 4),       // R_X86_64_GOTPCRELX
+    (GotPc32RelaxRex, 4),    // R_X86_64_REX_GOTPCRELX
+    (Unknown(43), 4),        // R_X86_64_CODE_4_GOTPCRELX
+    (ThreadLocal(44, 4), 4), // R_X86_64_CODE_4_GOTTPOFF
+    (ThreadLocal(45, 4), 4), // R_X86_64_CODE_4_GOTPC32_TLSDESC
+    (Unknown(46), 4),        // R_X86_64_CODE_5_GOTPCRELX
+    (ThreadLocal(47, 4), 4), // R_X86_64_CODE_5_GOTTPOFF
+    (ThreadLocal(48, 4), 4), // R_X86_64_CODE_5_GOTPC32_TLSDESC
+    (Unknown(49), 4),        // R_X86_64_CODE_6_GOTPCRELX
+    (ThreadLocal(50, 4), 4), // R_X86_64_CODE_6_GOTTPOFF
+    (ThreadLocal(51, 4), 4), // R_X86_64_CODE_6_GOTPC32_TLSDESC
 ];
 
 /// What the relocation type of that number computes.
@@ -67,7 +67,7 @@ pub(super) fn kind(number: u32) -> RelocKind {
 /// The number of the relocation type that computes that; `None` if this machine has none.
 pub(super) fn number(kind: RelocKind) -> Option<u32> {
     match kind {
-        ThreadLocal(number) | Unknown(number) => Some(number),
+        ThreadLocal(number, _) | Unknown(number) => Some(number),
         _ => {
             let index = TYPES.iter().position(|&(k, _)| k == kind)?;
             u32::try_from(index).ok()
@@ -151,9 +151,9 @@ mod tests {
             elf::R_X86_64_CODE_6_GOTPC32_TLSDESC,
         ];
         for number_ in thread_local {
-            assert_eq!(kind(number_.0), ThreadLocal(number_.0));
+            assert!(matches!(kind(number_.0), ThreadLocal(number, _) if number == number_.0));
         }
-        let thread_local_count = TYPES.iter().filter(|(k, _)| matches!(k, ThreadLocal(_))).count();
+        let thread_local_count = TYPES.iter().filter(|(k, _)| matches!(k, ThreadLocal(..))).count();
         assert_eq!(thread_local_count, thread_local.len());
     }
 }
