@@ -127,9 +127,9 @@ pub(super) fn table_targets(
     if parts.len() > 1 {
         let starts: HashSet<u64> = instructions(code, function).into_iter().map(|(at, _)| at).collect();
         // What another table has leads into another function, or are distances from its own start: taken for
-        // distances from this one they lead to between instructions.
-        let parts = parts[1..].iter().take_while(|part| part.iter().all(|target| starts.contains(target)));
-        targets.extend(parts.flatten());
+        // distances from this one they lead to between instructions. Where instructions refer to the middle of this
+        // one, another may begin in what looks like one part.
+        targets.extend(parts[1..].iter().flatten().take_while(|target| starts.contains(target)));
     }
     targets.sort_unstable();
     targets.dedup();

@@ -203,6 +203,7 @@ mod tests {
         for (table, why) in [
             (None, "not used before `jmp"),
             (Some(vec![vec![12], vec![16]]), "fewer than 64 bits by `mov %ebx,%eax`"),
+            (Some(vec![vec![12], vec![16, 99]]), "fewer than 64 bits by `mov %ebx,%eax`"),
             (Some(vec![vec![12, 15]]), "not used before `ret`"),
             (Some(vec![vec![12, 99]]), "no instruction"),
         ] {
