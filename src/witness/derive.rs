@@ -62,6 +62,7 @@ impl Sessions<'_> {
             &|| self.inside(pair),
             &|| self.distances(pair, near, is_exact),
             &|| self.distances(pair, near, |_| true),
+            &|| self.distances_before(pair, near),
             &|| self.before(pair, near),
             &|| self.before(pair, self.landmarks_after(pair)),
             &|| self.beside_numbers(pair),
@@ -80,6 +81,7 @@ impl Sessions<'_> {
             &|| self.inside(pair),
             &|| self.distances(pair, near, is_exact),
             &|| self.distances(pair, near, |_| true),
+            &|| self.distances_before(pair, near),
             &|| self.before(pair, near),
             &|| self.before(pair, self.landmarks_after(pair)),
             &|| self.low_halves(pair),
@@ -217,22 +219,47 @@ impl Sessions<'_> {
         found
     }
 
-    /// Distances from what the function names to something that `wanted` selects.
-    fn distances(&self, (a, b): Pair, near: &[Pair], wanted: fn(&Meaning) -> bool) -> Vec<Meaning> {
+    /// Distances between what the function names and something that `wanted` selects, either way: `add` and `sub`.
+    fn distances(&self, pair: Pair, near: &[Pair], wanted: fn(&Meaning) -> bool) -> Vec<Meaning> {
+        let to = |there: Pair| self.same(there).or_else(|| self.one_past(there)).filter(wanted);
+        self.distances_by(pair, near, &|there| to(there).into_iter().collect())
+    }
+
+    /// Distances between what the function names and an address before something.
+    fn distances_before(&self, pair: Pair, near: &[Pair]) -> Vec<Meaning> {
+        self.distances_by(pair, near, &|there| {
+            let after = self.landmarks_after(there).iter();
+            let alike = after.filter(|l| l.0.wrapping_sub(there.0) == l.1.wrapping_sub(there.1));
+            let before = |l: &Pair| self.same(*l).map(|m| plus(m, there.0.wrapping_sub(l.0) as i64));
+            alike.filter_map(before).collect()
+        })
+    }
+
+    /// Distances between what the function names and what `others` finds at a pair of addresses.
+    fn distances_by(
+        &self,
+        (a, b): Pair,
+        near: &[Pair],
+        others: &dyn Fn(Pair) -> Vec<Meaning>,
+    ) -> Vec<Meaning> {
         let mut found = Vec::new();
+        let plain = |m: &Meaning| matches!(m, Meaning::Value(..) | Meaning::Symbol { .. });
         for base in near {
-            let there = (base.0.wrapping_add(a), base.1.wrapping_add(b));
-            let to = self.same(there).or_else(|| self.one_past(there)).filter(wanted);
-            // Tried last: it is seldom that something lies there at all.
-            let from = to.is_some().then(|| self.same(*base)).flatten();
-            found.extend(to.zip(from).and_then(|(to, from)| {
-                let plain = |m: &Meaning| matches!(m, Meaning::Value(..) | Meaning::Symbol { .. });
-                let known = plain(&to) && plain(&from);
-                // Of two places in one thing the same distance leads to two in another: the offsets count together.
-                let start = (offset(&from) as i64).wrapping_neg();
-                let (to, from) = (plus(to, start), plus(from, start));
-                known.then(|| Meaning::Difference { to: Box::new(to), from: Box::new(from) })
-            }));
+            let above = (base.0.wrapping_add(a), base.1.wrapping_add(b));
+            let below = (base.0.wrapping_sub(a), base.1.wrapping_sub(b));
+            for (there, is_above) in [(above, true), (below, false)] {
+                let others = others(there);
+                // Tried last: it is seldom that something lies there at all.
+                let own = if others.is_empty() { None } else { self.same(*base) };
+                let Some(own) = own.filter(plain) else { continue };
+                for other in others.into_iter().filter(plain) {
+                    let (to, from) = if is_above { (other, own.clone()) } else { (own.clone(), other) };
+                    // Of two places in one thing the same distance leads to two in another: the offsets count together.
+                    let start = (offset(&from) as i64).wrapping_neg();
+                    let (to, from) = (plus(to, start), plus(from, start));
+                    found.push(Meaning::Difference { to: Box::new(to), from: Box::new(from) });
+                }
+            }
         }
         found
     }

@@ -1,4 +1,4 @@
-# LLVM's constant hoisting reaches one object from the address of another. A witness in which they moved by different
+# LLVM's constant hoisting, and gcc's reload, reach one object from the address of another. A witness in which they moved by different
 # distances shows that; each instruction then takes the distance from a slot, wherever both are in the new process.
 #: map {"mappings": [{"start": "0x7f1234560000", "end": "0x7f1234570000", "perms": "rw-p"},
 #: map              {"start": "0x7f1244560000", "end": "0x7f1244570000", "perms": "rw-p"},
@@ -38,10 +38,14 @@
 #: place .text expression heap + 8 - table+0 thunk
 #: place .text symbol table+0 got
 #: place .text expression other + 64 - table+0 thunk
+#: place .text symbol other+16 slot
+#: place .text expression other + 16 - table+0 thunk
+#: place .text symbol other+0 got
+#: place .text expression table - 24 - other+0 thunk
 #: driver
 #: | #include <stdint.h>
 #: | #include <stdio.h>
-#: | long table[2], far[2] = {70, 71};
+#: | long table[2] = {5}, far[2] = {70, 71};
 #: | static long heap[2] = {80, 81};
 #: | long *make(void) { return heap; }
 #: | __attribute__((aligned(16))) long other[8] = {10, 11, 12, 100, 14, 15, 16, 17};
@@ -49,6 +53,7 @@
 #: | long (*add_one)(long) = plus_one;
 #: | long load(void), store(long), indexed(long), *address(void), *sum(void), *through(void), wide(void), *wide_back(void);
 #: | long flags(long), exchange(long), call(long), of_heap(void), *past(void);
+#: | long *back(void), from_three(long);
 #: | void vectors(void);
 #: | int main(void) {
 #: |   printf("%ld %ld ", load(), store(42)); printf("%ld\n", other[1]);
@@ -56,12 +61,14 @@
 #: |   printf("%ld %d %ld %ld\n", wide(), wide_back() == table, flags(12), flags(13));
 #: |   vectors(); printf("%ld %ld\n", other[6], other[7]);
 #: |   printf("%ld ", exchange(5)); printf("%ld %ld %ld %d\n", other[3], call(6), of_heap(), past() == other + 8);
+#: |   printf("%d %ld\n", back() == table, from_three(3));
 #: | }
 #: stdout 10 42 42
 #: stdout 100 1 1 1
 #: stdout 71 1 1 0
 #: stdout 28 30
 #: stdout 100 105 7 81 1
+#: stdout 1 5
         .macro  function name
         .globl  \name
         .type   \name, @function
@@ -159,3 +166,15 @@
         lea     SESSION(other)+64-SESSION(table)(%rax), %rax
         ret
         end past
+        # As gcc makes one constant from what a register holds of another, and of an index that does not begin at 0.
+        function back
+        movabs  $SESSION(other)+16, %rax
+        sub     $SESSION(other)+16-SESSION(table), %rax
+        ret
+        end back
+        function from_three
+        movabs  $SESSION(other), %rax
+        lea     SESSION(table)-24-SESSION(other)(%rax), %rax
+        mov     (%rax,%rdi,8), %rax
+        ret
+        end from_three

@@ -6,7 +6,7 @@
 #: map              {"address": "0x7f5091560480", "name": "far", "size": 16}]}
 #: witness
 #: oracle no
-#: thunks 16
+#: thunks 20
 #: place .text expression (uint32_t)cell+0 thunk
 #: place .text expression cell >> 32+0 thunk
 #: place .text expression (uint32_t)(far + 8)+0 thunk
@@ -27,6 +27,10 @@
 #: place .text expression (uint32_t)-cell+0 thunk
 #: place .text symbol cell+0 got
 #: place .text expression (uint32_t)(cell + 16)+0 slot
+#: place .text expression (uint32_t)far+0 thunk
+#: place .text expression far >> 32+0 thunk
+#: place .text expression (uint32_t)cell+0 thunk
+#: place .text expression cell >> 32+0 thunk
 #: driver
 #: | #include <stdint.h>
 #: | #include <stdio.h>
@@ -34,7 +38,7 @@
 #: | void split(uint64_t *);
 #: | uint64_t low_far(void), low_own(void), signed_far(void), low_far_nine(void), *own_address(void);
 #: | uint64_t add(uint64_t), compare(uint64_t), compare_wide(uint64_t), pushed(void), displaced(uint64_t), displaced_wide(uint64_t);
-#: | uint64_t both(uint64_t *), negated(void), past(void), stored(uint64_t *);
+#: | uint64_t both(uint64_t *), negated(void), past(void), stored(uint64_t *), pair(void);
 #: | #define LOW(p) ((uint32_t)(uint64_t)(p))
 #: | #define HIGH(p) ((uint32_t)((uint64_t)(p) >> 32))
 #: | #define SIGNED(p) ((uint64_t)(int64_t)(int32_t)LOW(p))
@@ -48,6 +52,7 @@
 #: |   printf("%d%d\n", displaced(0x1234567800000007) == (uint32_t)(LOW(cell) + 7), displaced_wide(9) == SIGNED(far) + 9);
 #: |   printf("%d%d", stored(word) == SIGNED(own_address()), both(&high) == LOW(cell));
 #: |   printf("%d%d%d\n", high == HIGH(cell), negated() == (uint32_t)-LOW(cell), past() == LOW(cell + 2));
+#: |   printf("%d\n", pair() == (uint64_t)cell - (uint64_t)far);
 #: | }
 #: stdout 111
 #: stdout 1111
@@ -55,6 +60,7 @@
 #: stdout 111
 #: stdout 11
 #: stdout 11111
+#: stdout 1
         .macro  function name
         .globl  \name
         .type   \name, @function
@@ -152,6 +158,22 @@
         .long   (SESSION(cell)+16) & 0xffffffff
         ret
         end past
+
+        # As gcc -O0 passes an argument on the stack.
+        function pair
+        push    $(SESSION(far) & 0xffffffff) - 0x100000000
+        .cfi_adjust_cfa_offset 8
+        movl    $SESSION(far) >> 32, 4(%rsp)
+        push    $SESSION(cell) & 0xffffffff
+        .cfi_adjust_cfa_offset 8
+        movl    $SESSION(cell) >> 32, 4(%rsp)
+        pop     %rax
+        .cfi_adjust_cfa_offset -8
+        pop     %rdx
+        .cfi_adjust_cfa_offset -8
+        sub     %rdx, %rax
+        ret
+        end pair
 
         .bss
         .balign 16

@@ -210,6 +210,9 @@ pub(super) fn leaves(bytes: &[u8]) -> bool {
 /// ```text
 /// c7 45 f8 l0 l1 l2 l3    movl $low,-8(%rbp)
 /// c7 45 fc h0 h1 h2 h3    movl $high,-4(%rbp)
+///
+/// 68 l0 l1 l2 l3             push $low
+/// c7 44 24 04 h0 h1 h2 h3    movl $high,4(%rsp)
 /// ```
 pub(super) fn store_halves(first: &[u8], second: &[u8], high_first: bool) -> bool {
     let (low, high) = if high_first { (second, first) } else { (first, second) };
@@ -221,6 +224,13 @@ pub(super) fn store_halves(first: &[u8], second: &[u8], high_first: bool) -> boo
             && !decoded.is_ip_rel_memory_operand();
         is_store.then_some(decoded)
     };
+    let pushed = Decoder::new(64, low, OPTIONS).decode();
+    if pushed.code() == Code::Pushq_imm32 && pushed.len() == low.len() && !high_first {
+        return store(high).is_some_and(|high| {
+            let plain = high.memory_index() == Register::None && high.segment_prefix() == Register::None;
+            plain && high.memory_base() == Register::RSP && high.memory_displacement64() == 4
+        });
+    }
     let (Some(low), Some(high)) = (store(low), store(high)) else { return false };
     let of = |i: &iced_x86::Instruction| {
         (i.memory_base(), i.memory_index(), i.memory_index_scale(), i.segment_prefix())
