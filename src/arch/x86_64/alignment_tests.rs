@@ -65,6 +65,30 @@ fn arithmetic_and_copies_need_nothing() {
         ("all bits", with_rax(|a| a.xor(rax, -1))),
         ("another register", with_rax(|a| a.and(rdi, 15))),
         (
+            "a vector whose other half is cleared",
+            with_rax(|a| {
+                a.movq(xmm0, rax)?;
+                a.vpbroadcastq(ymm0, xmm0)?;
+                a.vmovdqu(ptr(rdi), ymm0)?;
+                a.vzeroupper()
+            }),
+        ),
+        (
+            "a bit that took the place of its own",
+            with_rax(|a| {
+                a.sete(al)?;
+                a.and(eax, 1)
+            }),
+        ),
+        (
+            "an exchange of a byte that was read there",
+            with_rax(|a| {
+                a.mov(al, ptr(rax))?;
+                a.lock().cmpxchg(ptr(rdi), cl)?;
+                a.mov(ptr(rsi), al)
+            }),
+        ),
+        (
             "a hash",
             with_rax(|a| {
                 a.xor(rax, rdi)?;
@@ -94,6 +118,22 @@ fn operations_on_bits_need_those_that_count() {
             64,
         ),
         ("xor of 32 bits", with_rax(|a| a.xor(eax, edi)), 32),
+        (
+            "a bit beside those that others took the place of",
+            with_rax(|a| {
+                a.sete(al)?;
+                a.and(eax, 0x100)
+            }),
+            9,
+        ),
+        (
+            "an exchange of what has another byte",
+            with_rax(|a| {
+                a.mov(al, ptr(rax))?;
+                a.cmpxchg(ptr(rdi), rcx)
+            }),
+            8,
+        ),
         ("and", with_rax(|a| a.and(rdi, rax)), 64),
         ("bt", with_rax(|a| a.bt(rax, 5)), 6),
         ("bts", with_rax(|a| a.bts(rax, 0)), 1),

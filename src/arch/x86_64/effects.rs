@@ -4,7 +4,7 @@
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use super::addition::addition;
-use super::operands::{Combination, Effects, is_thread_local};
+use super::operands::{Combination, Destination, Effects, is_thread_local};
 use super::state::State;
 use super::values::{Bits, Set, Value, low, width_of};
 use super::vector::{self, VectorUse};
@@ -174,8 +174,15 @@ impl Effects<'_> {
                 }
             }
             Mnemonic::And | Mnemonic::Xor | Mnemonic::Test => {
-                let to = self.destination(state, instruction);
                 let other = self.whole_operand(state, instruction, 1);
+                let mut to = Destination { operand: 0, value: self.operand(state, instruction, 0) };
+                let count = width_of(!other.bits.zeros & mask);
+                // Where others were put in the place of the low bits, those may be all that counts (`sete`, `and $1`).
+                let replaced = instruction.mnemonic() != Mnemonic::Xor && count > 0 && !other.is_derived();
+                to.value = match replaced && count <= to.value.patched {
+                    true => to.value.truncated(count.into()),
+                    false => self.whole(to.value, at),
+                };
                 // What is exclusive or with 64 bits of which no compiler knew one is a number of which it knows none
                 // (a hash of an address): no sum or difference was written so, and nothing of the address shows in it.
                 if instruction.mnemonic() == Mnemonic::Xor
@@ -244,9 +251,15 @@ impl Effects<'_> {
             Mnemonic::Cmpxchg => {
                 let old = self.destination(state, instruction);
                 let new = self.whole_operand(state, instruction, 1);
-                let accumulator = self.whole_register(state, Register::RAX, at);
                 self.assign(state, instruction, 0, old.value.or_else(&new));
-                state.set(Register::RAX, accumulator.or_else(&old.value));
+                // Of the whole register other bits than those of its part stay what they are, and count for nothing.
+                let part = match width {
+                    8 => Register::AL,
+                    16 => Register::AX,
+                    _ => Register::RAX,
+                };
+                let accumulator = self.whole_register(state, part, at);
+                state.write(part, accumulator.or_else(&old.value));
             }
             Mnemonic::Cmpxchg8b | Mnemonic::Cmpxchg16b => {
                 for register in [Register::RAX, Register::RDX] {
@@ -277,8 +290,10 @@ impl Effects<'_> {
                     state.set(register, Value::unknown());
                 }
             }
-            // The address may be any: nothing is read there as data.
+            // The address may be any: nothing is read there as data. What there is in the other half of a vector register
+            // is left for good.
             Mnemonic::Nop
+            | Mnemonic::Vzeroupper
             | Mnemonic::Prefetcht0
             | Mnemonic::Prefetcht1
             | Mnemonic::Prefetcht2
