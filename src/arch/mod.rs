@@ -267,6 +267,8 @@ pub struct ThunkLinks<'l> {
     pub next: Referent,
     /// Returns must match calls.
     pub shadow_stack: bool,
+    /// See [`Arch::frees_register`].
+    pub frees_register: bool,
 }
 
 /// What takes an instruction's place where no replacement fits: a jump or call, and the code that it leads to.
@@ -436,6 +438,10 @@ pub trait Arch: Sync {
     /// # Errors
     /// What uses it otherwise, or that nothing is seen to use it.
     fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String>;
+
+    /// Whether a register that belongs to nobody between functions is free behind the indirect jump at `start`, wherever
+    /// that leads.
+    fn frees_register(&self, code: &dyn CodeView, start: u64) -> bool;
 
     /// What a function takes for granted of the low bits of the object's seeds, which are sorted by address. `entries` is
     /// where it begins, and where its parts do. What cannot be followed needs all bits.

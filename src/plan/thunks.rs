@@ -59,7 +59,10 @@ impl Planner<'_> {
             }
             None => self.reached_without_relocation(section, constants),
         };
-        let links = ThunkLinks { supplies: &supplies, moved, next, shadow_stack: object.shadow_stack };
+        let number = number_of(section.id, start);
+        let frees_register = number.is_some_and(|number| arch.frees_register(self.found.code, number));
+        let shadow_stack = object.shadow_stack;
+        let links = ThunkLinks { supplies: &supplies, moved, next, shadow_stack, frees_register };
         let thunk = arch.thunk(&old, &links).map_err(|why| no_replacement(&why))?;
 
         let rows = if thunk.calls {

@@ -6,7 +6,7 @@
 #: refused the instruction has no form with a 64-bit register in place of the immediate: `movl $0x404040,0x8(%rdi)`
 #: refused the instruction has no form with a 64-bit register in place of the immediate: `cmp $0x404040,%eax`
 #: refused 0x404040 is not used before `ret`: `mov $0x404040,%ebx`
-#: refused the instruction uses the stack or goes elsewhere, and there is no replacement for it: `mov %rsp,0x404048`
+#: refused the instruction uses a part of the stack pointer: `mov %sp,0x404048`
 #: refused the instruction computes addresses in 32 bits: `mov 0x404048(,%edi,8),%eax`
         .globl  get
         .type   get, @function
@@ -29,7 +29,7 @@ unused: mov     $SESSION(low), %ebx
         ret
         .size   unused, . - unused
         .type   stack, @function
-stack:  mov     %rsp, SESSION(low) + 8
+stack:  mov     %sp, SESSION(low) + 8
         ret
         .size   stack, . - stack
         .type   short, @function

@@ -19,8 +19,10 @@
 #: place .text symbol low+0 thunk
 #: place .text symbol low+0 thunk
 #: place .text symbol low+24 thunk
+#: place .text symbol low+40 thunk
+#: place .text symbol low+40 thunk
 #: place .text symbol low+32 thunk
-#: thunks 16
+#: thunks 18
 #: driver step.c
 #: stdout 1 1 2 0
         .globl  code_begin, code_end, behind_call
@@ -80,6 +82,11 @@ code_begin:
         .cfi_adjust_cfa_offset 8
         .cfi_offset %rbx, -16
         xor     %ebx, %ebx
+        mov     %rsp, SESSION(low)+40
+        push    $0
+        .cfi_adjust_cfa_offset 8
+        pop     SESSION(low)+40
+        .cfi_adjust_cfa_offset -8
         add     %rax, SESSION(low)+16
         push    $SESSION(low)
         .cfi_adjust_cfa_offset 8
@@ -124,12 +131,12 @@ behind_call:
 code_end:
         nop
 
-        # More than 70 instructions are the thunks'.
+        # More than 90 instructions are the thunks'.
         .section .data.rel.ro, "aw"
         .balign 8
         .globl  steps
         .type   steps, @object
-steps:  .quad   70, no_frame, with_frame, with_pushes, aligned_frame, 0
+steps:  .quad   90, no_frame, with_frame, with_pushes, aligned_frame, 0
         .size   steps, . - steps
 
         .bss

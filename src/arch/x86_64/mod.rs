@@ -77,6 +77,10 @@ impl Arch for X86_64 {
         thunk::keeps_apart(thunk, loads)
     }
 
+    fn frees_register(&self, code: &dyn CodeView, start: u64) -> bool {
+        pointer_use::frees_linkage_register(code, start)
+    }
+
     fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String> {
         pointer_use::is_address(code, start)
     }

@@ -9,7 +9,7 @@ use iced_x86::{Code, Instruction, InstructionInfoFactory, OpAccess, OpKind, Regi
 use super::super::CodeView;
 use super::decode::disassemble;
 use super::flow::{Next, decode_at, next_of};
-use super::layout::{is_last, table_targets};
+use super::layout::{Layout, is_last, table_targets};
 
 /// What has shown no use after so many instructions is taken for unused.
 const LIMIT: usize = 4096;
@@ -93,10 +93,11 @@ pub(super) fn is_address(code: &dyn CodeView, start: u64) -> Result<(), String> 
             // Dead, or the other half of what it returns: whole in either case.
             Next::Return if replaced == 0 && !counts(&KEPT) => {}
             Next::Indirect => match jump_targets(code, &function, &instruction) {
-                Some(targets) => {
+                // To another function.
+                Some(targets) if targets.is_empty() && replaced == 0 && counts(&ARGUMENTS) => proven = true,
+                Some(targets) if !targets.is_empty() => {
                     open.extend(targets.into_iter().map(|target| (target, replaced)));
                 }
-                _ if replaced == 0 && counts(&ARGUMENTS) => proven = true,
                 _ => return Err(format!("is not used before `{}`", text())),
             },
             Next::Stop => {}
@@ -135,12 +136,50 @@ fn bits(register: Register) -> usize {
     }
 }
 
-/// Where `jmp *table(,%r,8)` leads, if the table can be read.
+/// See [`super::super::Arch::frees_register`]. Linkage code may use `%r11` on the way to a function (psABI 3.2.3).
+pub(super) fn frees_linkage_register(code: &dyn CodeView, start: u64) -> bool {
+    let function = code.function(start);
+    let decoded = |at| decode_at(code, at).filter(|i| i.next_ip() <= code.function(at).end);
+    let Some(jump) = decoded(start).filter(|jump| jump.code() == Code::Jmp_rm64) else { return false };
+    let mut factory = InstructionInfoFactory::new();
+    let Some(mut open) = jump_targets(code, &function, &jump) else { return false };
+    let mut seen = BTreeSet::new();
+    while let Some(at) = open.pop() {
+        if !seen.insert(at) {
+            continue;
+        }
+        let Some(instruction) = decoded(at).filter(|_| seen.len() <= LIMIT) else { return false };
+        let usage = use_of(&mut factory, &instruction, Register::R11);
+        if usage.whole || usage.part > 0 || usage.perhaps {
+            return false;
+        }
+        if usage.written == 64 {
+            continue;
+        }
+        match next_of(code, &instruction) {
+            Next::Following | Next::LeaveOrFollowing => open.push(instruction.next_ip()),
+            Next::Jump(target) => open.push(target),
+            Next::Branch(target) => open.extend([instruction.next_ip(), target]),
+            Next::Call | Next::Leave | Next::Return | Next::Stop => {}
+            Next::Indirect => match jump_targets(code, &code.function(at), &instruction) {
+                Some(targets) => open.extend(targets),
+                None => return false,
+            },
+        }
+    }
+    true
+}
+
+/// Where an indirect jump of a function leads in the function: by its table, if `jmp *table(,%r,8)` says which that is;
+/// else all that some jump of the function may lead to, which is nothing if it can but leave. `None`: it is not known.
 fn jump_targets(code: &dyn CodeView, function: &Range<u64>, jump: &Instruction) -> Option<Vec<u64>> {
     // Its displacement comes last.
     let memory = jump.op0_kind() == OpKind::Memory && jump.memory_displ_size() >= 4;
-    let table = code.referent(jump.next_ip() - 4, jump.next_ip()).filter(|_| memory)?;
-    table_targets(code, function, table, false)
+    let table = || {
+        let table = code.referent(jump.next_ip() - 4, jump.next_ip()).filter(|_| memory)?;
+        table_targets(code, function, table, false)
+    };
+    table().or_else(|| Some(Layout::discover(code, &[function.start], true)?.indirect))
 }
 
 #[cfg(test)]
@@ -201,7 +240,7 @@ mod tests {
         };
         through(Some(vec![vec![12]])).expect("mov (%rbx),%rax");
         for (table, why) in [
-            (None, "not used before `jmp"),
+            (None, "fewer than 64 bits by `mov %ebx,%eax`"),
             (Some(vec![vec![12], vec![16]]), "fewer than 64 bits by `mov %ebx,%eax`"),
             (Some(vec![vec![12], vec![16, 99]]), "fewer than 64 bits by `mov %ebx,%eax`"),
             (Some(vec![vec![12, 15]]), "not used before `ret`"),
@@ -210,6 +249,37 @@ mod tests {
             let error = through(table).expect_err(why);
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn uses_behind_other_jumps_within_the_function_count() {
+        let through = |rest: &[u8]| after(&[&[0xff, 0xe1], rest].concat());
+        through(&[]).expect("jmp *%rcx: an argument of the function there");
+        through(&[0x48, 0x8b, 0x07, 0xc3]).expect("mov (%rdi),%rax; ret");
+        let error = through(&[0x89, 0xf8, 0xc3]).expect_err("mov %edi,%eax; ret");
+        assert!(error.contains("fewer than 64 bits"), "{error}");
+    }
+
+    #[test]
+    fn a_register_is_free_that_nothing_uses_before_it_is_set() {
+        // jmp *disp32, and what it may lead to.
+        let frees = |rest: &[u8]| {
+            let mut code = Snippet::new([&[0xff, 0x24, 0x25, 1, 2, 3, 4], rest].concat());
+            code.tables = if rest.is_empty() { Vec::new() } else { vec![7] };
+            frees_linkage_register(&code, 0)
+        };
+        for (rest, free) in [
+            (&[][..], true),
+            (&[0x90, 0xc3], true),
+            (&[0x49, 0x89, 0xc3, 0x4c, 0x89, 0xd8, 0xc3], true),
+            (&[0x4c, 0x89, 0xd8, 0xc3], false),
+            (&[0x75, 0x03, 0x4c, 0x89, 0xd8, 0xc3], false),
+            (&[0x44, 0x88, 0x1f, 0xc3], false),
+            (&[0xe8, 0, 0, 0, 0, 0xc3], true),
+        ] {
+            assert_eq!(frees(rest), free, "{rest:02x?}");
+        }
+        assert!(!frees_linkage_register(&Snippet::new(vec![0x90, 0xc3]), 0), "no jump");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use iced_x86::{
     Code, ConstantOffsets, Decoder, DecoderOptions, Encoder, FlowControl, Instruction,
-    InstructionInfoFactory, MemoryOperand, Mnemonic, OpKind, Register,
+    InstructionInfoFactory, MemoryOperand, Mnemonic, OpAccess, OpKind, Register,
 };
 
 use super::decode::has_address_size_prefix;
@@ -131,6 +131,14 @@ impl Recoder {
         Recoder { old, ..*self }
     }
 
+    /// A store of a register into its memory operand.
+    pub(super) fn storing(&self, register: Register) -> Recoder {
+        let mut storing = self.with_code(Code::Mov_rm64_r64);
+        storing.old.set_op1_kind(OpKind::Register);
+        storing.old.set_op1_register(register);
+        storing
+    }
+
     /// A load of its memory operand into a register.
     pub(super) fn loading_into(&self, register: Register) -> Recoder {
         let mut loading = self.with_code(Code::Mov_r64_rm64);
@@ -145,11 +153,37 @@ impl Recoder {
     /// Whether it goes on to the next instruction, and the stack pointer is no more to it than the base of a
     /// memory operand: then the stack may be lower while it runs.
     pub(super) fn may_run_elsewhere(&self) -> bool {
-        let stack_operand = (0..self.old.op_count()).any(|i| {
-            self.old.op_kind(i) == OpKind::Register
-                && self.old.op_register(i).full_register() == Register::RSP
-        });
-        self.old.flow_control() == FlowControl::Next && !self.old.is_stack_instruction() && !stack_operand
+        self.old.flow_control() == FlowControl::Next
+            && !self.old.is_stack_instruction()
+            && self.stack_operand().is_none()
+    }
+
+    /// The operand that is the stack pointer itself, and whether the instruction writes it.
+    fn stack_operand(&self) -> Option<(u32, bool)> {
+        let is_stack = |operand: &u32| {
+            self.old.op_kind(*operand) == OpKind::Register
+                && self.old.op_register(*operand).full_register() == Register::RSP
+        };
+        let operand = (0..self.old.op_count()).find(is_stack)?;
+        let access = InstructionInfoFactory::new().info(&self.old).op_access(operand);
+        Some((operand, !matches!(access, OpAccess::Read | OpAccess::CondRead)))
+    }
+
+    /// With another register where the stack pointer is an operand; whether the instruction writes it. `None`: it is
+    /// no operand.
+    ///
+    /// # Errors
+    /// It is in less than 32 bits.
+    pub(super) fn with_stack_pointer_in(&self, register: Register) -> Result<Option<(Self, bool)>, String> {
+        let Some((operand, written)) = self.stack_operand() else { return Ok(None) };
+        let register = match self.old.op_register(operand).size() {
+            8 => register,
+            4 => register.full_register32(),
+            _ => return Err("uses a part of the stack pointer".to_owned()),
+        };
+        let mut old = self.old;
+        old.set_op_register(operand, register);
+        Ok(Some((Recoder { old, ..*self }, written)))
     }
 
     /// The instruction with the address in `scratch`, and before it, where an operand has a base register of its own

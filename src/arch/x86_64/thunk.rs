@@ -30,7 +30,7 @@ const SCRATCH: [Register; 5] = [Register::RCX, Register::RDX, Register::RAX, Reg
 
 /// See [`super::super::Arch::thunk`].
 pub(super) fn thunk(instruction: &[u8], links: &ThunkLinks<'_>) -> Result<Thunk, String> {
-    let ThunkLinks { supplies, moved, next, shadow_stack } = *links;
+    let ThunkLinks { supplies, moved, next, shadow_stack, frees_register } = *links;
     let [supply, others @ ..] = supplies else { return Err("has nothing to be replaced".to_owned()) };
     let recoder = Recoder::new(instruction, supply.field)?;
     let fits = match moved {
@@ -62,14 +62,25 @@ pub(super) fn thunk(instruction: &[u8], links: &ThunkLinks<'_>) -> Result<Thunk,
         (Code::Push_rm64, Constant::Displacement | Constant::PcRelative) => {
             push_memory(&mut code, &recoder, supply, next)?;
         }
+        (Code::Call_rm64 | Code::Jmp_rm64, Constant::Displacement) if recoder.uses_stack_base() => {
+            return Err("goes where the stack says".to_owned());
+        }
         (Code::Call_rm64, Constant::Displacement | Constant::PcRelative) => {
             call(&mut code, &recoder, supply)?;
+        }
+        (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative)
+            if frees_register && !recoder.uses(Register::R11) =>
+        {
+            through_linkage_register(&mut code, &recoder, supply)?;
         }
         (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) if shadow_stack => {
             return Err("needs a return to where no call came from, which a shadow stack forbids".to_owned());
         }
         (Code::Jmp_rm64, Constant::Displacement | Constant::PcRelative) => {
             jump(&mut code, &recoder, supply)?;
+        }
+        (Code::Pop_rm64, Constant::Displacement | Constant::PcRelative) => {
+            pop_memory(&mut code, &recoder, supply, next)?;
         }
         _ => match others {
             [] => in_place_of(&mut code, &recoder, supply, moved.as_ref(), next)?,
@@ -109,10 +120,30 @@ fn in_place_of(
     next: Referent,
 ) -> Result<(), String> {
     let scratch = free_register(recoder)?;
-    code.lower_stack(&[scratch]);
+    let stand_in = SCRATCH.into_iter().find(|&register| register != scratch && !recoder.uses(register));
+    let with_stand_in = stand_in.map(|register| recoder.with_stack_pointer_in(register)).transpose()?;
+    let (Some(stand_in), Some((with_stand_in, written))) = (stand_in, with_stand_in.flatten()) else {
+        code.lower_stack(&[scratch]);
+        code.load(scratch, recoder.extends_sign(), supply);
+        code.run(recoder, (scratch, supply), 1, moved)?;
+        code.raise_stack(&[scratch], next);
+        return Ok(());
+    };
+    // The stack pointer as it was.
+    code.lower_stack(&[scratch, stand_in]);
+    code.on_stack(LEA, stand_in, RED_ZONE + 2 * WORD);
     code.load(scratch, recoder.extends_sign(), supply);
-    code.run(recoder, (scratch, supply), 1, moved)?;
-    code.raise_stack(&[scratch], next);
+    code.run(&with_stand_in, (scratch, supply), 2, moved)?;
+    if written {
+        // mov 8(%rsp),%scratch; xchg %stand_in,(%rsp); pop %rsp
+        code.on_stack(MOV, scratch, WORD);
+        code.exchange_top(stand_in);
+        code.pop(Register::RSP);
+        code.moved(0);
+        code.jump(next);
+    } else {
+        code.raise_stack(&[scratch, stand_in], next);
+    }
     Ok(())
 }
 
@@ -187,7 +218,7 @@ fn push(code: &mut Writer, supply: &Supply, next: Referent) {
             code.push(Register::RCX);
             code.moved(WORD);
             code.load(Register::RCX, true, supply);
-            code.emit(&[0x48, 0x87, 0x0c, 0x24]);
+            code.exchange_top(Register::RCX);
         }
     }
     code.moved(WORD);
@@ -212,8 +243,42 @@ fn push_memory(code: &mut Writer, recoder: &Recoder, supply: &Supply, next: Refe
     code.moved(WORD);
     code.load(scratch, true, supply);
     code.run(&recoder.loading_into(scratch), (scratch, supply), 0, None)?;
-    // xchg %r,(%rsp)
-    code.emit(&[0x48, 0x87, 0x04 | number(scratch) << 3, 0x24]);
+    code.exchange_top(scratch);
+    code.jump(next);
+    Ok(())
+}
+
+/// `pop disp32(…)`:
+///
+/// ```text
+/// 48 8d 64 24 80             lea -0x80(%rsp),%rsp
+/// 51                         push %rcx
+/// 52                         push %rdx
+/// 48 8b 94 24 90 00 00 00    mov 0x90(%rsp),%rdx
+/// 48 8b 0d 00 00 00 00       mov sym@GOTPCREL(%rip),%rcx
+/// 48 89 14 c1                mov %rdx,(%rcx,%rax,8)
+/// 5a                         pop %rdx
+/// 59                         pop %rcx
+/// 48 8d a4 24 88 00 00 00    lea 0x88(%rsp),%rsp
+/// e9 00 00 00 00             jmp next
+/// ```
+fn pop_memory(code: &mut Writer, recoder: &Recoder, supply: &Supply, next: Referent) -> Result<(), String> {
+    if recoder.uses_stack_base() {
+        return Err("goes to what is on the stack".to_owned());
+    }
+    let word = free_register(recoder)?;
+    let storing = recoder.storing(word);
+    let scratch = free_register(&storing)?;
+    code.lower_stack(&[scratch, word]);
+    code.on_stack(MOV, word, RED_ZONE + 2 * WORD);
+    code.load(scratch, true, supply);
+    code.run(&storing, (scratch, supply), 2, None)?;
+    code.pop(word);
+    code.moved(RED_ZONE + WORD);
+    code.pop(scratch);
+    code.moved(RED_ZONE);
+    code.on_stack(LEA, Register::RSP, RED_ZONE + WORD);
+    code.moved(-WORD);
     code.jump(next);
     Ok(())
 }
@@ -226,15 +291,20 @@ fn push_memory(code: &mut Writer, recoder: &Recoder, supply: &Supply, next: Refe
 /// 41 ff 23                jmp *(%r11)
 /// ```
 fn call(code: &mut Writer, recoder: &Recoder, supply: &Supply) -> Result<(), String> {
-    if recoder.uses(Register::R11) || recoder.uses_stack_base() {
+    if recoder.uses(Register::R11) {
         return Err("calls through a register that is not free".to_owned());
     }
     code.calls = true;
-    code.load(Register::R11, true, supply);
-    code.run(&recoder.with_code(Code::Jmp_rm64), (Register::R11, supply), 0, None)
+    through_linkage_register(code, &recoder.with_code(Code::Jmp_rm64), supply)
 }
 
-/// `jmp *disp32(…)`, at which any register may be in use:
+/// A jump at which `%r11` is free.
+fn through_linkage_register(code: &mut Writer, recoder: &Recoder, supply: &Supply) -> Result<(), String> {
+    code.load(Register::R11, true, supply);
+    code.run(recoder, (Register::R11, supply), 0, None)
+}
+
+/// `jmp *disp32(…)`, at which every register may be in use:
 ///
 /// ```text
 /// 48 8d a4 24 78 ff ff ff    lea -0x88(%rsp),%rsp
@@ -246,9 +316,6 @@ fn call(code: &mut Writer, recoder: &Recoder, supply: &Supply) -> Result<(), Str
 /// c2 80 00                   ret $0x80
 /// ```
 fn jump(code: &mut Writer, recoder: &Recoder, supply: &Supply) -> Result<(), String> {
-    if recoder.uses_stack_base() {
-        return Err("goes where the stack says".to_owned());
-    }
     let scratch = free_register(recoder)?;
     code.emit(&BELOW_RED_ZONE_AND_WORD);
     code.moved(RED_ZONE + WORD);
@@ -306,6 +373,17 @@ impl Writer {
 
     fn pop(&mut self, register: Register) {
         self.emit(&[0x58 | number(register)]);
+    }
+
+    /// `opcode` with a register and so many bytes from the stack pointer on for operands.
+    fn on_stack(&mut self, opcode: u8, register: Register, offset: i64) {
+        self.emit(&[0x48, opcode, 0x84 | number(register) << 3, 0x24]);
+        self.emit(&(offset as i32).to_le_bytes());
+    }
+
+    /// `xchg %r,(%rsp)`
+    fn exchange_top(&mut self, register: Register) {
+        self.emit(&[0x48, 0x87, 0x04 | number(register) << 3, 0x24]);
     }
 
     /// An instruction that ends with a 32-bit distance from its end.

@@ -17,7 +17,7 @@ fn supply(field: usize, delivery: Delivery) -> Supply {
 }
 
 fn links(supplies: &[Supply]) -> ThunkLinks<'_> {
-    ThunkLinks { supplies, moved: None, next: NEXT, shadow_stack: false }
+    ThunkLinks { supplies, moved: None, next: NEXT, shadow_stack: false, frees_register: false }
 }
 
 /// The instructions of a thunk, `;` between them.
@@ -202,6 +202,52 @@ fn registers_pushes_and_branches_have_forms_of_their_own() {
         thunk(&jump, &ThunkLinks { shadow_stack: true, ..links(&[supply(3, Delivery::Got)]) }).is_err(),
         "a shadow stack forbids it"
     );
+    let supplies = [supply(4, Delivery::Got)];
+    let freed = ThunkLinks { shadow_stack: true, frees_register: true, ..links(&supplies) };
+    let jump = [0x3e, 0xff, 0x24, 0xcd, 1, 2, 3, 4];
+    assert_eq!(text(&thunk(&jump, &freed).unwrap()), "mov (%rip),%r11; notrack jmpq *(%r11,%rcx,8)");
+    // jmp *disp32(,%r11,8)
+    assert!(
+        thunk(
+            &[0x3e, 0x42, 0xff, 0x24, 0xdd, 1, 2, 3, 4],
+            &ThunkLinks { supplies: &[supply(5, Delivery::Got)], ..freed }
+        )
+        .is_err()
+    );
+}
+
+/// The stack pointer as an operand is what it is at the instruction.
+#[test]
+fn the_stack_pointer_is_as_it_was() {
+    let (begin, end) = (
+        "lea -0x80(%rsp),%rsp; push %rcx; push %rdx; ",
+        "; pop %rdx; pop %rcx; lea 0x80(%rsp),%rsp; jmp 0x5",
+    );
+    for (bytes, field, expected) in [
+        // mov %rsp,disp32
+        (&[0x48, 0x89, 0x24, 0x25, 1, 2, 3, 4][..], 4, "mov %rdx,(%rcx)"),
+        // cmp disp32,%rsp
+        (&[0x48, 0x3b, 0x24, 0x25, 1, 2, 3, 4], 4, "cmp (%rcx),%rdx"),
+        // cmp $imm32,%rsp
+        (&[0x48, 0x81, 0xfc, 1, 2, 3, 4], 3, "cmp %rcx,%rdx"),
+    ] {
+        let thunk = of(bytes, field, Delivery::Slot).expect("has a thunk");
+        assert_eq!(
+            text(&thunk),
+            format!("{begin}lea 0x90(%rsp),%rdx; mov (%rip),%rcx; {expected}{end}"),
+            "{bytes:02x?}"
+        );
+    }
+    // mov disp32,%rsp
+    let thunk = of(&[0x48, 0x8b, 0x24, 0x25, 1, 2, 3, 4], 4, Delivery::Slot).expect("has a thunk");
+    let written = "mov (%rcx),%rdx; mov 0x8(%rsp),%rcx; xchg %rdx,(%rsp); pop %rsp; jmp 0x5";
+    assert_eq!(text(&thunk), format!("{begin}lea 0x90(%rsp),%rdx; mov (%rip),%rcx; {written}"));
+    // pop disp32(,%rcx,8)
+    let thunk = of(&[0x8f, 0x04, 0xcd, 1, 2, 3, 4], 3, Delivery::Slot).expect("has a thunk");
+    let popped = "lea -0x80(%rsp),%rsp; push %rax; push %rdx; mov 0x90(%rsp),%rdx; mov (%rip),%rax; \
+                  mov %rdx,(%rax,%rcx,8); pop %rdx; pop %rax; lea 0x88(%rsp),%rsp; jmp 0x5";
+    assert_eq!(text(&thunk), popped);
+    assert_eq!(thunk.depth.last().map(|last| last.1), Some(-8));
 }
 
 #[test]
@@ -215,12 +261,12 @@ fn all_else_is_refused() {
         (&[0x64, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 4, "thread's block"),
         (&[0x48, 0xc7, 0x05, 1, 2, 3, 4, 5, 6, 7, 8], 7, "pc-relative operand besides"),
         (&[0xff, 0xb4, 0x24, 1, 2, 3, 4], 3, "what is on the stack"),
-        (&[0x8f, 0x04, 0x25, 1, 2, 3, 4], 3, "uses the stack"),
-        (&[0x48, 0x89, 0x24, 0x25, 1, 2, 3, 4], 4, "uses the stack"),
-        (&[0x48, 0x81, 0xc4, 1, 2, 3, 4], 3, "uses the stack"),
+        (&[0x8f, 0x84, 0x24, 1, 2, 3, 4], 3, "on the stack"),
+        (&[0x66, 0x8f, 0x04, 0x25, 1, 2, 3, 4], 4, "uses the stack"),
+        (&[0x66, 0x89, 0x24, 0x25, 1, 2, 3, 4], 4, "a part of the stack pointer"),
         (&[0x42, 0xff, 0x14, 0xdd, 1, 2, 3, 4], 4, "not free"),
         (&[0x41, 0xff, 0x93, 1, 2, 3, 4], 3, "not free"),
-        (&[0xff, 0x94, 0x24, 1, 2, 3, 4], 3, "not free"),
+        (&[0xff, 0x94, 0x24, 1, 2, 3, 4], 3, "where the stack says"),
         (&[0xff, 0x1c, 0x25, 1, 2, 3, 4], 3, "uses the stack or goes elsewhere"),
         (&[0x48, 0x8b, 0x04, 0x25, 1, 2, 3], 4, "is not one whole instruction"),
         (&[0x48, 0x8b, 0x04, 0x25, 1, 2, 3, 4], 2, "no constant"),
