@@ -54,7 +54,7 @@ impl Sessions<'_> {
     }
 
     /// Explains a pair of numbers; `near` are the addresses that the function around it uses.
-    pub(super) fn explain(&self, pair: Pair, near: &[Pair]) -> Explanation {
+    pub(super) fn explain<'s>(&'s self, pair: Pair, near: &'s [Pair]) -> Explanation {
         self.first(&[
             &|| self.near_exactly(pair, near),
             &|| self.near_inside(pair, near),
@@ -63,8 +63,8 @@ impl Sessions<'_> {
             &|| self.distances(pair, near, is_exact),
             &|| self.distances(pair, near, |_| true),
             &|| self.distances_before(pair, near),
-            &|| self.before(pair, near),
-            &|| self.before(pair, self.landmarks_after(pair)),
+            &|| self.before(pair, &|_| near),
+            &|| self.before(pair, &|address| self.landmarks_after(address)),
             &|| self.beside_numbers(pair),
             &|| self.distances_between_starts(pair),
         ])
@@ -72,7 +72,7 @@ impl Sessions<'_> {
 
     /// Explains a pair of numbers that an instruction extends from 32 bits: as [`Self::explain`] does, and as low
     /// halves. High halves are not explained: see [`super::halves`].
-    pub(super) fn explain_narrow(&self, pair: Pair, near: &[Pair]) -> Explanation {
+    pub(super) fn explain_narrow<'s>(&'s self, pair: Pair, near: &'s [Pair]) -> Explanation {
         let high = |meaning: &Meaning| matches!(meaning, Meaning::Derived { step: Step::Shr(32), .. });
         self.first(&[
             &|| self.near_exactly(pair, near).into_iter().filter(|m| !high(m)).collect(),
@@ -82,8 +82,8 @@ impl Sessions<'_> {
             &|| self.distances(pair, near, is_exact),
             &|| self.distances(pair, near, |_| true),
             &|| self.distances_before(pair, near),
-            &|| self.before(pair, near),
-            &|| self.before(pair, self.landmarks_after(pair)),
+            &|| self.before(pair, &|_| near),
+            &|| self.before(pair, &|address| self.landmarks_after(address)),
             &|| self.low_halves(pair),
             &|| self.low_halves_near(pair, near),
             &|| self.low_halves_derived(pair),
@@ -96,7 +96,7 @@ impl Sessions<'_> {
         for tier in tiers {
             let mut found: Vec<Meaning> = Vec::new();
             for meaning in tier() {
-                if !found.contains(&meaning) {
+                if !found.iter().any(|known| is_same_number(known, &meaning)) {
                     found.push(meaning);
                 }
             }
@@ -197,11 +197,11 @@ impl Sessions<'_> {
         self.same((a.wrapping_sub(1), b.wrapping_sub(1))).map(|last| plus(last, 1))
     }
 
-    /// Addresses, and operations on them, before something.
-    fn before(&self, pair: Pair, bases: &[Pair]) -> Vec<Meaning> {
+    /// Addresses, and operations on them, before something: `bases` says before what an address may be.
+    fn before<'s>(&'s self, pair: Pair, bases: &dyn Fn(Pair) -> &'s [Pair]) -> Vec<Meaning> {
         let mut found = Vec::new();
         for (step, address) in plain(pair).chain(readings(pair)) {
-            for &base in bases {
+            for &base in bases(address) {
                 let distance = base.0.wrapping_sub(address.0);
                 if distance == base.1.wrapping_sub(address.1) && (1..=BEFORE).contains(&distance) {
                     let Some(meaning) = self.same(base) else { continue };
@@ -361,6 +361,16 @@ pub(super) fn same_target((a, ours): (&Meaning, &SessionMap), (b, theirs): (&Mea
         (Meaning::Constant(_), Meaning::Constant(_)) => a.text(ours) == b.text(theirs),
         _ => false,
     }
+}
+
+/// Whether two meanings are one number in every session: `-(table + 1)` is `~table`.
+fn is_same_number(one: &Meaning, other: &Meaning) -> bool {
+    let negated = |meaning: &Meaning| match meaning {
+        Meaning::Derived { base, step: Step::Neg } => Some((**base).clone()),
+        Meaning::Derived { base, step: Step::Not } => Some(plus((**base).clone(), 1)),
+        _ => None,
+    };
+    one == other || negated(one).is_some_and(|base| negated(other) == Some(base))
 }
 
 /// No operation.
