@@ -66,11 +66,11 @@ impl Planner<'_> {
                     | OperandForm::Based32,
                 ),
                 _,
-            ) if !self.pic() => match source {
-                Source::Address(symbol, addend) if !is_value => {
+            ) => match source {
+                Source::Address(symbol, addend) if !is_value && !self.pic() => {
                     self.same(&code, relocation.kind, (symbol, addend), source, How::Direct)
                 }
-                _ => Err(cannot(relocation.kind)),
+                _ => self.plan_code(&code, source, is_value, name),
             },
             (RelocKind::Plt32 | RelocKind::Pc32, _, Some(PcUse::Branch)) => {
                 self.plan_branch(&code, relocation.kind, rest, &meant)
