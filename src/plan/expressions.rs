@@ -36,6 +36,12 @@ impl Planner<'_> {
                 });
                 Ok(Source::Computed(library, anchor.offset as i64))
             }
+            Expression::Int(number) if self.is_certainly_address(*number) => {
+                let message = format!(
+                    "the session map's number {number:#x} is an address of the session: `address` says so"
+                );
+                Err(Error::new(ErrorKind::SessionMap, self.object().name, message))
+            }
             Expression::Int(number) | Expression::Float64(number) => {
                 Ok(Source::Computed(self.graph.add(Node::Int(*number), || number.to_string()), 0))
             }
@@ -81,6 +87,33 @@ impl Planner<'_> {
                 self.computed(Node::Difference(to, from), expression)
             }
         }
+    }
+
+    /// Whether a number of the map cannot but be an address of the session: small ones are numbers.
+    fn is_certainly_address(&self, number: u64) -> bool {
+        u32::try_from(number).is_err() && self.found.map.is_session_constant(number)
+    }
+
+    /// Refuses bytes with an address that `words` does not mention.
+    fn hold_no_address(&self, bytes: &Bytes) -> Result<()> {
+        let mentioned = |at: u64| {
+            let first = bytes.words.partition_point(|(word, _)| *word + 8 <= at);
+            bytes.words.get(first).is_some_and(|(word, _)| *word < at + 8)
+        };
+        let words = bytes.data.chunks_exact(8).zip((0..).step_by(8));
+        for (word, at) in words {
+            let number = word.iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
+            if self.is_certainly_address(number) && !mentioned(at) {
+                let value = self.reading.last().map(|id| &self.found.map.values[id.0 as usize].name);
+                let of = value.map_or_else(String::new, |name| format!(" of the value `{name}`"));
+                let message = format!(
+                    "the session map's bytes{of} hold the session's address {number:#x} at {at:#x}: `words` says what \
+                     that means"
+                );
+                return Err(Error::new(ErrorKind::SessionMap, self.object().name, message));
+            }
+        }
+        Ok(())
     }
 
     fn computed(&mut self, node: Node, expression: &Expression) -> Result<Source> {
@@ -217,6 +250,7 @@ impl Planner<'_> {
 
     /// A copy of bytes, so much beyond a multiple of a power of two.
     fn bytes(&mut self, bytes: &Bytes, (alignment, remainder): (u64, u64)) -> Result<Source> {
+        self.hold_no_address(bytes)?;
         // Nobody can tell equal copies apart that nobody writes to.
         let sharable = !bytes.writable && bytes.words.is_empty();
         let align = bytes.align.max(alignment);

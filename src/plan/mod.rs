@@ -45,7 +45,7 @@ use crate::witness::Testimony;
 use crate::{Options, RelocationModel};
 use graph::{Graph, NodeId};
 pub(crate) use pool_words::PoolBlock;
-pub(crate) use slots::is_made_text;
+pub(crate) use slots::{is_made_text, is_of_map};
 
 /// What a reference must yield.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

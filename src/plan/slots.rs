@@ -49,6 +49,11 @@ pub(crate) fn is_made_text(name: &str) -> bool {
     [PROGRAMS, MESSAGES, STRINGS].iter().any(|role| role.0 == name)
 }
 
+/// Whether an added section of that name holds bytes that the session map gives.
+pub(crate) fn is_of_map(name: &str) -> bool {
+    [BYTES, POINTER_BYTES, DATA].iter().any(|role| role.0 == name)
+}
+
 impl Planner<'_> {
     /// The new section of that role, made at its first use.
     pub(super) fn section(&mut self, (name, kind, align): Role, group: Option<GroupId>) -> NewSectionId {

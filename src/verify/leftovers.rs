@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::frame_table::FrameTable;
 use crate::object_file::{SectionId, SectionKind, SymbolPlace};
 use crate::plan;
-use crate::scan::{self, needs_lowering};
+use crate::scan::{self, Place, needs_lowering};
 
 impl Check<'_, '_> {
     /// No session constant is left, and nothing that had to be lowered.
@@ -26,7 +26,7 @@ impl Check<'_, '_> {
         let frames = FrameTable::read(self.output)?;
         let left = scan::scan(self.output, map, *files, record, &frames, &|_, _| false)?;
         for place in left.places {
-            if self.is_made(place.section, place.offset) {
+            if self.is_made(place.section, place.offset) || self.is_number_of_map(&place) {
                 continue;
             }
             let dismissed = dismissed.contains(&(place.section, place.offset, place.value));
@@ -47,6 +47,13 @@ impl Check<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether that is a small number that the map gives as one.
+    fn is_number_of_map(&self, place: &Place) -> bool {
+        let new = place.section.0 as usize >= self.verification.input.sections.len();
+        let small = u32::try_from(place.value).is_ok();
+        new && small && plan::is_of_map(self.output.section(place.section).name)
     }
 
     /// Whether that is the encoding of a program, a message or an unwind table that was added, in which nothing of the
