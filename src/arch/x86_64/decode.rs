@@ -140,9 +140,10 @@ fn immediate_operand(
     bytes: &[u8],
     offset: u64,
 ) -> Option<Operand> {
-    let form = match (field.size, decoded.code(), bytes.first()) {
+    let bare = bytes.get(padding(bytes)..decoded.len()).unwrap_or_default();
+    let form = match (field.size, decoded.code(), bare) {
         // REX.W B8+r imm64, no other prefix: 10 bytes.
-        (8, Code::Mov_r64_imm64, Some(0x48 | 0x49)) if decoded.len() == 10 => OperandForm::Address64,
+        (8, Code::Mov_r64_imm64, [0x48 | 0x49, ..]) if bare.len() == 10 => OperandForm::Address64,
         (8, ..) => OperandForm::Other64,
         _ => OperandForm::Immediate32,
     };
@@ -169,10 +170,11 @@ fn displacement_operand(
     let thread_local = matches!(decoded.segment_prefix(), Register::FS | Register::GS);
     // An index alone scales a number; the displacement is the address then (`lea table(,%rdi,8)`).
     let based = decoded.memory_base() != Register::None;
-    let form = match (field.size, decoded.code(), bytes) {
+    let bare = bytes.get(padding(bytes)..decoded.len()).unwrap_or_default();
+    let form = match (field.size, decoded.code(), bare) {
         // REX.W A1 moffs64 and A1 moffs64, no other prefix: 10 and 9 bytes.
-        (8, Code::Mov_RAX_moffs64, [0x48, 0xa1, ..]) if decoded.len() == 10 => OperandForm::Load64,
-        (8, Code::Mov_EAX_moffs32, [0xa1, ..]) if decoded.len() == 9 => OperandForm::Load64,
+        (8, Code::Mov_RAX_moffs64, [0x48, 0xa1, ..]) if bare.len() == 10 => OperandForm::Load64,
+        (8, Code::Mov_EAX_moffs32, [0xa1, ..]) if bare.len() == 9 => OperandForm::Load64,
         (8, ..) => OperandForm::Other64,
         // `lea` computes the offset alone, whatever the segment.
         _ if thread_local && !is_lea(decoded.code()) => return None,
@@ -185,6 +187,12 @@ fn displacement_operand(
         matches!(form, OperandForm::Absolute32 | OperandForm::Scaled32) && has_address_size_prefix(bytes);
     let value = if truncated { field.unsigned(bytes)? } else { field.signed(bytes)? as u64 };
     Some(Operand { field: offset + field.offset, width: field.size, value, form })
+}
+
+/// How many segment prefixes come first that mean nothing (Intel SDM volume 2, 2.1.1): assemblers put them there so that
+/// what follows is aligned.
+pub(super) fn padding(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e)).count()
 }
 
 /// Whether 67 is among the legacy prefixes (Intel SDM volume 2, 2.1.1) that `bytes` begin with.

@@ -2,7 +2,7 @@
 //! flag touched. What is not one of the forms here is refused.
 
 use super::super::{Delivery, Lowered, OperandForm};
-use super::decode::{has_address_size_prefix, is_sign_extended, single};
+use super::decode::{has_address_size_prefix, is_sign_extended, padding, single};
 use super::recode::Recoder;
 use crate::edits::ShortBytes;
 use crate::reloc::RelocKind;
@@ -35,6 +35,10 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
     if delivery == Delivery::Absolute {
         return Ok(in_place(instruction, field, operand.width, is_zero_extended(instruction, form)));
     }
+    let padding = padding(instruction);
+    if padding > 0 && matches!(form, OperandForm::Address64 | OperandForm::Load64) {
+        return padded(instruction, padding, |bare| lower(bare, field - padding, delivery));
+    }
     match (form, instruction) {
         (OperandForm::Load64, [0x48, 0xa1, ..]) => load(instruction, true, delivery),
         (OperandForm::Load64, [0xa1, ..]) => load(instruction, false, delivery),
@@ -64,6 +68,18 @@ pub(super) fn lower(instruction: &[u8], field: usize, delivery: Delivery) -> Res
             Err("is encoded in a way that is not known".to_owned())
         }
     }
+}
+
+/// The same where prefixes come first that mean nothing: they stay.
+fn padded(
+    instruction: &[u8],
+    padding: usize,
+    lower: impl FnOnce(&[u8]) -> Result<Lowered, String>,
+) -> Result<Lowered, String> {
+    let (prefixes, bare) = instruction.split_at_checked(padding).unwrap_or_default();
+    let lowered = lower(bare)?;
+    let bytes = [prefixes, &lowered.bytes].concat();
+    Ok(Lowered { bytes: bytes.into(), field: lowered.field + padding as u64, ..lowered })
 }
 
 /// `movabs $imm64, %r`. Before, for `%rax` (`register` 0) and `%r9` (9):
@@ -146,6 +162,10 @@ fn load(old: &[u8], wide: bool, delivery: Delivery) -> Result<Lowered, String> {
 pub(super) fn lower_address_to_load(instruction: &[u8], field: usize) -> Result<Lowered, String> {
     let reference = single(instruction).ok_or_else(|| "is not one whole instruction".to_owned())?.reference;
     let here = reference.is_some_and(|reference| reference.field == field as u64);
+    let padding = padding(instruction);
+    if padding > 0 && here {
+        return padded(instruction, padding, |bare| lower_address_to_load(bare, field - padding));
+    }
     match instruction {
         [rex @ (0x48 | 0x4c), LEA, modrm, _, _, _, _] if here && modrm & 0xc7 == 0x05 => Ok(Lowered {
             bytes: ShortBytes::from_slice(&[*rex, MOV, *modrm, 0, 0, 0, 0]),

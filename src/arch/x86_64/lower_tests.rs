@@ -39,6 +39,23 @@ fn movabs_of_an_address() {
 }
 
 #[test]
+fn prefixes_that_mean_nothing_stay() {
+    let padded = |bytes: &[u8]| [&[0x2e, 0x3e][..], bytes].concat();
+    let load = padded(&[0x4c, 0x8b, 0x0d, 0, 0, 0, 0, 0x0f, 0x1f, 0x00]);
+    let expected = lowered(&load, 5, RelocKind::GotPc32RelaxRex, -4);
+    assert_eq!(lower(&padded(&movabs(9)), 4, Delivery::Got), expected);
+    let twice = padded(&[0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x8b, 0x00]);
+    let expected = lowered(&twice, 5, RelocKind::Pc32, -4);
+    assert_eq!(lower(&padded(&moffs(&[0xa1])), 3, Delivery::Slot), expected);
+    let mov = padded(&[0x48, 0x8b, 0x05, 0, 0, 0, 0]);
+    let lea = padded(&[0x48, 0x8d, 0x05, 1, 2, 3, 4]);
+    assert_eq!(lower_address_to_load(&lea, 5), lowered(&mov, 5, RelocKind::Pc32, -4));
+    // The thread's segments mean something, and so does the prefix of a jump.
+    assert!(lower(&[&[0x64][..], &moffs(&[0x48, 0xa1])].concat(), 3, Delivery::Got).is_err());
+    assert!(lower(&[0x3e, 0xff, 0x24, 0x25, 1, 2, 3, 4], 4, Delivery::Got).is_err());
+}
+
+#[test]
 fn movabs_from_an_address() {
     let rax = moffs(&[0x48, 0xa1]);
     let eax = moffs(&[0xa1]);
