@@ -45,23 +45,25 @@ fn full_width_constants() {
     }
     assert_eq!(form(&with(&[0x48, 0xa1], &ADDRESS)), (Load64, 2, 8, VALUE));
     assert_eq!(form(&with(&[0xa1], &ADDRESS)), (Load64, 1, 8, VALUE));
+    assert_eq!(form(&with(&[0x2e, 0x49, 0xb8], &ADDRESS)), (Address64, 3, 8, VALUE)); // cs movabs $imm64,%r8
+    assert_eq!(form(&with(&[0x3e, 0x26, 0x48, 0xa1], &ADDRESS)), (Load64, 4, 8, VALUE));
     for before in [
-        &[0x48, 0x48, 0xb8][..], // rex.W rex.W movabs $imm64,%rax
-        &[0x66, 0x48, 0xb8],     // data16 movabs $imm64,%rax
-        &[0x67, 0x48, 0xb8],     // addr32 movabs $imm64,%rax
-        &[0x2e, 0x49, 0xb8],     // cs movabs $imm64,%r8
-        &[0x4a, 0xb8],           // rex.WX movabs $imm64,%rax
-        &[0x4c, 0xb8],           // rex.WR movabs $imm64,%rax
-        &[0x48, 0xa3],           // movabs %rax,moffs64
-        &[0xa3],                 // movabs %eax,moffs64
-        &[0xa2],                 // movabs %al,moffs64
-        &[0xa0],                 // movabs moffs64,%al
-        &[0x66, 0xa1],           // movabs moffs64,%ax
-        &[0x4c, 0xa1],           // rex.WR movabs moffs64,%rax
-        &[0x41, 0xa1],           // rex.B movabs moffs64,%eax
-        &[0x64, 0xa1],           // movabs %fs:moffs64,%eax
-        &[0x65, 0x48, 0xa1],     // movabs %gs:moffs64,%rax
-        &[0x64, 0x48, 0xa3],     // movabs %rax,%fs:moffs64
+        &[0x48, 0x48, 0xb8][..],   // rex.W rex.W movabs $imm64,%rax
+        &[0x66, 0x48, 0xb8],       // data16 movabs $imm64,%rax
+        &[0x67, 0x48, 0xb8],       // addr32 movabs $imm64,%rax
+        &[0x2e, 0x66, 0x48, 0xb8], // cs data16 movabs $imm64,%rax
+        &[0x4a, 0xb8],             // rex.WX movabs $imm64,%rax
+        &[0x4c, 0xb8],             // rex.WR movabs $imm64,%rax
+        &[0x48, 0xa3],             // movabs %rax,moffs64
+        &[0xa3],                   // movabs %eax,moffs64
+        &[0xa2],                   // movabs %al,moffs64
+        &[0xa0],                   // movabs moffs64,%al
+        &[0x66, 0xa1],             // movabs moffs64,%ax
+        &[0x4c, 0xa1],             // rex.WR movabs moffs64,%rax
+        &[0x41, 0xa1],             // rex.B movabs moffs64,%eax
+        &[0x64, 0xa1],             // movabs %fs:moffs64,%eax
+        &[0x65, 0x48, 0xa1],       // movabs %gs:moffs64,%rax
+        &[0x64, 0x48, 0xa3],       // movabs %rax,%fs:moffs64
     ] {
         let bytes = with(before, &ADDRESS);
         let expected = (Other64, before.len() as u64, 8, VALUE);
