@@ -462,6 +462,9 @@ pub trait Arch: Sync {
         relocated: &dyn Fn(u64, u64) -> bool,
     ) -> Vec<ThreadLocalOffset>;
 
+    /// Whether an instruction computes an address without accessing memory, and keeps fewer than 64 bits of it.
+    fn cuts_address(&self, instruction: &[u8]) -> bool;
+
     /// Whether an instruction is a call or jump to an address that it reads.
     fn leaves(&self, instruction: &[u8]) -> bool;
 

@@ -222,6 +222,9 @@ impl Planner<'_> {
             return self.plan_both(constant, other, name);
         }
         let old = self.instruction(field.section, field.start, field.length);
+        if delivery != Delivery::Absolute && self.cuts_address(field, source, &old) {
+            return Err("is cut to fewer than 64 bits".to_owned());
+        }
         let at = (field.field - field.start) as usize;
         let lowered = match self.object().machine.arch().lower(&old, at, delivery) {
             Ok(lowered) => lowered,

@@ -1,6 +1,7 @@
 //! Places with no room for what has to stand there: the instruction becomes a jump to code of ours that does its
 //! work and jumps back. The code goes where the instruction's group goes, and can be unwound through as the instruction can.
 
+use super::graph::Node;
 use super::places::{CodeField, no_replacement};
 use super::slots::{CODE, LARGE_CODE};
 use super::{How, Planner, Source};
@@ -118,6 +119,19 @@ impl Planner<'_> {
             self.decide(field, *source, How::Thunk);
         }
         Ok(How::Thunk)
+    }
+
+    /// Whether an instruction makes less than an address of the one that it holds. Of a distance, and of the sum with what is
+    /// negative, low bits are what they were.
+    pub(super) fn cuts_address(&self, field: &CodeField, source: Source, instruction: &[u8]) -> bool {
+        let is_distance = || match source {
+            Source::Address(..) => false,
+            Source::Computed(node, _) => {
+                matches!(self.graph.node(node), Node::Neg(_) | Node::Not(_) | Node::Difference(..))
+            }
+        };
+        let narrow = field.width < 8 && field.half.is_none();
+        narrow && self.object().machine.arch().cuts_address(instruction) && !is_distance()
     }
 
     /// The relocation of the instruction's other constant, which goes where the instruction goes, and what it computes

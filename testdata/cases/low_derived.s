@@ -9,6 +9,7 @@
 #: place .text expression -table+0 thunk
 #: place .text expression -table+0 thunk
 #: place .text expression -(table + 8)+0 thunk
+#: place .text expression -table+0 thunk
 #: place .text expression -(table - 8)+0 thunk
 #: place .text expression ~table+0 slot
 #: place .text symbol table+1 thunk
@@ -22,19 +23,19 @@
 #: | #include <stdio.h>
 #: | uint64_t table[8] = {42, 43};
 #: | uint64_t shifted(void), same(uint64_t), index(void *), distance(void *), inverted(void), tagged(void), pushed(void);
-#: | uint64_t from_one(void *), from_minus_one(void *);
+#: | uint64_t from_one(void *), from_minus_one(void *), short_index(void *);
 #: | uint64_t stored(uint64_t *), before(long), past(void *);
 #: | int main(void) {
 #: |   uint64_t t = (uint64_t)table, word;
 #: |   printf("%d%d%d\n", shifted() == t >> 3, same(t >> 3) == 1, same((t >> 3) + 1) == 0);
 #: |   printf("%d%d%d%d%d\n", index(table + 1) == 8, distance(table + 2) == 16, inverted() == ~t, tagged() == (t | 1), pushed() == (t | 3));
 #: |   stored(&word); printf("%d %ld %d%d\n", word == (t | 1), before(2), past(table + 8) == 1, past(table) == 0);
-#: |   printf("%d%d\n", from_one(table + 1) == 0, from_minus_one(table) == 8);
+#: |   printf("%d%d%d\n", from_one(table + 1) == 0, from_minus_one(table) == 8, short_index(table + 3) == 24);
 #: | }
 #: stdout 111
 #: stdout 11111
 #: stdout 1 43 11
-#: stdout 11
+#: stdout 111
         .macro  function name
         .globl  \name
         .type   \name, @function
@@ -68,6 +69,11 @@
         lea     -SESSION(table)-8(%rdi), %rax
         ret
         end from_one
+        # Of a distance 32 bits may be all that there is.
+        function short_index
+        lea     -SESSION(table)(%rdi), %eax
+        ret
+        end short_index
         function from_minus_one
         lea     -SESSION(table)+8(%rdi), %rax
         ret

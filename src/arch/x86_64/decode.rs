@@ -205,6 +205,11 @@ pub(super) fn has_address_size_prefix(bytes: &[u8]) -> bool {
         .any(|&byte| byte == 0x67)
 }
 
+/// See [`super::super::Arch::cuts_address`].
+pub(super) fn cuts_address(bytes: &[u8]) -> bool {
+    matches!(Decoder::new(64, bytes, OPTIONS).decode().code(), Code::Lea_r16_m | Code::Lea_r32_m)
+}
+
 /// See [`super::super::Arch::leaves`].
 pub(super) fn leaves(bytes: &[u8]) -> bool {
     let decoded = Decoder::new(64, bytes, OPTIONS).decode();

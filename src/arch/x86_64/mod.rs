@@ -106,6 +106,10 @@ impl Arch for X86_64 {
         thread_block::thread_local_offsets(code, function, relocated)
     }
 
+    fn cuts_address(&self, instruction: &[u8]) -> bool {
+        decode::cuts_address(instruction)
+    }
+
     fn leaves(&self, instruction: &[u8]) -> bool {
         decode::leaves(instruction)
     }
