@@ -67,6 +67,11 @@ impl Layout {
         if unreached || !tables.is_empty() {
             self.indirect.extend(self.joins.range(function.start + 1..function.end.max(function.start + 1)));
         }
+        // What something else leads to as well, and not data among the code.
+        for label in labels(code, function).into_iter().filter(|label| self.reached.contains(label)) {
+            self.joins.insert(label);
+            self.indirect.push(label);
+        }
         self.indirect.sort_unstable();
         self.indirect.dedup();
     }
@@ -147,6 +152,20 @@ fn instructions(code: &dyn CodeView, function: &Range<u64>) -> Vec<(u64, bool)> 
         };
         found.push((at, is_padding(&instruction)));
         at = instruction.next_ip();
+    }
+    found
+}
+
+/// Where instructions of a function compute addresses within it, as `goto *label` does.
+fn labels(code: &dyn CodeView, function: &Range<u64>) -> Vec<u64> {
+    let mut found = Vec::new();
+    for (at, _) in instructions(code, function) {
+        let Some(lea) = decode_at(code, at).filter(|i| i.mnemonic() == Mnemonic::Lea) else { continue };
+        if lea.is_ip_rel_memory_operand() {
+            let own = || lea.ip_rel_memory_address();
+            let target = code.referent(lea.next_ip() - 4, lea.next_ip()).unwrap_or_else(own);
+            found.extend((function.start + 1..function.end).contains(&target).then_some(target));
+        }
     }
     found
 }

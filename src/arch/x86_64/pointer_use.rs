@@ -258,6 +258,13 @@ mod tests {
         through(&[0x48, 0x8b, 0x07, 0xc3]).expect("mov (%rdi),%rax; ret");
         let error = through(&[0x89, 0xf8, 0xc3]).expect_err("mov %edi,%eax; ret");
         assert!(error.contains("fewer than 64 bits"), "{error}");
+        // lea 19(%rip),%rax; jne 16; jmp *%rax; 16: mov (%rdi),%rax; 19: mov %edi,%eax; ret
+        let label = [
+            &[0x48, 0x8d, 0x05, 7, 0, 0, 0, 0x75, 0x02, 0xff, 0xe0][..],
+            &[0x48, 0x8b, 0x07, 0x89, 0xf8, 0xc3],
+        ];
+        let error = after(&label.concat()).expect_err("mov %edi,%eax; ret");
+        assert!(error.contains("fewer than 64 bits"), "{error}");
     }
 
     #[test]
