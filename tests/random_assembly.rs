@@ -177,11 +177,11 @@ impl Program {
     }
 
     fn step(&mut self) {
-        let shapes = if self.layout.low { 20 } else { 8 };
+        let shapes = if self.layout.low { 24 } else { 8 };
         let shape = self.random.below(shapes);
         let (wide, narrow) = self.random.one_of(&REGISTERS);
         // An immediate of 32 bits inside of a variable may be any number, and so may a word of data that is as small.
-        let whole = [8, 9, 15, 18, 19].contains(&shape) || self.layout.low && shape == 5;
+        let whole = [8, 9, 15, 18, 23].contains(&shape) || self.layout.low && shape == 5;
         let Word { text: at, c } = self.word(whole);
         let content = format!("*(long *){c}");
         let number = self.random.below(1 << 20);
@@ -277,10 +277,31 @@ impl Program {
                 self.line(&format!("movq ${at}, -64(%rsp)\n\tmov -64(%rsp), %{wide}"));
                 self.see(wide, &c);
             }
+            // Two of them, and the stack pointer beside one.
+            19 => {
+                let other = self.word(true);
+                self.line(&format!("movq ${}, {at}", other.text));
+                self.expects(&format!("{content} = (long){};", other.c));
+            }
+            20 => {
+                let other = self.word(true);
+                self.line(&format!("addq ${}, {at}", other.text));
+                self.expects(&format!("{content} += (long){};", other.c));
+            }
+            21 => {
+                self.line(&format!("mov %rsp, {at}\n\tmov {at}, %{wide}\n\tsub %rsp, %{wide}"));
+                self.line(&format!("movq ${number}, {at}"));
+                self.see(wide, "0");
+                self.expects(&format!("{content} = {number};"));
+            }
+            22 => {
+                self.line(&format!("push ${number}\n\tpopq {at}"));
+                self.expects(&format!("{content} = {number};"));
+            }
             _ => {
                 let other = self.word(false);
                 self.line(&format!("movabs ${}, %{wide}\n\tcmp ${at}, %{wide}", other.text));
-                self.line(&format!("mov $0, %{narrow}\n\tsete %cl\n\tmovzbl %cl, %{narrow}"));
+                self.line(&format!("mov $0, %{narrow}\n\tsete -1(%rsp)\n\tmovzbl -1(%rsp), %{narrow}"));
                 self.see(wide, &format!("{c} == {}", other.c));
             }
         }
