@@ -440,8 +440,8 @@ pub trait Arch: Sync {
     fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String>;
 
     /// Whether a register that belongs to nobody between functions is free behind the indirect jump at `start`, wherever
-    /// that leads.
-    fn frees_register(&self, code: &dyn CodeView, start: u64) -> bool;
+    /// that leads. `leaves`: also if that is another function, unless this one has set it.
+    fn frees_register(&self, code: &dyn CodeView, start: u64, leaves: bool) -> bool;
 
     /// What a function takes for granted of the low bits of the object's seeds, which are sorted by address. `entries` is
     /// where it begins, and where its parts do. What cannot be followed needs all bits.

@@ -61,8 +61,10 @@ impl Planner<'_> {
             None => self.reached_without_relocation(section, constants),
         };
         let number = number_of(section.id, start);
-        let frees_register = number.is_some_and(|number| arch.frees_register(self.found.code, number));
         let shadow_stack = object.shadow_stack;
+        // Where another way is open, no convention of its own is broken that the function there may have.
+        let frees_register =
+            number.is_some_and(|number| arch.frees_register(self.found.code, number, shadow_stack));
         let links = ThunkLinks { supplies: &supplies, moved, next, shadow_stack, frees_register };
         let thunk = arch.thunk(&old, &links).map_err(|why| no_replacement(&why))?;
 

@@ -142,7 +142,7 @@ pub(super) fn table_targets(
 }
 
 /// Where instructions begin in a function that is nothing but instructions, and which are padding.
-fn instructions(code: &dyn CodeView, function: &Range<u64>) -> Vec<(u64, bool)> {
+pub(super) fn instructions(code: &dyn CodeView, function: &Range<u64>) -> Vec<(u64, bool)> {
     let mut found = Vec::new();
     let mut at = function.start;
     while function.contains(&at) {

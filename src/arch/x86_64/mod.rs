@@ -77,8 +77,8 @@ impl Arch for X86_64 {
         thunk::keeps_apart(thunk, loads)
     }
 
-    fn frees_register(&self, code: &dyn CodeView, start: u64) -> bool {
-        pointer_use::frees_linkage_register(code, start)
+    fn frees_register(&self, code: &dyn CodeView, start: u64, leaves: bool) -> bool {
+        pointer_use::frees_linkage_register(code, start, leaves)
     }
 
     fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String> {

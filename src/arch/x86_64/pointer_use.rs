@@ -9,7 +9,7 @@ use iced_x86::{Code, Instruction, InstructionInfoFactory, OpAccess, OpKind, Regi
 use super::super::CodeView;
 use super::decode::disassemble;
 use super::flow::{Next, decode_at, next_of};
-use super::layout::{Layout, is_last, table_targets};
+use super::layout::{Layout, instructions, is_last, table_targets};
 
 /// What has shown no use after so many instructions is taken for unused.
 const LIMIT: usize = 4096;
@@ -137,12 +137,19 @@ fn bits(register: Register) -> usize {
 }
 
 /// See [`super::super::Arch::frees_register`]. Linkage code may use `%r11` on the way to a function (psABI 3.2.3).
-pub(super) fn frees_linkage_register(code: &dyn CodeView, start: u64) -> bool {
+pub(super) fn frees_linkage_register(code: &dyn CodeView, start: u64, leaves: bool) -> bool {
     let function = code.function(start);
     let decoded = |at| decode_at(code, at).filter(|i| i.next_ip() <= code.function(at).end);
     let Some(jump) = decoded(start).filter(|jump| jump.code() == Code::Jmp_rm64) else { return false };
     let mut factory = InstructionInfoFactory::new();
     let Some(mut open) = jump_targets(code, &function, &jump) else { return false };
+    if open.is_empty() {
+        let mut uses = |i: &Instruction| use_of(&mut factory, i, Register::R11) != Use::default();
+        return leaves
+            && !instructions(code, &function)
+                .into_iter()
+                .any(|(at, _)| decoded(at).is_none_or(|i| uses(&i)));
+    }
     let mut seen = BTreeSet::new();
     while let Some(at) = open.pop() {
         if !seen.insert(at) {
@@ -270,11 +277,16 @@ mod tests {
     #[test]
     fn a_register_is_free_that_nothing_uses_before_it_is_set() {
         // jmp *disp32, and what it may lead to.
-        let frees = |rest: &[u8]| {
+        let frees_if = |rest: &[u8], leaves: bool| {
             let mut code = Snippet::new([&[0xff, 0x24, 0x25, 1, 2, 3, 4], rest].concat());
             code.tables = if rest.is_empty() { Vec::new() } else { vec![7] };
-            frees_linkage_register(&code, 0)
+            frees_linkage_register(&code, 0, leaves)
         };
+        let frees = |rest: &[u8]| frees_if(rest, true);
+        assert!(!frees_if(&[], false), "another function may have been promised something");
+        // mov %rax,%r11; jmp *disp32
+        let set = Snippet::new(vec![0x49, 0x89, 0xc3, 0xff, 0x24, 0x25, 1, 2, 3, 4]);
+        assert!(!frees_linkage_register(&set, 3, true), "it is handed over");
         for (rest, free) in [
             (&[][..], true),
             (&[0x90, 0xc3], true),
@@ -286,7 +298,7 @@ mod tests {
         ] {
             assert_eq!(frees(rest), free, "{rest:02x?}");
         }
-        assert!(!frees_linkage_register(&Snippet::new(vec![0x90, 0xc3]), 0), "no jump");
+        assert!(!frees_linkage_register(&Snippet::new(vec![0x90, 0xc3]), 0, true), "no jump");
     }
 
     #[test]
