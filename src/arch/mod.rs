@@ -478,6 +478,9 @@ pub trait Arch: Sync {
     /// Where the note about a thread in a core file (`struct elf_prstatus`) has the thread's stack pointer, in 8 bytes.
     fn stack_pointer_in_core(&self) -> usize;
 
+    /// Where a thread has the static block of thread-local variables of a library: `offset` bytes from its control block.
+    fn static_block(&self, control: u64, offset: u64) -> u64;
+
     /// The function that runs a fill program (see [`crate::fill_program`]) whose address it is given, and returns
     /// its answer.
     /// `failure` names `write` and `abort`; without it the program has no [`crate::fill_program::FillOp::Check`].

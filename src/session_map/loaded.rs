@@ -87,14 +87,15 @@ impl SessionMap {
     /// # Errors
     /// A file that is missing, malformed or has another build-id.
     pub(super) fn locate(&self, address: u64, files: &dyn Files) -> Result<Located, Error> {
+        let threads = || self.thread_memory_at(address).map(describe);
         let Some(index) = self.mapping_at(address) else {
-            return Ok(Located::Other("is in no mapping".into()));
+            return Ok(Located::Other(threads().unwrap_or_else(|| "is in no mapping".into())));
         };
         let mapping = &self.mappings[index];
         let Some(path) = file_of(mapping) else {
             return Ok(self
                 .behind_an_image(index, address, files)
-                .unwrap_or_else(|| Located::Other(describe(mapping))));
+                .unwrap_or_else(|| Located::Other(threads().unwrap_or_else(|| describe(mapping)))));
         };
         let Some(image) = self.image(path, files)? else {
             return Ok(Located::Other(format!("is in {path}, which is no program or library")));
@@ -207,21 +208,44 @@ pub(super) fn may_run(mapping: &Mapping) -> bool {
     executable(mapping) != Some(false)
 }
 
+/// What is put before the number of a thread: its stack, and what it has of thread-local variables.
+const STACK_OF: &str = "[stack:";
+const BLOCK_OF: &str = "[tls:";
+
+/// Whether a mapping is what a thread has for itself, and may be a part of another.
+pub(super) fn is_threads(mapping: &Mapping) -> bool {
+    mapping.path.as_deref().is_some_and(|path| path.starts_with(STACK_OF) || path.starts_with(BLOCK_OF))
+}
+
+/// What that is: `[stack:1234]`, `[tls:1234] libfoo.so`, and without a library what the C library knows of the thread.
+fn describe_threads(path: &str) -> String {
+    let thread = |prefix| path.strip_prefix(prefix)?.split_once(']');
+    match (thread(STACK_OF), thread(BLOCK_OF)) {
+        (Some((thread, _)), _) => format!("is in thread {thread}'s stack{STACK}"),
+        (_, Some((thread, ""))) => {
+            format!(
+                "is in the control block of thread {thread}, which lasts no longer than it (let the code ask: pthread_self)"
+            )
+        }
+        (_, Some((thread, library))) => {
+            let library = library.trim_start();
+            format!(
+                "is in the thread-local block of {library} (thread {thread}), and each thread has its own (let the \
+                     compiler reach the variable by its symbol)"
+            )
+        }
+        _ => format!("is in {path}"),
+    }
+}
+
 /// What can be done about addresses in stacks.
 const STACK: &str = ", which lasts no longer than a call or its thread (let the code get it as an argument)";
 
 /// What memory without an image is, and what its kind allows to be done.
 fn describe(mapping: &Mapping) -> String {
     match mapping.path.as_deref() {
-        Some(stack) if stack.starts_with("[stack") => {
-            let thread = stack.strip_prefix("[stack:").and_then(|rest| rest.strip_suffix(']'));
-            match thread {
-                Some(thread) => {
-                    format!("is in the memory of thread {thread}'s stack, and perhaps thread-local{STACK}")
-                }
-                None => format!("is in {stack}{STACK}"),
-            }
-        }
+        Some("[stack]") => format!("is in [stack], the first thread's{STACK}"),
+        Some(threads) if is_threads(mapping) => describe_threads(threads),
         Some(kernel @ ("[vdso]" | "[vsyscall]" | "[vvar]" | "[vvar_vclock]")) => {
             format!(
                 "is in {kernel}, which the kernel puts into each process (let the code call the C library's function)"

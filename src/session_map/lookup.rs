@@ -14,6 +14,7 @@ pub(super) struct Index {
     values: Vec<(Range<u64>, u32)>,
     symbols: Innermost,
     unbound: Innermost,
+    threads: Innermost,
     /// Addresses of symbols and values, and declared constants.
     exact: Vec<u64>,
     /// Where sized symbols and values end.
@@ -70,7 +71,7 @@ impl SessionMap {
         let symbols = || self.symbols.iter().chain(unbound());
         // One page lies at the same address in every process of every machine (-10 MiB, which numbers may be, too).
         let moving = |m: &&Mapping| m.path.as_deref() != Some("[vsyscall]");
-        let mappings = self.mappings.iter().filter(moving).map(|m| m.range.clone());
+        let mappings = self.mappings.iter().chain(&self.threads).filter(moving).map(|m| m.range.clone());
         let ranges =
             mappings.chain(symbols().map(symbol_range)).chain(values.iter().map(|(range, _)| range.clone()));
         let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
@@ -105,6 +106,7 @@ impl SessionMap {
             values,
             symbols: Innermost::new((0..).zip(&self.symbols).map(|(i, s)| (symbol_range(s), i))),
             unbound: Innermost::new((0..).zip(unbound()).map(|(i, s)| (symbol_range(s), i))),
+            threads: Innermost::new((0..).zip(&self.threads).map(|(i, m)| (m.range.clone(), i))),
             exact,
             ends,
             files_before,
@@ -174,6 +176,11 @@ impl SessionMap {
         let after = self.mappings.partition_point(|m| m.range.start <= address);
         let index = after.checked_sub(1)?;
         self.mappings[index].range.contains(&address).then_some(index)
+    }
+
+    /// What a thread has for itself around an address.
+    pub(super) fn thread_memory_at(&self, address: u64) -> Option<&Mapping> {
+        self.threads.get(self.index.threads.at(address)? as usize)
     }
 
     /// The nearest mapping of a file before another, by their indexes.

@@ -6,7 +6,7 @@ use super::alignment::declared_alignment;
 use super::json::{MappingEntry, SymbolEntry};
 use super::nm::ListedSymbol;
 use super::origins::{Origin, check_name, check_range};
-use super::{Mapping, SessionMap, SessionSymbol};
+use super::{Mapping, SessionMap, SessionSymbol, loaded};
 use crate::error::Error;
 
 pub(super) fn mapping(entry: &MappingEntry) -> Result<Mapping, String> {
@@ -123,6 +123,13 @@ impl SessionMap {
     }
 
     pub(super) fn add_mappings(&mut self, added: Vec<(Mapping, Origin)>) -> Result<(), Error> {
+        // They begin and end while the process is looked at, inside of what others see as one mapping.
+        let (threads, added): (Vec<_>, Vec<_>) = added.into_iter().partition(|(m, _)| loaded::is_threads(m));
+        self.threads.extend(threads.into_iter().map(|(mapping, _)| mapping));
+        self.threads.sort_by(|a, b| {
+            (a.range.start, a.range.end, &a.path).cmp(&(b.range.start, b.range.end, &b.path))
+        });
+        self.threads.dedup();
         let present = self.mappings.iter().cloned().zip(self.origins.mappings.iter().copied());
         let mut all: Vec<(Mapping, Origin)> = present.chain(added).collect();
         all.sort_by_key(|(mapping, origin)| (mapping.range.start, mapping.range.end, *origin));

@@ -199,6 +199,8 @@ pub struct SessionMap {
     index: lookup::Index,
     /// Symbol tables of mapped files.
     images: loaded::Images,
+    /// What threads have for themselves, in mappings or instead of some; by address.
+    threads: Vec<Mapping>,
 }
 
 /// Nothing of a process lies lower (Linux's `vm.mmap_min_addr` is 65536 by default): an entry there would make

@@ -10,5 +10,6 @@ mod hosts;
 mod names;
 mod operands;
 mod session;
+mod threads;
 mod unsure;
 mod versions;

@@ -127,6 +127,11 @@ impl Arch for X86_64 {
         112 + 19 * 8
     }
 
+    // They end where that begins (variant II).
+    fn static_block(&self, control: u64, offset: u64) -> u64 {
+        control.wrapping_sub(offset)
+    }
+
     // The operand stack is the machine's own: no depth has to be known.
     fn interpreter(&self, _stack: usize, failure: Option<(SymbolRef, SymbolRef)>) -> Fragment {
         interpreter::interpreter(failure)

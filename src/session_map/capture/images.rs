@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, Header};
+use goblin::elf::program_header::PT_TLS;
 use goblin::elf::{Elf, ProgramHeader};
 use goblin::elf64::header::SIZEOF_EHDR;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::Process;
 use super::jitdump::is_dump;
+use super::threads::Layout;
 use crate::Files;
 use crate::arch::Machine;
 use crate::session_map::bindings::Bindings;
@@ -33,6 +35,15 @@ pub(super) struct Head {
     build_id: Option<String>,
 }
 
+impl Head {
+    /// How many bytes of thread-local variables each thread has of it.
+    fn thread_local(&self) -> u64 {
+        let count = (self.headers.len() - SIZEOF_EHDR) / 56;
+        let headers = ProgramHeader::parse(&self.headers, SIZEOF_EHDR, count, CTX).unwrap_or_default();
+        headers.iter().find(|header| header.p_type == PT_TLS).map_or(0, |header| header.p_memsz)
+    }
+}
+
 /// An image that a process has loaded.
 pub(super) struct Loaded {
     pub(super) path: String,
@@ -43,6 +54,10 @@ pub(super) struct Loaded {
     pub(super) bindings: Bindings,
     /// Whoever reads the map later finds the file at its path.
     pub(super) reachable: bool,
+    /// How many bytes of thread-local variables each thread has of it.
+    pub(super) thread_local: u64,
+    /// Where it keeps its threads, if it is the C library.
+    pub(super) threads: Option<Layout>,
 }
 
 /// The machine of a program, by its file's first bytes.
@@ -171,7 +186,15 @@ fn load_one(
         let bindings = Bindings::parse(&bytes).map_err(|message| format!("{}: {message}", head.path))?;
         let biases = map.biases(&head.path, &image);
         let reachable = place == Path::new(&head.path);
-        return Ok(Loaded { path: head.path.clone(), image, biases, bindings, reachable });
+        return Ok(Loaded {
+            path: head.path.clone(),
+            threads: Layout::read(&image, &bytes),
+            image,
+            biases,
+            bindings,
+            reachable,
+            thread_local: head.thread_local(),
+        });
     }
     Err(format!(
         "{}: what {} has mapped cannot be read ({why}): what lies in it has no names",
@@ -248,9 +271,19 @@ impl Loaded {
         functions
     }
 
+    /// Its path when it was mapped.
+    fn path_then(&self) -> &str {
+        self.path.strip_suffix(loaded::DELETED).unwrap_or(&self.path)
+    }
+
     /// The library that a linker finds its names in; none if it is a program.
     pub(super) fn library(&self) -> Option<String> {
-        self.image.library(self.path.strip_suffix(loaded::DELETED).unwrap_or(&self.path))
+        self.image.library(self.path_then())
+    }
+
+    /// What to call it: the library's name, or the program's.
+    pub(super) fn short_name(&self) -> String {
+        self.library().unwrap_or_else(|| loaded::file_name(self.path_then()).to_owned())
     }
 
     /// Its names for others, at their addresses in the process. Functions have no size: only their start has a name.

@@ -10,6 +10,7 @@ mod jit_code;
 mod jitdump;
 mod needed;
 mod text;
+mod threads;
 
 use std::io;
 use std::path::PathBuf;
@@ -123,27 +124,8 @@ pub fn capture(process: &dyn Process, files: &dyn Files, system: &dyn SystemLibr
     let mut mappings = map.mappings;
     images::complete(&mut mappings, &loaded);
     images::name_heap(process, &mut mappings, &loaded);
-    name_stacks(process, &mut mappings);
+    threads::name(process, &mut mappings, &loaded);
     Ok(Captured { machine: process.machine(), mappings, symbols, warnings })
-}
-
-/// Names the stacks of threads, which the kernel shows as memory like any other. The C library puts memory before them
-/// that nobody may touch, and what the thread has of thread-local variables at their end.
-fn name_stacks(process: &dyn Process, mappings: &mut [Mapping]) {
-    for Thread { number, stack } in process.threads() {
-        let Some(index) = mappings.iter().position(|mapping| mapping.range.contains(&stack)) else {
-            continue;
-        };
-        let start = mappings[index].range.start;
-        // Debuggers write it down as memory that can be read.
-        let guarded = mappings[..index].last().is_none_or(|before| {
-            let guard = || before.perms.as_deref().is_some_and(|perms| !perms.contains('w'));
-            before.range.end < start || (before.path.is_none() && guard())
-        });
-        if mappings[index].path.is_none() && guarded {
-            mappings[index].path = Some(format!("[stack:{number}]"));
-        }
-    }
 }
 
 /// By address, each once.

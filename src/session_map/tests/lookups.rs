@@ -13,6 +13,9 @@ const MAP: &str = r#"
                  {"start": "0x7f0000080000", "end": "0x7f0000090000", "perms": "rw-p"},
                  {"start": "0x7f0000090000", "end": "0x7f00000a0000", "perms": "r-xp", "path": "/memfd:jit (deleted)"},
                  {"start": "0x7f00000a0000", "end": "0x7f00000b0000", "perms": "rw-p", "path": "[stack:1234]"},
+                 {"start": "0x7f00000a8000", "end": "0x7f00000a8010", "path": "[tls:1234] libx.so"},
+                 {"start": "0x7f00000a8010", "end": "0x7f00000a8020", "path": "[tls:1234]"},
+                 {"start": "0x7f0000000200", "end": "0x7f0000000210", "path": "[tls:7] my lib.so"},
                  {"start": "0xffffffffff600000", "end": "0xffffffffff601000", "perms": "--xp", "path": "[vsyscall]"},
                  {"start": "0x800000000000", "end": "0x800000001000"}],
     "symbols": [{"address": "0x404000", "name": "big", "size": 256}, {"address": "0x404010", "name": "small", "size": 8},
@@ -110,7 +113,8 @@ fn exact_and_interior_addresses() {
 #[test]
 fn kinds_of_memory_are_those_of_the_readme() {
     let map = parse(MAP).unwrap();
-    let told = (map.mappings.iter().map(|mapping| mapping.range.start)).chain([0x600001, 0x7f0000000118]);
+    let told = (map.mappings.iter().chain(&map.threads).map(|mapping| mapping.range.start))
+        .chain([0x600001, 0x7f0000000118]);
     let told: Vec<String> = told.map(|address| meaning(&map, address, &Memory::default())).collect();
     let readme = include_str!("../../../README.md");
     let table =
@@ -168,7 +172,7 @@ fn meanings() {
         ),
         (
             0x7f0000030000,
-            "is in [stack], which lasts no longer than a call or its thread (let the code get it as an argument); give",
+            "is in [stack], the first thread's, which lasts no longer than a call or its thread (let the code get it as an argument); give",
         ),
         (
             0x7f0000050000,
@@ -186,8 +190,18 @@ fn meanings() {
         ),
         (
             0x7f00000a0000,
-            "is in the memory of thread 1234's stack, and perhaps thread-local, which lasts no longer than a call or its thread (let the code get it as an argument); give",
+            "is in thread 1234's stack, which lasts no longer than a call or its thread (let the code get it as an argument); give",
         ),
+        (
+            0x7f00000a8000,
+            "is in the thread-local block of libx.so (thread 1234), and each thread has its own (let the compiler reach the variable by its symbol); give",
+        ),
+        (
+            0x7f00000a8010,
+            "is in the control block of thread 1234, which lasts no longer than it (let the code ask: pthread_self); give",
+        ),
+        (0x7f00000a8020, "is in thread 1234's stack, which lasts"),
+        (0x7f0000000200, "is in the thread-local block of my lib.so (thread 7), and each"),
         (0xffffffffff600000, "is in [vsyscall], which the kernel puts"),
         (0x800000000000, "is no address"),
     ] {
