@@ -1,6 +1,6 @@
 # Writes what the variables of a natively compiled object stand for, as JSON that `relocfix -s` reads: the form that
 # begins with "julia_relocations". To be called in the process that compiles, with the `native_code` that
-# `jl_create_native` returned, before its module is disposed of:
+# `jl_emit_native` or `jl_create_native` returned, before its module is optimized, which may delete variables:
 #
 #     include("session_map.jl")
 #     SessionMap.write("in.session.json", native_code)
@@ -10,6 +10,9 @@
 module SessionMap
 
 using Base64, LLVM
+
+# Before, `jl_get_llvm_gvs` told the values, or took other arguments.
+VERSION >= v"1.13.0-DEV.623" || error("session_map.jl needs Julia 1.13")
 
 struct Unsayable <: Exception
     why::String
@@ -54,7 +57,12 @@ end
 # The names that lead to a module from one that libjulia has a variable for.
 function path(m::Module)
     names = String[text(name) for name in fullname(m)]
-    names[1] in ("Main", "Core", "Base") || throw(Unsayable("module $m is not within Main, Core or Base"))
+    at = names[1] == "Main" ? Main : names[1] == "Core" ? Core : names[1] == "Base" ? Base : nothing
+    for name in names[2:end]
+        at = at isa Module && isdefined(at, Symbol(name)) ? getglobal(at, Symbol(name)) : nothing
+    end
+    # A module may have been replaced by another one of its name.
+    at === m || throw(Unsayable("module $m is not what its name means within Main, Core or Base"))
     return names
 end
 
@@ -96,10 +104,14 @@ function target(x::UnionAll)
 end
 
 target(x::Function) = constant(parentmodule(x), nameof(x), x)
+# Bits that mean nothing in another process.
+has_address(T) = T <: Union{Ptr,Core.LLVMPtr,Cstring,Cwstring} || any(has_address, fieldtypes(T))
+
 function target(x)
     T = typeof(x)
     Base.issingletontype(T) && return object("instance" => target(T))
     isbitstype(T) || throw(Unsayable("a $T: it may be written to, or refers to something"))
+    has_address(T) && throw(Unsayable("a $T: it holds an address"))
     copy = [x]
     bytes = GC.@preserve copy UInt8[unsafe_load(Ptr{UInt8}(pointer(copy)), i) for i in 1:sizeof(T)]
     return object("bits" => base64encode(bytes), "of" => target(T))
@@ -110,7 +122,9 @@ function variables(native_code::Ptr{Cvoid})
     @ccall jl_get_llvm_gvs(native_code::Ptr{Cvoid}, count::Ptr{Csize_t}, C_NULL::Ptr{Cvoid})::Nothing
     globals = Vector{LLVM.API.LLVMValueRef}(undef, count[])
     @ccall jl_get_llvm_gvs(native_code::Ptr{Cvoid}, count::Ptr{Csize_t}, globals::Ptr{Cvoid})::Nothing
-    values = Vector{Ptr{Cvoid}}(undef, count[])
+    # There are fewer of these: the last variables may be for functions of other images.
+    @ccall jl_get_llvm_gv_inits(native_code::Ptr{Cvoid}, count::Ptr{Csize_t}, C_NULL::Ptr{Cvoid})::Nothing
+    values = fill(C_NULL, length(globals))
     @ccall jl_get_llvm_gv_inits(native_code::Ptr{Cvoid}, count::Ptr{Csize_t}, values::Ptr{Cvoid})::Nothing
     return zip(globals, values)
 end
@@ -118,7 +132,7 @@ end
 function write(file, native_code, rename = identity)
     sites = Any[]
     for (global_, value) in variables(native_code)
-        name = String(rename(LLVM.name(LLVM.GlobalVariable(global_))))
+        name = String(rename(unsafe_string(LLVM.API.LLVMGetValueName(global_))))
         try
             value == C_NULL && throw(Unsayable("no value"))
             push!(sites, object("global" => name, "target" => target(unsafe_pointer_to_objref(value))))
