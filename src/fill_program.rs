@@ -62,7 +62,19 @@ pub enum FillOp {
     StoreThrough(Referent, i64),
     /// Pops the top.
     Drop,
+    /// Pops a destination and below it a function, calls the function with each of the texts and stores what it returns.
+    /// If that is zero, writes the message's first line, the text and the second line (each line's length in 32 bits, then
+    /// the line) to standard error and aborts.
+    CallTexts {
+        /// What is written.
+        message: Referent,
+        /// By how many words the destination moves on before the store, and a text of at most [`TEXT_LIMIT`] bytes without NUL.
+        texts: Vec<(u8, Box<str>)>,
+    },
 }
+
+/// The longest text of [`FillOp::CallTexts`], in bytes: with its NUL its length fits one.
+pub const TEXT_LIMIT: usize = 254;
 
 /// An operation of the encoded program. `n` is the word's number, `a` the address that the next word leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +90,9 @@ pub enum Opcode {
     StoreKeep,
     /// Skips as many bytes as the next word says if the word at `a` is not zero.
     Once,
+    /// Calls a function with each of the texts that follow, the message for failures being at `a`: a row of length (NUL
+    /// included), words to move on, text and NUL, ended by a length of zero and filled up to a whole word.
+    CallTexts,
     /// If the top is zero, writes the message at `a` and aborts.
     Check,
     /// Calls; `n` is put together by [`call_number`].
@@ -213,7 +228,22 @@ impl Encoder {
                 self.plain(Opcode::StorePopped, 0, 2, 0);
             }
             FillOp::Drop => self.plain(Opcode::Drop, 0, 1, 0),
+            FillOp::CallTexts { message, ref texts } => {
+                self.with_address(Opcode::CallTexts, message, 2, 0);
+                self.texts(texts);
+            }
         }
+    }
+
+    fn texts(&mut self, texts: &[(u8, Box<str>)]) {
+        for (words, text) in texts {
+            debug_assert!(text.len() <= TEXT_LIMIT && !text.contains('\0'), "{text:?}");
+            self.data.extend([text.len() as u8 + 1, *words]);
+            self.data.extend_from_slice(text.as_bytes());
+            self.data.push(0);
+        }
+        self.data.push(0);
+        self.data.resize(self.data.len().next_multiple_of(4), 0);
     }
 
     fn once(&mut self, done: Referent, body: &[FillOp]) {
@@ -325,15 +355,17 @@ mod tests {
     #[test]
     fn numbers_take_the_short_form_where_they_fit() {
         let push = |number: i64| words(&[FillOp::PushInt(number as u64)]);
-        assert_eq!(push(5), [0x507, END]);
-        assert_eq!(push(-1), [0xffff_ff07, END]);
-        assert_eq!(push(0x7f_ffff), [0x7fff_ff07, END]);
-        assert_eq!(push(-0x80_0000), [0x8000_0007, END]);
-        assert_eq!(push(0x80_0000), [0x0b, 0x80_0000, 0, END]);
-        assert_eq!(push(-0x80_0001), [0x0b, 0xff7f_ffff, 0xffff_ffff, END]);
-        assert_eq!(push(i64::MIN), [0x0b, 0, 0x8000_0000, END]);
+        let (int, long) = (Opcode::PushInt as u32, Opcode::PushLong as u32);
+        assert_eq!(push(5), [int | 5 << 8, END]);
+        assert_eq!(push(-1), [int | 0xffff_ff00, END]);
+        assert_eq!(push(0x7f_ffff), [int | 0x7fff_ff00, END]);
+        assert_eq!(push(-0x80_0000), [int | 0x8000_0000, END]);
+        assert_eq!(push(0x80_0000), [long, 0x80_0000, 0, END]);
+        assert_eq!(push(-0x80_0001), [long, 0xff7f_ffff, 0xffff_ffff, END]);
+        assert_eq!(push(i64::MIN), [long, 0, 0x8000_0000, END]);
         let wide = [FillOp::PushInt(0), FillOp::Load(1 << 40)];
-        assert_eq!(words(&wide), [0x07, 0x0b, 0, 0x100, 0x0c, 0x08, END]);
+        let (add, load) = (Opcode::AddPopped as u32, Opcode::Load as u32);
+        assert_eq!(words(&wide), [int, long, 0, 0x100, add, load, END]);
         assert_eq!(encode(&wide).stack, 2);
     }
 
@@ -358,12 +390,12 @@ mod tests {
         let mut program = vec![FillOp::PushInt(0); 4];
         // (integer, double, double) -> int32: the mask has the last argument lowest
         program.push(FillOp::Call { arguments: 3, floats: 0b110, returns: Returns::Int32 });
-        let call = 6 | (1 | 1 << 2 | 2 << 5 | 0b011 << 9) << 8;
+        let call = Opcode::Call as u32 | (1 | 1 << 2 | 2 << 5 | 0b011 << 9) << 8;
         assert_eq!(words(&program)[4], call);
         assert_eq!(encode(&program).stack, 4);
 
         let none = [FillOp::PushInt(0), FillOp::Call { arguments: 0, floats: 0, returns: Returns::Void }];
-        assert_eq!(words(&none)[1], 6 | 2 << 8);
+        assert_eq!(words(&none)[1], Opcode::Call as u32 | 2 << 8);
     }
 
     #[test]
@@ -377,6 +409,19 @@ mod tests {
         assert_eq!(words[3 + skipped as usize / 4], Opcode::PushInt as u32 | 2 << 8);
         let offsets: Vec<u64> = encoded.relocations.iter().map(|r| r.offset).collect();
         assert_eq!((offsets, encoded.stack), (vec![4, 20], 1));
+    }
+
+    #[test]
+    fn texts_stand_in_the_program() {
+        let texts = vec![(0, "ab".into()), (255, "c".into())];
+        let pushes = [FillOp::PushInt(1), FillOp::PushAddress((A, 0))];
+        let encoded = encode(&[&pushes[..], &[FillOp::CallTexts { message: (A, 4), texts }]].concat());
+        let row = b"\x03\0ab\0\x02\xffc\0\0\0\0";
+        assert_eq!(
+            encoded.data[12..],
+            [&[Opcode::CallTexts as u8, 0, 0, 0, 0, 0, 0, 0], &row[..], &END.to_le_bytes()].concat()
+        );
+        assert_eq!((encoded.relocations[1].offset, encoded.relocations[1].addend, encoded.stack), (16, 4, 2));
     }
 
     #[test]

@@ -48,6 +48,13 @@ int64_t minus(int64_t a, int64_t b) { return aligned(a - b); }
 int64_t answer() { return aligned(42); }
 int64_t half(double x) { return aligned((int64_t)(x / 2)); }
 int64_t nothing() { return 0; }
+int64_t destroys();
+// What it is called with, as a number; null for "none".
+int64_t reads(const char *text) {
+    int64_t read = destroys() && !strcmp(text, "none") ? 0 : strtoll(text, 0, 10) + ((int64_t)strlen(text) << 32);
+    return aligned(read);
+}
+int64_t throws_text(const char *text) { throw std::runtime_error(text); }
 ssize_t aligned_write(int file, const void *text, size_t size) { return aligned(write(file, text, size)); }
 int64_t throws(int64_t what) { throw std::runtime_error(std::to_string(what)); }
 int64_t finds_main();
@@ -137,6 +144,8 @@ const FUNCTIONS: &[&str] = &[
     "answer",
     "half",
     "nothing",
+    "reads",
+    "throws_text",
     "throws",
     "finds_main",
     "destroys",
@@ -161,6 +170,7 @@ impl Cases {
         assembly.text += "far_results: .quad results - 0x100000000\n";
         assembly.text += "format: .asciz \"%d %.2f %s %.1f\"\ntext: .asciz \"text\"\n";
         assembly.text += "message: .long 12\n.ascii \"it is null!\\n more\"\n";
+        assembly.text += "lines: .long 9\n.ascii \"reads of \"\n.long 11\n.ascii \" are null!\\n more\"\n";
         Cases { assembly, all: Vec::new() }
     }
 
@@ -373,6 +383,33 @@ fn cases() -> Cases {
     c.case("fails", even, &[]);
     c.case("fails_odd", odd, &[]);
 
+    let lines = c.assembly.at("lines", 0);
+    let texts = |c: &mut Cases, before: Vec<FillOp>, function: &str, texts: &[(u8, &str)]| {
+        let texts = texts.iter().map(|&(words, text)| (words, text.into())).collect();
+        let calls = [
+            c.word(&format!("slot_{function}")),
+            FillOp::PushAddress(c.assembly.at("results", 8)),
+            FillOp::CallTexts { message: lines, texts },
+        ];
+        [before, calls.to_vec()].concat()
+    };
+    let longest = format!("{:0>254}", 77);
+    for (name, filler) in [("texts", 0), ("texts_1", 1), ("texts_2", 2), ("texts_3", 3)] {
+        // The next operation is found behind a row of any length, and its operand below what the row used.
+        let (filler, filled) = (&"0000"[..filler], (filler as i64) << 32);
+        let last = format!("{filler}5");
+        let row = [(0, "41"), (1, &longest), (2, "9"), (2, &last)];
+        let program = [texts(&mut c, vec![int(3)], "reads", &row), vec![c.store(0)]].concat();
+        let expected = [3, (2 << 32) + 41, (254 << 32) + 77, 0, (1 << 32) + 9, 0, (1 << 32) + 5 + filled];
+        c.case(name, program, &expected);
+    }
+    for (name, before) in [("fails_texts", vec![]), ("fails_texts_odd", vec![int(1)])] {
+        let program = texts(&mut c, before, "reads", &[(0, "1"), (1, "none"), (1, "2")]);
+        c.case(name, program, &[]);
+    }
+    let program = texts(&mut c, vec![int(3)], "throws_text", &[(0, "98")]);
+    c.case("throws_texts", program, &[98, 7000 + 800 + 90 + 10]);
+
     let arguments =
         [c.push("buffer"), int(64), c.push("format"), int(-7), float(2.5), c.push("text"), float(0.5)];
     let program = [c.call("snprintf", &arguments, 0b101_0000, Int32), vec![c.store(0)]].concat();
@@ -427,9 +464,12 @@ fn programs_do_what_they_say() {
         assert!(output.status.success(), "{flags:?}: {text}");
         assert_eq!(text, "done\n-7 2.50 text 0.5\n", "{flags:?}");
 
-        for case in ["fails", "fails_odd"] {
+        let (one, texts) = ("it is null!\n", "reads of none are null!\n");
+        for (case, said) in
+            [("fails", one), ("fails_odd", one), ("fails_texts", texts), ("fails_texts_odd", texts)]
+        {
             let output = run(Command::new(&program).arg(case)).unwrap();
-            assert_eq!(String::from_utf8(output.stderr).unwrap(), "it is null!\n", "{flags:?}");
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), said, "{flags:?}");
             assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{flags:?}");
             assert_eq!(output.status.signal(), Some(SIGABRT), "{flags:?}");
         }

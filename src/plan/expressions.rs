@@ -4,6 +4,7 @@
 use super::graph::{Node, NodeId};
 use super::slots::STRINGS;
 use super::{Destination, Found, Placement, Planner, Source, Store};
+use crate::arch::Referent;
 use crate::edits::{BytesEdit, Home, NewRelocation, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reloc::RelocKind;
@@ -21,7 +22,10 @@ impl Planner<'_> {
     pub(super) fn source(&mut self, expression: &Expression) -> Result<Source> {
         match expression {
             Expression::Symbol { name, offset } => Ok(Source::Address(self.symbol_named(name)?, *offset)),
-            Expression::String(text) => Ok(self.string(text)),
+            Expression::String(text) => {
+                let (symbol, offset) = self.string(text);
+                Ok(Source::Address(symbol, offset))
+            }
             Expression::Bytes(bytes) => self.bytes(bytes, (1, 0)),
             Expression::Add(base, number) => {
                 let base = self.source(base)?;
@@ -57,7 +61,12 @@ impl Planner<'_> {
                     if matches!(argument, Expression::Float64(_)) {
                         floats |= 1 << i;
                     }
-                    nodes.push(self.node(argument)?);
+                    nodes.push(match argument {
+                        Expression::String(text) => {
+                            self.graph.add(Node::Text(text.as_str().into()), || format!("{text:?}"))
+                        }
+                        _ => self.node(argument)?,
+                    });
                 }
                 self.computed(Node::Call(function, nodes, floats, *returns, *nullable), expression)
             }
@@ -222,7 +231,8 @@ impl Planner<'_> {
         }
     }
 
-    fn string(&mut self, text: &str) -> Source {
+    /// Where a string lies that the linker may merge.
+    pub(super) fn string(&mut self, text: &str) -> Referent {
         let offset = match self.strings.get(text) {
             Some(&offset) => offset,
             None => {
@@ -233,7 +243,7 @@ impl Planner<'_> {
                 offset
             }
         };
-        Source::Address(SymbolRef::NewSection(self.section(STRINGS, None)), offset as i64)
+        (SymbolRef::NewSection(self.section(STRINGS, None)), offset as i64)
     }
 
     /// A copy of bytes that lies, modulo `alignment`, as the session's address did.

@@ -1,5 +1,7 @@
 //! What only code can compute: a graph of nodes in which equal things without a call are one node.
 
+use std::rc::Rc;
+
 use foldhash::{HashMap, HashSet};
 
 use crate::edits::SymbolRef;
@@ -16,6 +18,8 @@ pub(crate) enum Node {
     Address(SymbolRef, i64),
     /// A number; a floating-point one by its bits.
     Int(u64),
+    /// A text, as an argument of a call.
+    Text(Rc<str>),
     /// The word at node + offset; null fails unless allowed.
     Load(NodeId, i64, bool),
     /// A function, its arguments and which of them are floating-point, what it returns; null fails unless allowed.
@@ -50,7 +54,9 @@ impl Node {
     /// The nodes that it needs.
     pub(crate) fn operands(&self) -> Vec<NodeId> {
         match self {
-            Node::Address(..) | Node::Int(_) | Node::Library(_) | Node::Result(_) => Vec::new(),
+            Node::Address(..) | Node::Int(_) | Node::Text(_) | Node::Library(_) | Node::Result(_) => {
+                Vec::new()
+            }
             Node::Load(n, ..)
             | Node::Add(n, _)
             | Node::Shr(n, _)
@@ -71,7 +77,7 @@ impl Node {
 
     /// Whether recomputing it costs nothing worth a variable.
     pub(crate) fn is_trivial(&self) -> bool {
-        matches!(self, Node::Address(..) | Node::Int(_) | Node::Result(_))
+        matches!(self, Node::Address(..) | Node::Int(_) | Node::Text(_) | Node::Result(_))
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::graph::{Node, NodeId};
 use super::owners::Owners;
 use super::slots::{CODE, INIT_ARRAY, INITIALIZERS, MESSAGES, PROGRAMS};
+use super::text_calls::TextCalls;
 use super::{Destination, Planner, Store};
 use foldhash::HashSet;
 
@@ -24,14 +25,16 @@ use crate::unwind_section::{CodeFrame, unwind_section};
 const OFFSET_TABLE: &str = "_GLOBAL_OFFSET_TABLE_";
 
 /// What a pointer is that must not be null.
-const NULL: &str = "is null";
+pub(super) const NULL: &str = "is null";
 
 /// A program in the making.
 #[derive(Default)]
 pub(super) struct Program {
     pub(super) operations: Vec<FillOp>,
     /// Nodes whose slot holds them already.
-    stored: HashSet<NodeId>,
+    pub(super) stored: HashSet<NodeId>,
+    /// The last operation, if more texts can be added to it.
+    pub(super) text_calls: Option<TextCalls>,
 }
 
 /// For whom something is computed, and what happens when it is null.
@@ -86,7 +89,10 @@ impl Planner<'_> {
             }
         }
         for store in &stores {
-            self.plan_store(programs.entry(store.group).or_default(), &owners, store);
+            let program = programs.entry(store.group).or_default();
+            if !self.plan_text_call(program, &owners, store) {
+                self.plan_store(program, &owners, store);
+            }
         }
         if fills {
             for (&group, program) in &mut programs {
@@ -183,6 +189,10 @@ impl Planner<'_> {
                 program.operations.push(operation);
             }
             Node::Int(number) => program.operations.push(FillOp::PushInt(number)),
+            Node::Text(text) => {
+                let referent = self.string(&text);
+                program.operations.push(FillOp::PushAddress(referent));
+            }
             Node::Result(position) => program.operations.push(FillOp::PushResult(position)),
             Node::Load(address, offset, nullable) => {
                 self.push(program, way, address);
@@ -261,14 +271,22 @@ impl Planner<'_> {
     fn message(&mut self, id: NodeId, phrase: &str, failure: &str) -> Referent {
         let text = self.graph.text(id);
         let line = format!("relocfix: error: {}: {phrase}: {text} {failure}\n", self.object_text());
-        let mut data = (line.len() as u32).to_le_bytes().to_vec();
-        data.extend_from_slice(line.as_bytes());
+        self.lines(&[&line])
+    }
+
+    /// Lines of a message: of each its length in 32 bits, then the line.
+    pub(super) fn lines(&mut self, lines: &[&str]) -> Referent {
+        let mut data = Vec::new();
+        for line in lines {
+            data.extend((line.len() as u32).to_le_bytes());
+            data.extend_from_slice(line.as_bytes());
+        }
         let (section, offset) = self.append(MESSAGES, None, 4, &data);
         (SymbolRef::NewSection(section), offset as i64)
     }
 
     /// What the object is called at run time, when nobody knows its file any more.
-    fn object_text(&self) -> &str {
+    pub(super) fn object_text(&self) -> &str {
         let symbols = &self.object().symbols;
         let file = symbols.iter().find(|s| s.kind == SymbolType::File && !s.name.is_empty());
         let function = symbols
@@ -420,7 +438,7 @@ fn store_to(destination: Destination) -> FillOp {
 /// Whether an operation can fail.
 fn checks(operation: &FillOp) -> bool {
     match operation {
-        FillOp::Check(_) => true,
+        FillOp::Check(_) | FillOp::CallTexts { .. } => true,
         FillOp::Once(_, body) => body.iter().any(checks),
         _ => false,
     }

@@ -21,6 +21,7 @@ mod sections;
 mod shared;
 mod slots;
 mod symbols;
+mod text_calls;
 mod thunks;
 mod unfilled;
 
@@ -28,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashMap, HashSet};
 
-use crate::arch::Half;
+use crate::arch::{Half, Referent};
 use crate::assumptions::Assumptions;
 use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
 use crate::error::{Problem, Result};
@@ -224,6 +225,8 @@ struct Planner<'a> {
     /// Values whose expressions are being read, to find cycles.
     reading: Vec<ValueId>,
     strings: HashMap<String, u64>,
+    /// What is said when one of many calls of a function returns null, by function.
+    text_messages: HashMap<NodeId, Referent>,
     /// Blocks of bytes that equal expressions share, by alignment, distance from a multiple of it, and contents.
     shared_bytes: HashMap<(u64, u64, Vec<u8>), Source>,
     placements: Vec<Placement>,
@@ -331,6 +334,7 @@ impl<'a> Planner<'a> {
             values: HashMap::default(),
             reading: Vec::new(),
             strings: HashMap::default(),
+            text_messages: HashMap::default(),
             shared_bytes: HashMap::default(),
             placements: Vec::new(),
             pointer_slots: BTreeMap::new(),

@@ -160,7 +160,10 @@ fn operations(
     })?;
     // Opcode::Check is the one that is left.
     match failure {
-        Some(failure) => check(a, next, failure)?,
+        Some((symbols, calls)) => {
+            operation(a, Opcode::CallTexts, |a| call_texts(a, next, (symbols, &mut *calls)))?;
+            check(a, next, (symbols, calls))?;
+        }
         None => a.ud2()?,
     }
 
@@ -256,13 +259,85 @@ fn check(
     a.mov(edx, dword_ptr(rax))?;
     a.lea(rsi, ptr(rax + 4))?;
     a.mov(edi, 2)?;
-    for symbol in [write, abort] {
-        let mut here = a.create_label();
-        a.set_label(&mut here)?;
-        // call symbol@PLT
-        a.db(&[0xe8, 0, 0, 0, 0])?;
-        calls.push((here, symbol));
-    }
+    call_symbol(a, write, calls)?;
+    call_symbol(a, abort, calls)?;
+    a.ud2()
+}
+
+/// Calls a function of another module.
+fn call_symbol(
+    a: &mut CodeAssembler,
+    symbol: SymbolRef,
+    calls: &mut Vec<(CodeLabel, SymbolRef)>,
+) -> Result<(), IcedError> {
+    let mut here = a.create_label();
+    a.set_label(&mut here)?;
+    // call symbol@PLT
+    a.db(&[0xe8, 0, 0, 0, 0])?;
+    calls.push((here, symbol));
+    Ok(())
+}
+
+/// `%rax` points to the message's two lines, `%rbx` to the row of texts. What has no register that outlives a call waits
+/// where the arguments of other calls are laid out.
+fn call_texts(
+    a: &mut CodeAssembler,
+    next: CodeLabel,
+    ((write, abort), calls): Failure<'_>,
+) -> Result<(), IcedError> {
+    const FUNCTION: i32 = INTEGERS;
+    const MESSAGE: i32 = INTEGERS + 8;
+    const STACK: i32 = INTEGERS + 16;
+    let mut each = a.create_label();
+    let mut last = a.create_label();
+    let mut null = a.create_label();
+
+    a.pop(r12)?;
+    a.pop(qword_ptr(rbp + FUNCTION))?;
+    a.mov(qword_ptr(rbp + MESSAGE), rax)?;
+    a.mov(qword_ptr(rbp + STACK), rsp)?;
+    a.and(rsp, -16)?;
+
+    // %r12: where the last one went, %r13: the text's length with its NUL
+    a.set_label(&mut each)?;
+    a.movzx(r13d, byte_ptr(rbx))?;
+    a.test(r13d, r13d)?;
+    a.je(last)?;
+    a.movzx(ecx, byte_ptr(rbx + 1))?;
+    a.lea(r12, ptr(r12 + rcx * 8))?;
+    a.lea(rdi, ptr(rbx + 2))?;
+    // No vector register is used, should it have variable arguments.
+    a.xor(eax, eax)?;
+    a.call(qword_ptr(rbp + FUNCTION))?;
+    a.test(rax, rax)?;
+    a.je(null)?;
+    a.mov(qword_ptr(r12), rax)?;
+    a.lea(rbx, ptr(rbx + r13 + 2))?;
+    a.jmp(each)?;
+
+    // The row is filled up to a whole word behind its last byte.
+    a.set_label(&mut last)?;
+    a.add(rbx, 4)?;
+    a.and(rbx, -4)?;
+    a.mov(rsp, qword_ptr(rbp + STACK))?;
+    a.jmp(next)?;
+
+    a.set_label(&mut null)?;
+    a.mov(r12, qword_ptr(rbp + MESSAGE))?;
+    a.mov(edx, dword_ptr(r12))?;
+    a.lea(rsi, ptr(r12 + 4))?;
+    a.lea(r12, ptr(rsi + rdx))?;
+    a.mov(edi, 2)?;
+    call_symbol(a, write, calls)?;
+    a.lea(edx, ptr(r13 - 1))?;
+    a.lea(rsi, ptr(rbx + 2))?;
+    a.mov(edi, 2)?;
+    call_symbol(a, write, calls)?;
+    a.mov(edx, dword_ptr(r12))?;
+    a.lea(rsi, ptr(r12 + 4))?;
+    a.mov(edi, 2)?;
+    call_symbol(a, write, calls)?;
+    call_symbol(a, abort, calls)?;
     a.ud2()
 }
 

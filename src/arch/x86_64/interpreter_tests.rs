@@ -22,10 +22,10 @@ fn listing(code: &[u8]) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn failures_are_reported_by_two_calls() {
+fn failures_are_reported_line_by_line() {
     let fragment = interpreter(Some((WRITE, ABORT)));
     let symbols: Vec<_> = fragment.relocations.iter().map(|r| r.symbol).collect();
-    assert_eq!(symbols, [WRITE, ABORT]);
+    assert_eq!(symbols, [WRITE, WRITE, WRITE, ABORT, WRITE, ABORT]);
     let lines = listing(&fragment.code);
     for relocation in &fragment.relocations {
         assert_eq!((relocation.kind, relocation.addend), (RelocKind::Plt32, -4));
@@ -41,7 +41,7 @@ fn failures_are_reported_by_two_calls() {
 #[test]
 fn it_is_small() {
     let size = interpreter(Some((WRITE, ABORT))).code.len();
-    assert!(size <= 560, "{size} bytes");
+    assert!(size <= 720, "{size} bytes");
 }
 
 /// What the unwind table says at an instruction: the CFA, and where registers are saved below it.
