@@ -423,3 +423,58 @@ fn maps_that_cannot_be_are_refused() -> Result<(), String> {
     }
     Ok(())
 }
+
+/// What a runtime interns: texts with and without room between the variables, two functions, texts that are too long or
+/// need an escape, one that is wanted twice; and what is said when there is no such thing.
+#[test]
+fn texts_are_interned_in_rows() -> Result<(), String> {
+    const PROGRAM: &str = r#"
+#include <stdio.h>
+#include <string.h>
+extern void **variables[];
+void *intern(const char *text) { return strcmp(text, "refused") ? strdup(text) : 0; }
+void *other(const char *text) { return strdup(text) + 1; }
+extern const char *const expected[];
+int main(void) {
+    int wrong = 0;
+    for (int i = 0; expected[i]; i++) if (!*variables[i] || strcmp(*variables[i], expected[i])) wrong++, puts(expected[i]);
+    printf("%d wrong\n", wrong);
+}
+"#;
+    let long = "long ".repeat(60);
+    let mut texts: Vec<(&str, String)> = (0..40).map(|i| ("intern", format!("text {i}"))).collect();
+    texts.extend([("other", "other 1".to_owned()), ("other", "other 2".to_owned()), ("intern", long)]);
+    texts.extend([("intern", "with \"quotes\"".to_owned()), ("intern", "text 7".to_owned())]);
+    texts.extend((0..3).map(|i| ("intern", format!("ünïcode {i}"))));
+    let object = |workshop: &Workshop| {
+        let mut text =
+            ".file \"rows.c\"\n.data\n.globl variables\n.type variables, @object\nvariables:\n".to_owned();
+        text.extend((0..texts.len()).map(|i| format!(".quad variable_{i}\n")));
+        text += ".size variables, . - variables\n.bss\n.p2align 3\n";
+        // Every fifth has room before it, and the tenth more than the row can say.
+        let gap = |i: usize| if i == 10 { 8 * 300 } else { 16 * usize::from(i % 5 == 0) };
+        text.extend((0..texts.len()).map(|i| format!(".skip {}\nvariable_{i}: .skip 8\n", gap(i))));
+        workshop.fixed("rows", &text)
+    };
+    let globals = |texts: &[(&str, String)]| {
+        let global = |(i, (function, text)): (usize, &(&str, String))| {
+            let init = serde_json::json!({"call": function, "args": [{"string": text}]});
+            serde_json::json!({"symbol": format!("variable_{i}"), "init": init})
+        };
+        let all: Vec<_> = texts.iter().enumerate().map(global).collect();
+        map(&[&format!("\"globals\": {}", serde_json::Value::from(all))])
+    };
+    let expected: String = texts
+        .iter()
+        .map(|(function, text)| format!("{:?}, ", &text[usize::from(*function == "other")..]))
+        .collect();
+    let driver = format!("{PROGRAM}const char *const expected[] = {{ {expected} 0 }};");
+    let workshop = Workshop::open(&globals(&texts))?;
+    Matrix::new(&[object(&workshop)?]).driver(&driver).expect_stdout("0 wrong\n").run()?;
+
+    let mut refused = texts.clone();
+    refused[12].1 = "refused".to_owned();
+    let workshop = Workshop::open(&globals(&refused))?;
+    let said = ["relocfix: error: rows.c: cannot fill a pointer: intern(\"refused\") is null\n".to_owned()];
+    Matrix::new(&[object(&workshop)?]).driver(&driver).modes(&[Mode::Pie]).expect_abort(&said).run()
+}
