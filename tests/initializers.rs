@@ -452,7 +452,7 @@ int main(void) {
         text.extend((0..texts.len()).map(|i| format!(".quad variable_{i}\n")));
         text += ".size variables, . - variables\n.bss\n.p2align 3\n";
         // Every fifth has room before it, and the tenth more than the row can say.
-        let gap = |i: usize| if i == 10 { 8 * 300 } else { 16 * usize::from(i % 5 == 0) };
+        let gap = |i: usize| if i == 10 { 8 * 300 } else { 16 * usize::from(i.is_multiple_of(5)) };
         text.extend((0..texts.len()).map(|i| format!(".skip {}\nvariable_{i}: .skip 8\n", gap(i))));
         workshop.fixed("rows", &text)
     };
