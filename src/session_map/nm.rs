@@ -16,6 +16,9 @@ pub(super) struct ListedSymbol {
     pub(super) private: Option<&'static str>,
 }
 
+/// Numbered lines, and the one behind them that has no end.
+type Lines<'l, 't> = (&'l [(usize, &'t str)], Option<(usize, &'t str)>);
+
 /// A line of `nm`: what it says, or that it names nothing with an address (`Some(None)`).
 type NmLine<'a> = Option<Option<(u64, u64, char, &'a str)>>;
 
@@ -39,14 +42,19 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<ListedSymbol>, String> {
     // on every line. Where a whole text is both, nm's addresses have all their leading zeros.
     let bsd = lines.iter().take_while(|(_, line)| bsd_line(line).is_some()).count();
     let posix = lines.iter().take_while(|(_, line)| posix_line(line).is_some()).count();
-    let perf = lines.iter().take_while(|(_, line)| perf_line(line).is_some()).count();
+    let (finished, unfinished) = finished(&text, &lines);
+    let perf = finished.iter().take_while(|(_, line)| perf_line(line).is_some()).count();
     let padded = lines.iter().all(|(_, line)| matches!(line.find(' '), Some(0 | 8 | 16)));
-    let listed = if bsd == lines.len() && (perf < lines.len() || padded) {
+    let listed = if bsd == lines.len() && (perf < finished.len() || padded) {
         nm(&lines, bsd_line)?
-    } else if perf == lines.len() {
-        perf_map(&lines)
+    } else if perf == finished.len() && perf > 0 {
+        perf_map(finished)
     } else if posix == lines.len() {
         nm(&lines, posix_line)?
+    } else if let Some((number, _)) =
+        unfinished.filter(|(_, line)| finished.is_empty() && perf_line(line).is_some())
+    {
+        return Err(format!("line {number} has no end: a process may be writing it still"));
     } else {
         let (number, line) = lines[bsd.max(posix).max(perf)];
         let line = super::excerpt(line);
@@ -161,6 +169,14 @@ fn nm<'a>(
     Ok(listed)
 }
 
+/// The lines that have an end, and the last one if it has none: in a perf map a process may be writing it still.
+fn finished<'l, 't>(text: &str, lines: &'l [(usize, &'t str)]) -> Lines<'l, 't> {
+    match lines.split_last() {
+        Some((last, rest)) if !text.ends_with('\n') => (rest, Some(*last)),
+        _ => (lines, None),
+    }
+}
+
 fn perf_map(lines: &[(usize, &str)]) -> Vec<ListedSymbol> {
     let symbol = |&(line, text): &(usize, &str)| {
         let (address, size, name) = perf_line(text)?;
@@ -170,13 +186,11 @@ fn perf_map(lines: &[(usize, &str)]) -> Vec<ListedSymbol> {
     latest(lines.iter().filter_map(symbol))
 }
 
-/// The symbols of a text that is known to be a perf map. A process may be writing its last line; what no address can
-/// be is none.
+/// The symbols of a text that is known to be a perf map; what no address can be is none.
 pub(super) fn perf_map_symbols(text: &[u8]) -> Vec<SessionSymbol> {
     let text = String::from_utf8_lossy(text);
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let lines: Vec<(usize, &str)> = whole.lines().map(str::trim_end).enumerate().collect();
-    let symbols = perf_map(&lines).into_iter().map(|listed| listed.symbol);
+    let lines: Vec<(usize, &str)> = text.lines().map(str::trim_end).enumerate().collect();
+    let symbols = perf_map(finished(&text, &lines).0).into_iter().map(|listed| listed.symbol);
     symbols
         .filter(|s| s.address >= super::LOWEST_ADDRESS && s.address.checked_add(s.size).is_some())
         .collect()
@@ -220,6 +234,21 @@ mod tests {
             .map(|(.., name, private)| if private { format!("({name})") } else { name })
             .collect::<Vec<_>>()
             .join(" ")
+    }
+
+    #[test]
+    fn a_perf_map_ends_with_its_last_whole_line() {
+        let whole = "7f3a10000000 40 first\n7f3a10000040 40 second of t\n";
+        assert_eq!(names(whole), "first second of t");
+        // Cut off at every byte of the second line, it is the first alone.
+        for end in whole.find('\n').unwrap() + 1..whole.len() {
+            assert_eq!(names(&whole[..end]), "first", "{:?}", &whole[..end]);
+        }
+        let message = read(b"7f3a10000000 40 first").unwrap_err();
+        assert_eq!(message, "line 1 has no end: a process may be writing it still");
+        // What nm prints is finished, whatever has taken the last newline off.
+        assert_eq!(names("00007f3a10000000 T first\n00007f3a10000040 T second"), "first second");
+        assert_eq!(names("first T 7f3a10000000 40"), "first");
     }
 
     #[test]
