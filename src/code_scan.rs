@@ -63,7 +63,7 @@ pub(crate) fn scan_code(
 ) -> CodeFound {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let scan = CodeScan { object, section, map, low, all: false };
+    let scan = CodeScan { object, section, map, regions, low, all: false };
 
     let mut looked_at: Vec<LookedAt<'_, '_>> = regions
         .par_iter()
@@ -135,6 +135,7 @@ struct CodeScan<'a> {
     object: &'a ObjectFile<'a>,
     section: &'a Section<'a>,
     map: &'a SessionMap,
+    regions: &'a [Region<'a>],
     /// 32-bit operands can be addresses.
     low: bool,
     /// All instructions with a constant or a pc-relative operand are of use.
@@ -268,7 +269,16 @@ impl CodeScan<'_> {
             return None;
         }
         let end = reference.target.checked_add(reference.size)?;
-        (reference.size > 0 && end <= self.section.data.len() as u64).then_some((reference.target, end))
+        let pool = reference.size > 0 && end <= self.section.data.len() as u64;
+        (pool && !self.runs_into_function(reference.target, end)).then_some((reference.target, end))
+    }
+
+    /// Whether a function starts amid these bytes: then what is read there is instructions, to whatever end, and must not
+    /// hide the constants that they have.
+    fn runs_into_function(&self, start: u64, end: u64) -> bool {
+        let first = self.regions.partition_point(|region| region.range.start <= start);
+        let mut inside = self.regions[first..].iter().take_while(|region| region.range.start < end);
+        inside.any(|region| region.function.is_some())
     }
 
     /// Who reaches each of the words. An address counts for every word of the data that it lies in: code goes on
@@ -435,9 +445,10 @@ impl Parts {
         bounds: &FunctionBounds<'_>,
         map: &SessionMap,
     ) -> Self {
-        let scan = CodeScan { object, section, map, low: false, all: true };
-        let regions = bounds.regions().par_iter();
-        let mut looked_at: Vec<LookedAt<'_, '_>> = regions.map(|r| scan.look_at(r, Vec::new())).collect();
+        let regions = bounds.regions();
+        let scan = CodeScan { object, section, map, regions, low: false, all: true };
+        let mut looked_at: Vec<LookedAt<'_, '_>> =
+            regions.par_iter().map(|r| scan.look_at(r, Vec::new())).collect();
         scan.settle(&mut looked_at);
         let decoded = || looked_at.iter().map(|l| &l.decoded);
         let pools = decoded().flat_map(|d| d.pools.iter().copied()).collect();
