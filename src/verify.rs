@@ -58,7 +58,8 @@ impl Verification<'_> {
     /// Verifies the output.
     ///
     /// # Errors
-    /// [`ErrorKind::Verification`]: a bug of this program. The output must not be used.
+    /// [`ErrorKind::Verification`]: a bug of this program. The output must not be used. [`ErrorKind::Refused`]: what was data
+    /// in the input reads as an instruction with an address now.
     pub(crate) fn run(&self) -> Result<()> {
         let output = ObjectFile::parse(self.input.name, self.output)?;
         let locals = |object: &ObjectFile<'_>| {

@@ -4,7 +4,8 @@ use super::{Check, Verification};
 use foldhash::HashSet;
 
 use crate::RelocationModel;
-use crate::error::Result;
+use crate::code_scan::{Part, Parts};
+use crate::error::{Error, ErrorKind, Result};
 use crate::frame_table::FrameTable;
 use crate::object_file::{SectionId, SectionKind, SymbolPlace};
 use crate::plan;
@@ -31,6 +32,9 @@ impl Check<'_, '_> {
             }
             let dismissed = dismissed.contains(&(place.section, place.offset, place.value));
             if !dismissed && !kept.contains(&(place.home(self.verification.input), place.offset)) {
+                if self.was_data(&place) {
+                    return Err(self.refused(&place));
+                }
                 return self.error(place.section, place.offset, &format!("{:#x} is left", place.value));
             }
         }
@@ -47,6 +51,29 @@ impl Check<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether that reads as an instruction's constant in the output alone: in the input some instruction that has been
+    /// replaced reads or writes there, and what it reaches is data, around which instructions are decoded.
+    fn was_data(&self, place: &Place) -> bool {
+        let Verification { input, map, scan, .. } = self.verification;
+        let section = input.sections.get(place.section.0 as usize);
+        let Some((section, bounds)) = section.zip(scan.bounds.get(&place.section)) else {
+            return false;
+        };
+        let parts = Parts::of(input, section, bounds, map);
+        !matches!(parts.at(place.offset), Some(Part::Constant(_, operand)) if operand.field == place.offset)
+    }
+
+    fn refused(&self, place: &Place) -> Error {
+        let message = format!(
+            "{:#x} lies where an instruction that has to be replaced reads or writes data, and reads as an address in another \
+             one: nothing shows which it is; have data compiled into a section of its own",
+            place.value
+        );
+        let input = self.verification.input;
+        Error::new(ErrorKind::Refused, input.name, message)
+            .at(input.section(place.section).name, place.offset)
     }
 
     /// Whether that is a small number that the map gives as one.
