@@ -232,7 +232,7 @@ impl Check<'_, '_> {
     /// A changed field yields what was decided; of several fields those of one thunk.
     fn decision(&self, decisions: &[Decision]) -> Result<()> {
         let [Decision { section, start, length, field, source, half, how }, ..] = *decisions else {
-            return Ok(());
+            return self.error(SectionId(0), 0, "nothing was decided");
         };
         let home = self.output.section(section);
         let relocations: Vec<&Relocation> = home

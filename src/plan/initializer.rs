@@ -181,12 +181,7 @@ impl Planner<'_> {
         let mut failure = None;
         match node {
             Node::Address(symbol, addend) => {
-                let operation = if self.is_near(symbol) {
-                    FillOp::PushAddress((symbol, addend))
-                } else {
-                    FillOp::PushWord((SymbolRef::Local(self.pointer_slot(symbol, addend)), 0))
-                };
-                program.operations.push(operation);
+                program.operations.push(self.push_address(symbol, addend));
             }
             Node::Int(number) => program.operations.push(FillOp::PushInt(number)),
             Node::Text(text) => {
@@ -264,6 +259,14 @@ impl Planner<'_> {
         if let Some(slot) = slot {
             program.operations.push(FillOp::StoreKeep((SymbolRef::Local(slot), 0)));
             program.stored.insert(id);
+        }
+    }
+
+    /// Pushes an address that the linker knows.
+    pub(super) fn push_address(&mut self, symbol: SymbolRef, addend: i64) -> FillOp {
+        match self.is_near(symbol) {
+            true => FillOp::PushAddress((symbol, addend)),
+            false => FillOp::PushWord((SymbolRef::Local(self.pointer_slot(symbol, addend)), 0)),
         }
     }
 

@@ -50,7 +50,15 @@ pub(super) struct DataField {
     pub(super) entry: Option<u32>,
 }
 
-impl Planner<'_> {
+/// Where an instruction's other constant can be: an immediate stands right behind a displacement.
+fn beside(field: &CodeField) -> impl Iterator<Item = u64> + use<> {
+    let CodeField { start, length, field, width, .. } = *field;
+    let inside = start + 1..=(start + u64::from(length)).saturating_sub(4);
+    let beside = [field.checked_sub(4), field.checked_add(4)].into_iter().flatten();
+    beside.filter(move |at| width == 4 && inside.contains(at))
+}
+
+impl<'a> Planner<'a> {
     /// Plans every place that was found.
     ///
     /// # Errors
@@ -230,6 +238,12 @@ impl Planner<'_> {
             Ok(lowered) => lowered,
             Err(why) if delivery == Delivery::Absolute => return Err(no_replacement(&why)),
             Err(_) => {
+                if self.is_beside_unresolved(field) {
+                    return Err(
+                        "cannot be replaced: beside it in the instruction is an address that means nothing"
+                            .to_owned(),
+                    );
+                }
                 self.claim(field)?;
                 return self.plan_thunk(&[constant], name);
             }
@@ -277,19 +291,25 @@ impl Planner<'_> {
         Replaced { field: *field, delivery, target: (symbol, addend), source }
     }
 
-    /// The other constant of the instruction, if that gets another meaning, too. An immediate stands right behind a
-    /// displacement.
+    /// The place at an offset.
+    fn resolved_at(&self, section: SectionId, at: u64) -> Option<&'a Resolved> {
+        let resolved = &self.found.testimony.resolved;
+        let first = resolved.partition_point(|r| (r.place.section, r.place.offset) < (section, at));
+        resolved.get(first).filter(|r| (r.place.section, r.place.offset) == (section, at))
+    }
+
+    /// Whether a thunk would have an address that stays what it is.
+    fn is_beside_unresolved(&self, field: &CodeField) -> bool {
+        let mut beside = beside(field).filter_map(|at| self.resolved_at(field.section, at));
+        beside.any(|resolved| matches!(*resolved.meaning, Meaning::Unresolved(_)))
+    }
+
+    /// The other constant of the instruction, if that gets another meaning, too.
     pub(super) fn other_constant(&mut self, field: &CodeField) -> Result<Option<Replaced>, String> {
-        let CodeField { section, start, length, width: 4, .. } = *field else { return Ok(None) };
-        let inside = start + 1..=(start + u64::from(length)).saturating_sub(4);
-        let beside = [field.field.checked_sub(4), field.field.checked_add(4)];
-        for at in beside.into_iter().flatten().filter(|at| inside.contains(at)) {
+        let CodeField { section, start, .. } = *field;
+        for at in beside(field) {
             let other = CodeField { field: at, entry: None, half: None, ..*field };
-            let resolved = &self.found.testimony.resolved;
-            let first = resolved.partition_point(|r| (r.place.section, r.place.offset) < (section, at));
-            if let Some(resolved) =
-                resolved.get(first).filter(|r| (r.place.section, r.place.offset) == (section, at))
-            {
+            if let Some(resolved) = self.resolved_at(section, at) {
                 let entry = match resolved.place.shape {
                     Shape::Instruction { start: its, .. } if its == start => None,
                     Shape::Addend(relocation) => Some(relocation.entry),

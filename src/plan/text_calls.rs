@@ -48,10 +48,7 @@ impl Planner<'_> {
             texts.push((words, text.as_ref().into()));
         } else {
             let message = self.text_message(function);
-            program.operations.push(match self.is_near(symbol) {
-                true => FillOp::PushAddress((symbol, 0)),
-                false => FillOp::PushWord((SymbolRef::Local(self.pointer_slot(symbol, 0)), 0)),
-            });
+            program.operations.push(self.push_address(symbol, 0));
             program.operations.push(FillOp::PushAddress(destination));
             program.operations.push(FillOp::CallTexts { message, texts: vec![(0, text.as_ref().into())] });
         }

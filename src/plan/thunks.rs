@@ -31,7 +31,7 @@ impl Planner<'_> {
     /// # Errors
     /// Why the instruction cannot run elsewhere.
     pub(super) fn plan_thunk(&mut self, constants: &[Replaced], name: &str) -> Result<How, String> {
-        let [Replaced { field, .. }, ..] = constants else { return Ok(How::Thunk) };
+        let [Replaced { field, .. }, ..] = constants else { return Err(no_replacement("has no constant")) };
         let object = self.object();
         let arch = object.machine.arch();
         let section = object.section(field.section);
@@ -123,8 +123,8 @@ impl Planner<'_> {
         Ok(How::Thunk)
     }
 
-    /// Whether an instruction makes less than an address of the one that it holds. Of a distance, and of the sum with what is
-    /// negative, low bits are what they were.
+    /// Whether an instruction makes less than an address of the one that it holds. The low bits of a distance
+    /// or of a negated address are what the instruction computed in the session, too.
     pub(super) fn cuts_address(&self, field: &CodeField, source: Source, instruction: &[u8]) -> bool {
         let is_distance = || match source {
             Source::Address(..) => false,

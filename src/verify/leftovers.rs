@@ -5,7 +5,7 @@ use foldhash::HashSet;
 
 use crate::RelocationModel;
 use crate::code_scan::{Part, Parts};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::frame_table::FrameTable;
 use crate::object_file::{SectionId, SectionKind, SymbolPlace};
 use crate::plan;
@@ -71,9 +71,9 @@ impl Check<'_, '_> {
              one: nothing shows which it is; have data compiled into a section of its own",
             place.value
         );
-        let input = self.verification.input;
-        Error::new(ErrorKind::Refused, input.name, message)
-            .at(input.section(place.section).name, place.offset)
+        let Verification { input, scan, .. } = self.verification;
+        let at = Some(scan.at(input, place.section, place.offset));
+        Error::all(ErrorKind::Refused, vec![Problem { file: input.name.to_owned(), at, message }])
     }
 
     /// Whether that is a small number that the map gives as one.

@@ -8,6 +8,7 @@ use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM
 use goblin::elf::program_header::PT_TLS;
 use goblin::elf::{Elf, ProgramHeader};
 use goblin::elf64::header::SIZEOF_EHDR;
+use goblin::elf64::program_header::SIZEOF_PHDR;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::Process;
@@ -38,7 +39,7 @@ pub(super) struct Head {
 impl Head {
     /// How many bytes of thread-local variables each thread has of it.
     fn thread_local(&self) -> u64 {
-        let count = (self.headers.len() - SIZEOF_EHDR) / 56;
+        let count = (self.headers.len() - SIZEOF_EHDR) / SIZEOF_PHDR;
         let headers = ProgramHeader::parse(&self.headers, SIZEOF_EHDR, count, CTX).unwrap_or_default();
         headers.iter().find(|header| header.p_type == PT_TLS).map_or(0, |header| header.p_memsz)
     }
@@ -79,7 +80,7 @@ pub(super) fn header_of(bytes: &[u8]) -> Option<Header> {
 fn headers_of(bytes: &[u8]) -> Option<(Vec<u8>, Option<String>)> {
     let header = header_of(bytes)?;
     let start = usize::try_from(header.e_phoff).ok()?;
-    let end = start.checked_add(usize::from(header.e_phnum) * 56)?;
+    let end = start.checked_add(usize::from(header.e_phnum) * SIZEOF_PHDR)?;
     let table = bytes.get(start..end)?;
     let program_headers = ProgramHeader::parse(bytes, start, header.e_phnum.into(), CTX).ok()?;
     let headers = [&bytes[..SIZEOF_EHDR], table].concat();

@@ -319,10 +319,10 @@ fn mapping_at(mappings: &[Mapping], address: u64) -> Option<usize> {
 /// The stack that ends with a control block whose end is given. What somebody else has allocated may be a part of
 /// anything, unless it ends there, too.
 fn stack_below(mappings: &[Mapping], end: u64, mapped: bool) -> Option<Range<u64>> {
-    let index = mapping_at(mappings, end - 1).filter(|index| is_guarded(mappings, *index))?;
+    let index = mapping_at(mappings, end.checked_sub(1)?).filter(|index| is_guarded(mappings, *index))?;
     let mapping = &mappings[index];
     // Memory behind it that is alike is the same mapping to the kernel.
-    let end = end.next_multiple_of(PAGE).min(mapping.range.end);
+    let end = end.checked_next_multiple_of(PAGE)?.min(mapping.range.end);
     (mapped || end == mapping.range.end).then_some(mapping.range.start..end)
 }
 
