@@ -288,12 +288,8 @@ impl Planner<'_> {
             return symbol;
         }
         let undefined = NewUndefined { name: name.to_owned(), weak, hidden: !weak };
-        self.edits.undefined.push(undefined.clone());
+        self.edits.undefined.push(undefined);
         let symbol = SymbolRef::Undefined(crate::edits::UndefinedId(self.edits.undefined.len() as u32 - 1));
-        if !weak {
-            // GNU ld (2.40) exports a hidden boundary of which it has seen one reference only.
-            self.edits.undefined.push(undefined);
-        }
         self.undefined.insert(name.to_owned(), symbol);
         symbol
     }

@@ -116,7 +116,12 @@ pub(super) fn guard(interpreter: Referent, lock: Referent, yields: SymbolRef) ->
 /// 39:  41 5c              pop    %r12
 /// 3b:  5b                 pop    %rbx
 /// 3c:  c3                 ret
+/// 3d:  e8 00 00 00 00     call   start
+/// 42:  e8 00 00 00 00     call   stop
 /// ```
+///
+/// The two calls behind the end are never reached. GNU ld (2.40) exports a hidden boundary from a library unless a
+/// call refers to it: only then does it see that it is hidden when it defines it.
 #[rustfmt::skip]
 pub(super) fn initialize_all(start: SymbolRef, stop: SymbolRef, landing_pad: bool) -> Fragment {
     let mut function = Function::begin(landing_pad);
@@ -129,7 +134,12 @@ pub(super) fn initialize_all(start: SymbolRef, stop: SymbolRef, landing_pad: boo
         0x48, 0x01, 0xd8, 0xff, 0xd0, 0x83, 0xf8, 0x01, 0x41, 0x83, 0xd5, 0x00,
         0x48, 0x83, 0xc3, 0x04, 0xeb, 0xe2, 0x44, 0x89, 0xe8,
     ]);
-    function.end()
+    let mut function = Function(function.end());
+    for boundary in [start, stop] {
+        function.code(&[0xe8]);
+        function.field(RelocKind::Plt32, (boundary, 0), 0);
+    }
+    function.0
 }
 
 /// A function that keeps three registers, which leaves the stack aligned for its calls.
@@ -149,7 +159,7 @@ impl Function {
         function
     }
 
-    /// The same backwards, and `ret`. Stands last in the function, so the registers' rows need not be taken back.
+    /// The same backwards, and `ret`. Nothing that runs stands behind it, so the registers' rows need not be taken back.
     fn end(mut self) -> Fragment {
         for (count, pop) in [(3, &[0x41, 0x5d][..]), (2, &[0x41, 0x5c]), (1, &[0x5b])] {
             self.code(pop);
