@@ -182,6 +182,12 @@ fn contents(object: &ObjectFile<'_>, symbol: &Symbol<'_>, referenced: &HashSet<S
     }
 }
 
+/// Whether a name is one that a runtime's compiler gives a variable that only the process fills. Such names are
+/// counters, and mean something else in another object.
+pub(crate) fn is_counter(name: &str) -> bool {
+    said(name).is_some()
+}
+
 /// What a name says, if it is one of a variable that only the runtime fills.
 fn said(name: &str) -> Option<Said> {
     said_as_compiled(name).or_else(|| {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{SectionId, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};
 use crate::reloc::RelocKind;
 use crate::report::GlobalReport;
+use crate::runtime_names::is_counter;
 use crate::session_map::Global;
 
 /// An undefined symbol has no size, and an offset in the session map must not cost memory of its own choice.
@@ -46,6 +47,7 @@ impl Planner<'_> {
             storages.push((self.storage(global, &referenced)?, global));
         }
         storages.sort_by_key(|&(storage, _)| storage);
+        self.keep_counters(&storages);
         let variables = self.make_variables(&storages)?;
         for (storage, global) in storages {
             let delivery = self.plan_global(storage, global, &variables)?;
@@ -129,6 +131,32 @@ impl Planner<'_> {
                 }
             }
         })
+    }
+
+    /// Defined variables that others see and whose names are counters: another library's of that name, or another
+    /// object's if it gives way, holds something else. References use a symbol of this object alone, and the old one
+    /// gives way to any other, except in a group, of which the linker keeps one whole.
+    fn keep_counters(&mut self, storages: &[(Storage, &Global)]) {
+        for &(storage, global) in storages {
+            let id = match (storage, self.by_name.get(&global.symbol)) {
+                (Storage::Section(..) | Storage::Common(..), Some(&Named::Global(id))) => id,
+                _ => continue,
+            };
+            if !is_counter(&global.symbol) || self.replaced.contains_key(&id) {
+                continue;
+            }
+            let object = self.object();
+            let symbol = object.symbol(id);
+            let edit = self.edits.symbol_edits.entry(id).or_default();
+            edit.hidden = true;
+            let SymbolPlace::Section(section) = symbol.place else { continue };
+            if object.section(section).group.is_none() {
+                edit.weak = true;
+                let home = Home::Existing(section);
+                let local = self.add_local(global.symbol.clone(), home, symbol.value, symbol.size, false);
+                self.replaced.insert(id, SymbolRef::Local(local));
+            }
+        }
     }
 
     /// A variable of ours for every undefined symbol: such names are counters, and mean something else in the

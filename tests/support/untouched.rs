@@ -278,6 +278,14 @@ impl Comparison<'_> {
                     expected.other = expected.other & !3 | elf::STV_HIDDEN.0;
                 }
             }
+            let counter = old.name.contains('#') || old.name.contains("YY.");
+            if counter && old.section != 0 && old.info >> 4 != 0 && self.named.symbols.contains(old.name) {
+                // Another object's or library's variable of that name is another one.
+                expected.other = expected.other & !3 | elf::STV_HIDDEN.0;
+                if new.info >> 4 == elf::STB_WEAK.0 {
+                    expected.info = expected.info & 15 | elf::STB_WEAK.0 << 4;
+                }
+            }
             if old.section == u32::from(elf::SHN_ABS.0) && self.named.absolute.contains(old.name) {
                 let local = old.info >> 4 == elf::STB_LOCAL.0;
                 (expected.value, expected.size, expected.info) = (0, 0, old.info & 0xf0);
