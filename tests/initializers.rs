@@ -289,11 +289,8 @@ fn linkers_that_drop_and_fold_keep_it() -> Result<(), String> {
             succeed(command.args(inputs)).map(drop)
         };
         let merged = workshop.merge(linker, "merged.o", &[&a, &b])?;
-        let sets = [
-            ("both", vec![a.as_path(), &b]),
-            ("one", vec![a.as_path()]),
-            ("merged", vec![merged.as_path()]),
-        ];
+        let sets =
+            [("both", vec![a.as_path(), &b]), ("one", vec![a.as_path()]), ("merged", vec![merged.as_path()])];
         for (name, objects) in sets {
             let library = workshop.path(&format!("lib{name}-{}.so", linker.name()));
             gcc(&["-shared"], &objects, &library)?;
