@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Planner;
-use crate::edits::{NewSectionId, NewSectionKind, SymbolRef};
+use crate::edits::{Home, NewLocal, NewSectionId, NewSectionKind, SymbolRef};
 use crate::object_file::{GroupId, Section, SectionKind, SymbolId, SymbolPlace};
 use crate::plan::slots::Role;
 use crate::plan::symbols::Named;
@@ -40,6 +40,14 @@ impl Planner<'_> {
             let Some(&(Named::Global(id) | Named::Local(id))) = self.by_name.get(&global.symbol) else {
                 continue;
             };
+            // The variable that an undefined symbol became has its name.
+            if let Some(&SymbolRef::Local(local)) = self.replaced.get(&id)
+                && let NewLocal { home: Home::New(section), value, .. } = self.edits.locals[local.0 as usize]
+            {
+                let writer = writers.entry(None).or_default();
+                let at = (value + global.offset) as i64;
+                writer.push(RecordKind::Global, SymbolRef::NewSection(section), at, 8);
+            }
             let (group, symbol, addend) = match object.symbol(id).place {
                 SymbolPlace::Section(section) => {
                     let at = object.symbol(id).value + global.offset;

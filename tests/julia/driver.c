@@ -1,5 +1,5 @@
 // Starts the real runtime and calls what was compiled for another process.
-// driver SCENARIO LIBJULIA IMAGE LIBRARY...
+// driver SCENARIO LIBJULIA IMAGE LIBRARY... where `-` is the driver itself
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -24,15 +24,21 @@ static void *open_library(const char *path) {
 
 static void *libraries[8];
 static int count;
-/// A function of the first library that has it.
-static void *code(const char *name) {
-    for (int i = 0; i < count; i++) {
-        void *symbol = dlsym(libraries[i], name);
-        if (symbol) return symbol;
-    }
-    return 0;
+/// The object whose functions RUN calls: of a library, the one with that number.
+static int library, variant;
+static void *code_of(const char *name, int number) {
+    char whole[64];
+    snprintf(whole, sizeof whole, "%s_%d", name, number);
+    return dlsym(libraries[library], whole);
 }
+static void *code(const char *name) { return code_of(name, variant); }
 #define RUN(type, name, ...) ((type(*)())code(#name))(__VA_ARGS__)
+enum { VARIANTS = 100 };
+/// All objects of all libraries that have that function.
+#define EACH(name) \
+    for (library = 0; library < count; library++) \
+        for (variant = 0; variant < VARIANTS; variant++) \
+            if (code(#name))
 
 static int initialize(void) {
     int left = 0;
@@ -46,7 +52,7 @@ static int initialize(void) {
 static void *symbol(const char *name) { return CALL(void *, jl_symbol, name); }
 static int wrong;
 static void check(int good, const char *what) {
-    if (!good) { printf("wrong: %s\n", what); wrong++; }
+    if (!good) { printf("wrong: %s of %d in library %d\n", what, variant, library); wrong++; }
 }
 
 static void *tuple(void) {
@@ -57,7 +63,7 @@ static void *tuple(void) {
     return CALL(void *, jl_apply_tuple_type_v, parameters, (size_t)2);
 }
 
-static void check_all(void) {
+static void check_object(void) {
     check(RUN(int64_t, julia_increment, (int64_t)41) == 42, "increment");
     check(CALL(int64_t, jl_unbox_int64, RUN(void *, julia_box, (int64_t)1 << 40)) == (int64_t)1 << 40, "box");
     check(RUN(void *, julia_symbol) == symbol("asymbol"), "symbol");
@@ -76,12 +82,33 @@ static void check_all(void) {
         check(RUN(int8_t, julia_is_vector, CALL(void *, jl_alloc_vec_any, (size_t)1)) == 1, "vector");
         check(RUN(int8_t, julia_is_vector, VARIABLE(jl_main_module)) == 0, "no vector");
     }
-    if (code("julia_read")) {
-        for (int hit = 0; hit < 2; hit++) {
-            RUN(void, julia_mutate, symbol(hit ? "hit" : "other"));
-            check(RUN(void *, julia_read) == symbol(hit ? "hit" : "miss"), hit ? "read hit" : "read miss");
-        }
+}
+
+/// What every reader of a library finds.
+static void check_readers(int of, const char *name) {
+    EACH(julia_read)
+        if (library == of) check(RUN(void *, julia_read) == symbol(name), name);
+}
+
+static void check_all(void) {
+    EACH(julia_symbol) check_object();
+    EACH(julia_empty) check(RUN(int64_t, julia_empty) == 0, "no variable is empty");
+    EACH(julia_choice) check(RUN(void *, julia_choice) == symbol("choice"), "choice");
+    // What one object of a library writes all of it read, and no other library.
+    EACH(julia_mutate) {
+        int writer = library, number = variant;
+        RUN(void, julia_mutate, symbol("hit"));
+        for (int other = 0; other < count; other++) check_readers(other, other == writer ? "hit" : "miss");
+        library = writer, variant = number;
+        RUN(void, julia_mutate, symbol("other"));
+        check_readers(writer, "miss");
+        library = writer, variant = number;
     }
+}
+
+/// What is right at any time.
+static void check_plain(void) {
+    EACH(julia_plain) check(!strcmp(RUN(const char *, julia_plain), "plain"), "plain");
 }
 
 /// Four full collections, and a million objects to lie where a lost one lay.
@@ -94,19 +121,35 @@ static void collect(void) {
     check(sum > 0, "allocations");
 }
 
+/// A user's constants. `Base.RefValue` is not in this image, so here it is again:
+/// `mutable struct RefValue{T} <: Ref{T}; x::T; end`.
+static void define(void) {
+    void *none = VARIABLE(jl_emptysvec), *main = VARIABLE(jl_main_module);
+    void *variable = CALL(void *, jl_new_typevar, symbol("T"), VARIABLE(jl_bottom_type), VARIABLE(jl_any_type));
+    void *parameters = CALL(void *, jl_svec1, variable), *names = CALL(void *, jl_svec1, symbol("x"));
+    void *super = CALL(void *, jl_apply_type1, VARIABLE(jl_ref_type), variable);
+    void *type = CALL(void *, jl_new_datatype, symbol("RefValue"), main, super, parameters, names, parameters, none, 0, 1, 0);
+    // A type's first word is its name, which knows the type before it is applied.
+    CALL(void, jl_set_const, main, symbol("RefValue"), CALL(void *, jl_get_field, *(void **)type, "wrapper"));
+}
+
 static void start(const char *image) {
     void *handle = open_library(image);
     CALL(void, jl_init_with_image_handle, handle);
+    int collects = CALL(int, jl_gc_enable, 0);
+    define();
+    CALL(int, jl_gc_enable, collects);
 }
 
 static void *unknown(void *left) {
     *(int *)left = initialize();
     return 0;
 }
+static void *(*first)(void);
 static void *known(void *left) {
     CALL(void *, jl_adopt_thread);
     *(int *)left = initialize();
-    check(RUN(void *, julia_symbol) == symbol("asymbol"), "symbol in a thread");
+    check(first() == symbol("asymbol"), "symbol in a thread");
     return 0;
 }
 
@@ -116,7 +159,9 @@ int main(int arguments, char **argument) {
     open_library(argument[2]);
     int late = !strcmp(scenario, "late");
     if (late) start(image);
-    for (int i = 4; i < arguments; i++) libraries[count++] = open_library(argument[i]);
+    for (int i = 4; i < arguments; i++)
+        libraries[count++] = strcmp(argument[i], "-") ? open_library(argument[i]) : dlopen(0, RTLD_NOW);
+    check_plain();
     if (late) {
         // Everything was ready: there is nothing left to do.
         check_all();
@@ -124,7 +169,11 @@ int main(int arguments, char **argument) {
     } else {
         int left = initialize();
         printf("%d left\n", left);
-        check(!RUN(void *, julia_symbol), "early symbol");
+        EACH(julia_symbol) {
+            first = code("julia_symbol");
+            check(!first(), "early symbol");
+        }
+        EACH(julia_empty) check(RUN(int64_t, julia_empty) > 1, "all variables are empty");
         start(image);
         pthread_t threads[6];
         int answers[6], known_threads = !strcmp(scenario, "threads") ? 6 : 1;
@@ -148,6 +197,7 @@ int main(int arguments, char **argument) {
     check_all();
     collect();
     check_all();
+    check_plain();
     puts(wrong ? "wrong" : "right");
     return wrong != 0;
 }

@@ -1,14 +1,13 @@
 ; Another object of the session, which reads what the first one wrote.
-source_filename = "reader"
+source_filename = "reader_VARIANT"
 target triple = "x86_64-unknown-linux-gnu"
 
-@"jl_global#3" = internal global ptr null
+@"jl_global#VARIANT3" = internal global ptr null
 
 ; r[]
-define ptr @julia_read() {
+define ptr @julia_read_VARIANT() {
 top:
-  %0 = load ptr, ptr @"jl_global#3", align 8
+  %0 = load ptr, ptr @"jl_global#VARIANT3", align 8
   %1 = load ptr, ptr %0, align 8
-  %2 = load ptr, ptr %1, align 8
-  ret ptr %2
+  ret ptr %1
 }
