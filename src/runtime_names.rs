@@ -4,8 +4,9 @@
 //! Julia's (`julia_pgv` and `literal_pointer_val_slot` of its `src/cgutils.cpp`) end with `#` and a counter. Before the
 //! counter stands `jl_sym#` and the symbol's name; or `jl_global`, for anything; or, behind `+`, `*` or `-`, the path of
 //! a type, a binding or a method, of which there may be several. `makeSafeName` of `src/aotcompile.cpp` then writes most
-//! characters that are no letters or digits as a code and a dot: `jl_symYY.fooYY.7`. GPUCompiler's `safe_name` makes
-//! them all `_`, which no one can undo. Behind all that may be what LLVM adds to tell two of one name apart: `.5`.
+//! characters that are no letters or digits as a code and a dot: `jl_symYY.fooYY.7`. Behind all that may be what LLVM
+//! adds to tell two of one name apart: `.5`. GPUCompiler's `safe_name` makes all such characters `_`, which no one can
+//! undo; it adds a hash of the value, and since 2.2 puts the compiled function's name before, instead of the counter.
 
 use std::path::PathBuf;
 
@@ -183,9 +184,9 @@ fn contents(object: &ObjectFile<'_>, symbol: &Symbol<'_>, referenced: &HashSet<S
 }
 
 /// Whether a name is one that a runtime's compiler gives a variable that only the process fills. Such names are
-/// counters, and mean something else in another object.
+/// counters, and mean something else in another object. (Not those with a hash of what they mean.)
 pub(crate) fn is_counter(name: &str) -> bool {
-    said(name).is_some()
+    said(name).is_some() && !is_sanitized(name)
 }
 
 /// What a name says, if it is one of a variable that only the runtime fills.
@@ -291,18 +292,30 @@ fn decoded(piece: &str) -> Option<(&str, char)> {
     Some((rest, char::from(byte)))
 }
 
-/// `jl_global_12_5f3a…`, `jl_sym_foo_7_5f3a…`: what GPUCompiler makes of a name, and a hash behind it.
+/// What GPUCompiler makes of a name: `jl_global_12_5f3a…`; since version 2.2 `_Z3fun_jl_global_5f3a…`, or
+/// `_Z3fun_gpu_jl_true_0` for a word of libjulia; and `…_box` for a value with a word to be filled.
 fn is_sanitized(name: &str) -> bool {
-    let known = ["jl_global_", "jl_sym_"].iter().any(|prefix| name.starts_with(prefix));
-    let mut parts = name.rsplit('_');
-    let (hash, counter) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    known
-        && !hash.is_empty()
-        && hash.len() <= 16
-        && hash.chars().all(hexadecimal)
-        && !counter.is_empty()
-        && counter.bytes().all(|byte| byte.is_ascii_digit())
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let Some((rest, last)) = name.strip_suffix("_box").unwrap_or(name).rsplit_once('_') else {
+        return false;
+    };
+    // Whether a part of a name begins there.
+    let begins = |part: &str| rest.match_indices(part).any(|(at, _)| at == 0 || rest[..at].ends_with('_'));
+    if begins("gpu_jl_") && digits(last) {
+        return true;
+    }
+    if last.is_empty() || last.len() > 16 || !last.bytes().all(hexadecimal) {
+        return false;
+    }
+    if let Some((known, counter)) = rest.rsplit_once('_')
+        && digits(counter)
+    {
+        return known == "jl_global" || known.starts_with("jl_sym_");
+    }
+    // A hash of 64 bits: of shorter numbers there are others.
+    let known = rest == "jl_global" || rest.ends_with("_jl_global");
+    last.len() >= 8 && (known || ["jl_sym_", "_Core_", "_Base_", "_Main_"].into_iter().any(begins))
 }
 
 #[cfg(test)]
@@ -345,9 +358,16 @@ mod tests {
             "SUB.MainDOT.fYY.9",
             "jl_global_12_5f3a9",
             "jl_sym_foo_7_00ff",
+            "_Z6kernel5Int64_jl_global_5f3a90b1c2d3e4f5",
+            "_Z6kernel5Int64_jl_sym_foo_5f3a90b1c2d3e4f5",
+            "_Z6kernel5Int64__Core_Array_5f3a90b1c2d3e4f5",
+            "_Z6kernel5Int64__Main_Point_5f3a90b1c2d3e4f5_box",
+            "my_kernel_gpu_jl_true_0",
+            "_Z1f_gpu_jl_small_typeof_64",
             "jl_symYY.a00.bYY.1",
         ] {
             assert_eq!(said(name), Some(Said::Nothing), "{name}");
+            assert_eq!(is_counter(name), name.contains(['#', '.']), "{name}");
         }
     }
 
@@ -377,6 +397,12 @@ mod tests {
             "jlplt_memset_17_got.jit",
             "julia_f_12",
             ".LCPI0_0",
+            "my_jl_global_cafe",
+            "my_jl_globals_5f3a90b1c2d3e4f5",
+            "jl_global_12_box",
+            "thejl_sym_foo_5f3a90b1c2d3e4f5",
+            "gpu_jl_true",
+            "megagpu_jl_true_0",
             "a.b.c",
             "YY.",
             "FF.YY.1",

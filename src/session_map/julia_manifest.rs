@@ -48,6 +48,8 @@ struct Target {
     bits: Option<String>,
     of: Option<Box<Object<Target>>>,
     cglobal: Option<String>,
+    /// The library that defines it, for whoever links: an object's references name none.
+    library: Option<String>,
     offset: Option<i64>,
     value: Option<String>,
 }
@@ -134,6 +136,7 @@ impl Target {
             ("bits", self.bits.is_some()),
             ("of", self.of.is_some()),
             ("cglobal", self.cglobal.is_some()),
+            ("library", self.library.is_some()),
             ("offset", self.offset.is_some()),
             ("value", self.value.is_some()),
         ];
@@ -178,7 +181,10 @@ fn form(target: &Target) -> Result<Form, String> {
             rooted(call("ijl_new_bits", vec![form(&of.0)?, Form::Bytes(Box::new(bytes))]))
         }
         Target { cglobal: Some(name), offset, .. }
-            if matches!(target.keys()[..], ["cglobal"] | ["cglobal", "offset"]) =>
+            if matches!(
+                target.keys()[..],
+                ["cglobal"] | ["cglobal", .., "offset"] | ["cglobal", "library"]
+            ) =>
         {
             Form::Load { address: symbol(name), offset: offset.unwrap_or(0), nullable: false }
         }
@@ -186,7 +192,7 @@ fn form(target: &Target) -> Result<Form, String> {
         _ => {
             return Err(format!(
                 "the keys {:?} are no target: expected one of symbol, string, path, binding, instance, tuple, apply and \
-                 parameters, bits and of, cglobal (and offset), value",
+                 parameters, bits and of, cglobal (and library, offset), value",
                 target.keys()
             ));
         }
@@ -277,6 +283,8 @@ mod tests {
         assert_eq!(init(r#"{"binding": ["Base", "x"]}"#), binding);
         assert_eq!(init(r#"{"instance": {"cglobal": "jl_nothing_type"}}"#), "*(*jl_nothing_type + 32)");
         assert_eq!(init(r#"{"cglobal": "jl_small_typeof", "offset": 64}"#), "*(jl_small_typeof + 64)");
+        assert_eq!(init(r#"{"cglobal": "a", "library": "liba", "offset": 8}"#), "*(a + 8)");
+        assert_eq!(init(r#"{"cglobal": "a", "library": "liba"}"#), "*a");
         let tuple = "jl_as_global_root(jl_apply_tuple_type_v(<16 bytes>, 2), 1)";
         assert_eq!(init(r#"{"tuple": [{"cglobal": "a"}, {"cglobal": "b"}]}"#), tuple);
         let applied = "jl_as_global_root(jl_apply_type(*jl_ref_type, <8 bytes>, 1), 1)";

@@ -112,9 +112,22 @@ function target(x)
     Base.issingletontype(T) && return object("instance" => target(T))
     isbitstype(T) || throw(Unsayable("a $T: it may be written to, or refers to something"))
     has_address(T) && throw(Unsayable("a $T: it holds an address"))
-    copy = [x]
-    bytes = GC.@preserve copy UInt8[unsafe_load(Ptr{UInt8}(pointer(copy)), i) for i in 1:sizeof(T)]
-    return object("bits" => base64encode(bytes), "of" => target(T))
+    return object("bits" => base64encode(store!(zeros(UInt8, sizeof(T)), 0, x)), "of" => target(T))
+end
+
+# A value's bytes. Between its fields there may be any, which here are zero.
+function store!(bytes, at, x)
+    T = typeof(x)
+    for i in 1:fieldcount(T)
+        store!(bytes, at + Int(fieldoffset(T, i)), getfield(x, i))
+    end
+    if isprimitivetype(T)
+        copy = [x]
+        GC.@preserve copy for i in 1:sizeof(T)
+            bytes[at + i] = unsafe_load(Ptr{UInt8}(pointer(copy)), i)
+        end
+    end
+    return bytes
 end
 
 function variables(native_code::Ptr{Cvoid})

@@ -94,6 +94,11 @@ static void check_all(void) {
     EACH(julia_symbol) check_object();
     EACH(julia_empty) check(RUN(int64_t, julia_empty) == 0, "no variable is empty");
     EACH(julia_choice) check(RUN(void *, julia_choice) == symbol("choice"), "choice");
+    EACH(julia_word) check(RUN(void *, julia_word) == VARIABLE(jl_nothing), "word");
+    EACH(julia_pointer) {
+        void **boxed = RUN(void **, julia_pointer);
+        check(boxed[-1] == VARIABLE(jl_voidpointer_type) && boxed[0] == (void *)42, "pointer");
+    }
     // What one object of a library writes all of it read, and no other library.
     EACH(julia_mutate) {
         int writer = library, number = variant;

@@ -31,6 +31,46 @@ fn relocations(path: &[&str]) -> Value {
     json!({"julia_relocations": 1, "sites": sites})
 }
 
+/// The same for the variables that GPUCompiler makes of them, without those of which it says nothing.
+fn lowered_relocations(known: usize) -> Value {
+    let sites = [
+        json!({"global": "_Z4kept_jl_sym_choice_5f3a90b1c2d3e4f5", "target": {"symbol": "choice"}}),
+        json!({
+            "global": "_Z4kept_gpu_jl_nothing_0", "target": {"cglobal": "jl_nothing", "library": "libjulia"}
+        }),
+        json!({
+            "global": "_Z4kept_jl_global_c2d3e4f55f3a90b1_box", "offset": 0,
+            "target": {"cglobal": "jl_voidpointer_type"}
+        }),
+    ];
+    json!({"julia_relocations": 1, "sites": sites[..known]})
+}
+
+/// Words and a box of two objects that have the same; and without what is to be in them.
+#[test]
+fn kept_variables() -> Result<(), String> {
+    let Some(shop) = Shop::open()? else { return Ok(()) };
+    let mut objects = Vec::new();
+    for (variant, model) in ["small", "large"].into_iter().enumerate() {
+        let text = source("kept.ll", variant)?;
+        let object = shop.compile(&format!("kept_{variant}"), &text, model, &["-O2"])?;
+        objects.push(shop.fix(&object, &lowered_relocations(3))?);
+    }
+    for &linker in &Linkers::get()?.found {
+        let library = shop.link(linker, "lowered", &objects, &[])?;
+        for scenario in ["late", "early"] {
+            shop.assert_right(scenario, &[&library], 2)?;
+        }
+    }
+    let object = shop.workshop.path("kept_0.o");
+    let path = shop.workshop.write("none.json", &lowered_relocations(0).to_string())?;
+    let (report, status) = relocfix::check(&object, Some(&path))?;
+    let globals = report["globals"].as_array().cloned().unwrap_or_default();
+    assert_eq!((status, globals.len()), (1, 3), "{report:#}");
+    assert!(globals.iter().all(|global| global["delivery"] == "missing"), "{report:#}");
+    Ok(())
+}
+
 /// With a value of another map and a module by its path; and one that the runtime does not have.
 #[test]
 fn kept_relocations() -> Result<(), String> {
