@@ -94,6 +94,7 @@ static void check_all(void) {
     EACH(julia_symbol) check_object();
     EACH(julia_empty) check(RUN(int64_t, julia_empty) == 0, "no variable is empty");
     EACH(julia_choice) check(RUN(void *, julia_choice) == symbol("choice"), "choice");
+    EACH(julia_named) check(RUN(void *, julia_named) == symbol(RUN(const char *, julia_spelled)), "name");
     EACH(julia_word) check(RUN(void *, julia_word) == VARIABLE(jl_nothing), "word");
     EACH(julia_pointer) {
         void **boxed = RUN(void **, julia_pointer);
@@ -158,16 +159,37 @@ static void *known(void *left) {
     return 0;
 }
 
+static void *opened(void *paths) {
+    for (char **path = paths; *path; path++)
+        libraries[count++] = strcmp(*path, "-") ? open_library(*path) : dlopen(0, RTLD_NOW);
+    return 0;
+}
+
+/// Libraries that a thread loads which Julia does not know, although it is started.
+static void foreign(const char *image, char **paths) {
+    pthread_t thread;
+    start(image);
+    int8_t state = CALL(int8_t, jl_gc_safe_enter);
+    pthread_create(&thread, 0, opened, paths);
+    pthread_join(thread, 0);
+    CALL(void, jl_gc_safe_leave, state);
+    EACH(julia_symbol) check(!RUN(void *, julia_symbol), "a symbol that a foreign thread made");
+    check(initialize() == 0, "initialization behind a foreign thread");
+}
+
 int main(int arguments, char **argument) {
     setbuf(stdout, 0);
     const char *scenario = argument[1], *image = argument[3];
     open_library(argument[2]);
     int late = !strcmp(scenario, "late");
+    int is_foreign = !strcmp(scenario, "foreign");
     if (late) start(image);
-    for (int i = 4; i < arguments; i++)
-        libraries[count++] = strcmp(argument[i], "-") ? open_library(argument[i]) : dlopen(0, RTLD_NOW);
+    if (is_foreign) foreign(image, argument + 4);
+    else opened(argument + 4);
     check_plain();
-    if (late) {
+    if (is_foreign) {
+        // Here all is done as well.
+    } else if (late) {
         // Everything was ready: there is nothing left to do.
         check_all();
         check(initialize() == 0, "late initialization");

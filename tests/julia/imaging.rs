@@ -88,8 +88,10 @@ fn shape(object: &Path) -> Result<String, String> {
 fn every_place_and_way() -> Result<(), String> {
     let Some(shop) = Shop::open()? else { return Ok(()) };
     let mut objects: Vec<PathBuf> = Vec::new();
-    for (column, model) in MODELS.into_iter().enumerate() {
-        objects.push(shop.reader(column, model)?);
+    // The kernel's is like the small one.
+    let models = MODELS.into_iter().enumerate().chain([(0, "kernel")]);
+    for (column, model) in models {
+        objects.push(shop.reader(objects.len(), model)?);
         for Declared(declared, shapes) in DECLARED {
             for level in ["-O0", "-O2"] {
                 let variant = objects.len();
@@ -113,6 +115,51 @@ fn every_place_and_way() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Symbols and the names of their variables, as the compiler writes them and as `makeSafeName` does.
+const NAMES: [(&str, &str, &str); 12] = [
+    ("foo", "jl_sym#foo#1", "jl_symYY.fooYY.1"),
+    ("push!", "jl_sym#push!#2", "jl_symYY.pushNOT.YY.2"),
+    ("a.b", "jl_sym#a.b#3", "jl_symYY.aDOT.bYY.3"),
+    ("##s#12", "jl_sym###s#12#4", "jl_symYY.YY.YY.sYY.12YY.4"),
+    (
+        "\u{2260}\u{3b1}_\u{1d7d9}",
+        "jl_sym#\u{2260}\u{3b1}_\u{1d7d9}#5",
+        "jl_symYY.\u{2260}\u{3b1}_\u{1d7d9}YY.5",
+    ),
+    ("+", "jl_sym#+#6", "jl_symYY.SUM.YY.6"),
+    ("", "jl_sym##7", "jl_symYY.YY.7"),
+    ("a b\"c\\d", "jl_sym#a b\"c\\d#8", "jl_symYY.aSP.bDQT.cRDV.dYY.8"),
+    ("YY.", "jl_sym#YY.#9", "jl_symYY.YYDOT.YY.9"),
+    ("#1", "jl_sym##1#10", "jl_symYY.YY.1YY.10"),
+    ("x,y;", "jl_sym#x,y;#11", "jl_symYY.x2C.y3B.YY.11"),
+    ("twice", "jl_sym#twice#12.5", "jl_symYY.twiceYY.12.5"),
+];
+
+/// Symbols of all kinds, that only their variables' names tell of.
+#[test]
+fn names_of_symbols() -> Result<(), String> {
+    let Some(shop) = Shop::open()? else { return Ok(()) };
+    // As LLVM writes any bytes in quotes.
+    let escaped = |text: &str| text.bytes().map(|byte| format!("\\{byte:02X}")).collect::<String>();
+    let mut text = "source_filename = \"names\"\ntarget triple = \"x86_64-unknown-linux-gnu\"\n".to_owned();
+    let spellings = NAMES.into_iter().flat_map(|(symbol, plain, safe)| [(symbol, plain), (symbol, safe)]);
+    for (number, (symbol, name)) in spellings.enumerate() {
+        let (variable, size) = (escaped(name), symbol.len() + 1);
+        text += &format!(
+            "@\"{variable}\" = external global ptr\n@spelled_{number} = private constant [{size} x i8] c\"{}\\00\"\n",
+            escaped(symbol)
+        );
+        text += &format!(
+            "define ptr @julia_named_{number}() {{\n  %1 = load ptr, ptr @\"{variable}\"\n  ret ptr %1\n}}\n"
+        );
+        text += &format!("define ptr @julia_spelled_{number}() {{\n  ret ptr @spelled_{number}\n}}\n");
+    }
+    let object = shop.compile("names", &text, "small", &["-O2"])?;
+    let fixed = shop.fix(&object, &json!({"relocfix": 1}))?;
+    let library = shop.link(Linkers::get()?.found[0], "names", &[fixed], &[])?;
+    shop.assert_right("late", &[&library], 1)
 }
 
 /// What only the session knew, and no entry says.

@@ -109,7 +109,7 @@ fn two_libraries() -> Result<(), String> {
     for &linker in &Linkers::get()?.found {
         let one = shop.link(linker, "one", &objects, &[])?;
         let other = shop.link(linker, "other", &objects, &options(linker))?;
-        for scenario in ["late", "thread"] {
+        for scenario in ["late", "thread", "foreign"] {
             shop.assert_right(scenario, &[&one, &other], 4)?;
         }
     }
