@@ -46,6 +46,7 @@
 pub mod arch;
 mod assumptions;
 mod code_scan;
+mod distances;
 pub mod edits;
 pub mod error;
 pub mod fill_program;
@@ -275,6 +276,7 @@ fn analyse(
     // What the code takes for granted of the addresses that it was compiled with is known before anything is planned.
     let code = ObjectCode::new(object, &scan.bounds, &frames);
     let assumptions = assumptions::examine(object, map, files, &scan, &code, &testimony.resolved);
+    let distances = distances::examine(object, map, files, options, &scan, &code, &testimony)?;
     let found = Found {
         object,
         map,
@@ -287,6 +289,7 @@ fn analyse(
         code: &code,
         testimony: &testimony,
         assumptions: &assumptions,
+        distances: &distances,
     };
     let plan = plan::plan(found)?;
     finish(&plan, &found)?;

@@ -379,6 +379,17 @@ pub struct AlignmentNeed {
     pub instead: Option<Vec<u8>>,
 }
 
+/// How far an instruction reaches from an address that a register holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distance {
+    /// The address of the instruction.
+    pub instruction: u64,
+    /// Its length in bytes.
+    pub length: u8,
+    /// The number that it adds.
+    pub bytes: i64,
+}
+
 /// A symbol or section and a number of bytes.
 pub type Referent = (SymbolRef, i64);
 
@@ -438,6 +449,9 @@ pub trait Arch: Sync {
     /// # Errors
     /// What uses it otherwise, or that nothing is seen to use it.
     fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String>;
+
+    /// What is reached from the 64-bit constant of the instruction at `start` by adding a number, as far as can be seen.
+    fn distances(&self, code: &dyn CodeView, start: u64) -> Vec<Distance>;
 
     /// Whether a register that belongs to nobody between functions is free behind the indirect jump at `start`, wherever
     /// that leads. `leaves`: also if that is another function, unless this one has set it.

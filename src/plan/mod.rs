@@ -81,6 +81,8 @@ pub(crate) struct Found<'a> {
     pub(crate) code: &'a ObjectCode<'a>,
     pub(crate) testimony: &'a Testimony,
     pub(crate) assumptions: &'a Assumptions,
+    /// Numbers that lead from one thing of the session to another.
+    pub(crate) distances: &'a [Problem],
 }
 
 /// The finished plan.
@@ -328,7 +330,7 @@ impl<'a> Planner<'a> {
             found,
             edits: Edits::default(),
             report,
-            problems: [&found.testimony.problems[..], &found.assumptions.problems].concat(),
+            problems: [&found.testimony.problems[..], &found.assumptions.problems, found.distances].concat(),
             sections: HashMap::default(),
             graph: Graph::default(),
             values: HashMap::default(),

@@ -116,6 +116,19 @@ fn assert_every_form(object: &Path, variant: usize, constants: &str) -> Result<(
     Ok(())
 }
 
+/// Keeps LLVM from replacing an address by its distance from another one in the same function.
+pub(crate) const APART: &str = "-disable-constant-hoisting";
+
+/// The code that tells the collector has the reference's address and that of a function.
+#[test]
+fn distances_are_refused() -> Result<(), String> {
+    let Some(shop) = Shop::open()? else { return Ok(()) };
+    let object = shop.compile("jit", &jit_source("jit.ll", 0)?, "small", &["-O2"])?;
+    let refused = shop.fix(&object, &jit_map()?).err().unwrap_or_default();
+    assert!(refused.contains("by the distance that they had in the session"), "{refused}");
+    Ok(())
+}
+
 /// Objects with addresses in code, in data without a relocation, in addends and in absolute symbols, all in each.
 #[test]
 fn every_form() -> Result<(), String> {
@@ -125,7 +138,7 @@ fn every_form() -> Result<(), String> {
         let variant = objects.len();
         let text = jit_source("jit.ll", variant)?;
         let name = format!("jit_{variant}");
-        let object = shop.compile(&name, &text, model, &[level, "-large-data-threshold=0"])?;
+        let object = shop.compile(&name, &text, model, &[level, "-large-data-threshold=0", APART])?;
         let constants = if model == "small" { ".rodata" } else { ".lrodata" };
         assert_every_form(&object, variant, constants)
             .map_err(|error| format!("{model} {level}: {error}"))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::jit::{jit_map, jit_source};
+use crate::jit::{APART, jit_map, jit_source};
 use crate::shop::{Shop, imaging_map, source};
 use crate::support::relocfix;
 use crate::support::toolchain::{Linker, Linkers};
@@ -67,7 +67,7 @@ fn objects_of_one_link() -> Result<(), String> {
     let equal = shop.choice(3)?;
     let copy = shop.workshop.path("copy.o");
     fs::copy(&equal, &copy).map_err(|error| error.to_string())?;
-    let jit = shop.compile("jit", &jit_source("jit.ll", 4)?, "medium", &["-O2"])?;
+    let jit = shop.compile("jit", &jit_source("jit.ll", 4)?, "medium", &["-O2", APART])?;
     let (first, second) =
         (shop.fixed_imaging(5, "hidden global ptr null")?, shop.fixed_imaging(6, "external global ptr")?);
     let (third, unfixed) =

@@ -5,6 +5,7 @@ mod alignment;
 mod callee;
 mod dead_ends;
 mod decode;
+mod distances;
 mod effects;
 mod entry;
 mod flow;
@@ -29,7 +30,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{
-    AlignmentNeed, Arch, CodeView, Delivery, Fragment, Instruction, Lowered, Referent, Seed,
+    AlignmentNeed, Arch, CodeView, Delivery, Distance, Fragment, Instruction, Lowered, Referent, Seed,
     ThreadLocalOffset, Thunk, ThunkLinks,
 };
 use crate::edits::SymbolRef;
@@ -83,6 +84,10 @@ impl Arch for X86_64 {
 
     fn is_address(&self, code: &dyn CodeView, start: u64) -> Result<(), String> {
         pointer_use::is_address(code, start)
+    }
+
+    fn distances(&self, code: &dyn CodeView, start: u64) -> Vec<Distance> {
+        distances::distances(code, start)
     }
 
     fn alignment_needs(&self, code: &dyn CodeView, entries: &[u64], seeds: &[Seed]) -> Vec<AlignmentNeed> {
