@@ -178,7 +178,12 @@ fn check(
     files: &NamedFiles,
 ) -> Result<u8> {
     let without_map = found.map.is_none() && relocfix::needs_map(object);
-    let map = found.map.unwrap_or_default();
+    let map = match (found.map, options.infer) {
+        (Some(map), _) => map,
+        // As when the object is rewritten.
+        (None, Some(runtime)) => SessionMap::parse(&[runtime.protocol()], object.machine, files)?,
+        (None, None) => SessionMap::default(),
+    };
     let report = relocfix::check(object, &map, files, options)
         .map_err(|error| report_refusal(invocation, messages, error))?;
     if let Some(location) = &invocation.report {

@@ -188,6 +188,11 @@ fn what_is_not_known_is_listed() -> Result<(), String> {
     ];
     assert_eq!(unknown, expected);
     assert_eq!(of("init").len(), 3, "{report:#}");
+    // Without a map as well, and what --infer knows comes with when the runtime is ready.
+    let bare = run(relocfix::tool().arg("check").arg(&object).args(["--infer", "julia"]))?;
+    let shown = bare.text();
+    assert_eq!((bare.status.code(), shown.matches("missing").count()), (Some(2), 6), "{}", bare.describe());
+    assert!(shown.matches("init").count() == 3 && !bare.stderr.contains("`ready`"), "{}", bare.describe());
     // An entry for what is not there is told.
     let gone = map(&[("globals", json!([{"symbol": "jl_global#99", "init": {"int": 1}}]))])?;
     fs::write(&path, gone.to_string()).map_err(|error| error.to_string())?;
