@@ -1,6 +1,6 @@
 //! Distances between two things of the session that lie apart, where the map shows them: code that holds the address of
-//! one, and by a number that it adds reaches the other. In another process they lie otherwise. A witness in which all has
-//! moved by distances of its own explains every such number; without one what is seen is refused.
+//! one, and by a number that it adds reaches the other. In another process they lie otherwise. A witness in which the two
+//! have moved by different distances makes such a number a place; any other that is seen is refused.
 
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use crate::object_file::{ObjectFile, SectionId};
 use crate::resolve::Resolved;
 use crate::scan::{Scan, Shape};
 use crate::session_map::{Files, Meaning, SessionMap};
-use crate::witness::{Proof, Testimony};
 
 /// Finds numbers that lead from a value to another thing, or from another thing to a value.
 ///
@@ -26,13 +25,12 @@ pub(crate) fn examine(
     options: &Options<'_>,
     scan: &Scan<'_>,
     code: &ObjectCode<'_>,
-    testimony: &Testimony,
+    resolved: &[Resolved],
 ) -> Result<Vec<Problem>> {
     // One of the two is a value, since in libraries names do not tell how far each thing goes.
-    if testimony.proof == Proof::Full || map.values.iter().all(|value| value.address.is_none()) {
+    if map.values.iter().all(|value| value.address.is_none()) {
         return Ok(Vec::new());
     }
-    let resolved = &testimony.resolved;
     let arch = object.machine.arch();
     let mut fields: Vec<(SectionId, u64)> =
         resolved.iter().map(|r| (r.place.section, r.place.offset)).collect();

@@ -276,7 +276,7 @@ fn analyse(
     // What the code takes for granted of the addresses that it was compiled with is known before anything is planned.
     let code = ObjectCode::new(object, &scan.bounds, &frames);
     let assumptions = assumptions::examine(object, map, files, &scan, &code, &testimony.resolved);
-    let distances = distances::examine(object, map, files, options, &scan, &code, &testimony)?;
+    let distances = distances::examine(object, map, files, options, &scan, &code, &testimony.resolved)?;
     let found = Found {
         object,
         map,
