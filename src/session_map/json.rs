@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::expression::Returns;
+use super::json_symbols;
 use super::julia_manifest::{self, Manifest};
 use crate::error::{Error, ErrorKind};
 
@@ -82,7 +83,7 @@ pub(super) struct MappingEntry {
     pub(super) build_id: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SymbolEntry {
     pub(super) address: Unsigned,
@@ -201,9 +202,16 @@ pub(super) struct WordEntry {
 pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
     // What is right is read once. Keeping account of where in it one reads takes as long as reading, and is for those who
     // have made a mistake.
-    if let Ok(Object(document)) = serde_json::from_slice::<Object<Document>>(text)
-        && document.version == VERSION
+    let right = |text: &[u8]| {
+        let document = serde_json::from_slice::<Object<Document>>(text).ok().map(|Object(document)| document);
+        document.filter(|document| document.version == VERSION)
+    };
+    if let Some((rest, symbols)) = json_symbols::cut_out(text)
+        && let Some(document) = right(&rest)
     {
+        return Ok(Document { symbols, ..document });
+    }
+    if let Some(document) = right(text) {
         return Ok(document);
     }
     // Another version may have other keys: it is to be told as what it is, not as its first unknown key.

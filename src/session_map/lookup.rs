@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::intervals::{self, Innermost};
 use super::{Files, LOWEST_ADDRESS, Mapping, SessionMap, SessionSymbol, Value, loaded};
@@ -15,10 +16,10 @@ pub(super) struct Index {
     symbols: Innermost,
     unbound: Innermost,
     threads: Innermost,
-    /// Addresses of symbols and values, and declared constants.
-    exact: Vec<u64>,
-    /// Where sized symbols and values end.
-    ends: Vec<u64>,
+    /// Addresses of symbols and values, and declared constants, once they are asked for.
+    exact: OnceLock<Vec<u64>>,
+    /// Where sized symbols and values end, once that is asked for.
+    ends: OnceLock<Vec<u64>>,
     /// For each mapping the nearest one before it that is of a file.
     files_before: Vec<Option<u32>>,
     build_ids: HashMap<String, String>,
@@ -40,6 +41,12 @@ impl Index {
     pub(super) fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
+}
+
+fn sorted(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// The addresses that a symbol stands for.
@@ -68,23 +75,14 @@ impl SessionMap {
         values.sort_unstable_by_key(|(range, _)| range.start);
 
         let unbound = || self.unbound.iter().map(|(symbol, _)| symbol);
-        let symbols = || self.symbols.iter().chain(unbound());
         // One page lies at the same address in every process of every machine (-10 MiB, which numbers may be, too).
         let moving = |m: &&Mapping| m.path.as_deref() != Some("[vsyscall]");
         let mappings = self.mappings.iter().chain(&self.threads).filter(moving).map(|m| m.range.clone());
-        let ranges =
-            mappings.chain(symbols().map(symbol_range)).chain(values.iter().map(|(range, _)| range.clone()));
+        let ranges = mappings
+            .chain(self.all_symbols().map(symbol_range))
+            .chain(values.iter().map(|(range, _)| range.clone()));
         let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
         ranges.extend(self.constants.iter().map(|(number, _)| *number..number.saturating_add(1)));
-
-        let addresses = self.values.iter().filter_map(|v| v.address).chain(symbols().map(|s| s.address));
-        let mut exact: Vec<u64> = addresses.chain(self.constants.iter().map(|(number, _)| *number)).collect();
-        exact.sort_unstable();
-        let sized_values =
-            self.values.iter().filter(|v| v.size > 0).filter_map(value_range).map(|range| range.end);
-        let sized_symbols = symbols().filter(|s| s.size > 0).map(|s| symbol_range(s).end);
-        let mut ends: Vec<u64> = sized_values.chain(sized_symbols).collect();
-        ends.sort_unstable();
 
         let mut last = None;
         let mut files_before = Vec::with_capacity(self.mappings.len());
@@ -107,8 +105,8 @@ impl SessionMap {
             symbols: Innermost::new((0..).zip(&self.symbols).map(|(i, s)| (symbol_range(s), i))),
             unbound: Innermost::new((0..).zip(unbound()).map(|(i, s)| (symbol_range(s), i))),
             threads: Innermost::new((0..).zip(&self.threads).map(|(i, m)| (m.range.clone(), i))),
-            exact,
-            ends,
+            exact: OnceLock::new(),
+            ends: OnceLock::new(),
             files_before,
             build_ids,
             symbols_by_name,
@@ -130,7 +128,27 @@ impl SessionMap {
 
     /// Whether that is the address of a symbol or value of the map, or one of its `constants`.
     pub fn is_exact_address(&self, address: u64) -> bool {
-        self.index.exact.binary_search(&address).is_ok()
+        let exact = self.index.exact.get_or_init(|| {
+            let values = self.values.iter().filter_map(|v| v.address);
+            let constants = self.constants.iter().map(|(number, _)| *number);
+            sorted(values.chain(self.all_symbols().map(|s| s.address)).chain(constants))
+        });
+        exact.binary_search(&address).is_ok()
+    }
+
+    /// Whether a sized symbol or value of the map ends at an address.
+    fn is_end(&self, address: u64) -> bool {
+        let ends = self.index.ends.get_or_init(|| {
+            let values = self.values.iter().filter(|v| v.size > 0).filter_map(value_range);
+            let symbols = self.all_symbols().filter(|s| s.size > 0).map(symbol_range);
+            sorted(values.chain(symbols).map(|range| range.end))
+        });
+        ends.binary_search(&address).is_ok()
+    }
+
+    /// Those with a name for linkers, and those without.
+    fn all_symbols(&self) -> impl Iterator<Item = &SessionSymbol> {
+        self.symbols.iter().chain(self.unbound.iter().map(|(symbol, _)| symbol))
     }
 
     /// Whether an address lies inside or one past a sized symbol or value of the map, but is not its address.
@@ -140,7 +158,7 @@ impl SessionMap {
                 || self.symbol_at(address).is_some()
                 || self.unbound_at(address).is_some()
         };
-        !self.is_exact_address(address) && (self.index.ends.binary_search(&address).is_ok() || inside())
+        !self.is_exact_address(address) && (self.is_end(address) || inside())
     }
 
     /// Whether a number so small could be an address for all that the map itself says: it is one of something in it, or

@@ -9,7 +9,7 @@ use super::origins::{Origin, check_name, check_range};
 use super::{Mapping, SessionMap, SessionSymbol, loaded};
 use crate::error::Error;
 
-pub(super) fn mapping(entry: &MappingEntry) -> Result<Mapping, String> {
+pub(super) fn mapping(entry: MappingEntry) -> Result<Mapping, String> {
     let (start, end) = (entry.start.0, entry.end.0);
     check_range(start, Some(end), "the mapping")?;
     if let Some(perms) = entry.perms.as_deref().filter(|perms| !super::is_perms(perms)) {
@@ -22,13 +22,13 @@ pub(super) fn mapping(entry: &MappingEntry) -> Result<Mapping, String> {
     Ok(Mapping {
         range: start..end,
         offset: entry.offset.0,
-        perms: entry.perms.clone(),
-        path: entry.path.clone().filter(|path| !path.is_empty()),
-        build_id: entry.build_id.as_ref().map(|id| id.to_ascii_lowercase()),
+        perms: entry.perms,
+        path: entry.path.filter(|path| !path.is_empty()),
+        build_id: entry.build_id.map(|id| id.to_ascii_lowercase()),
     })
 }
 
-pub(super) fn symbol(entry: &SymbolEntry) -> Result<SessionSymbol, String> {
+pub(super) fn symbol(entry: SymbolEntry) -> Result<SessionSymbol, String> {
     check_name("name", &entry.name)?;
     if let Some(library) = &entry.library {
         check_name("library", library)?;
@@ -36,10 +36,10 @@ pub(super) fn symbol(entry: &SymbolEntry) -> Result<SessionSymbol, String> {
     check_range(entry.address.0, entry.address.0.checked_add(entry.size.0.max(1)), "the symbol")?;
     Ok(SessionSymbol {
         address: entry.address.0,
-        name: entry.name.clone(),
-        size: entry.size.0,
-        library: entry.library.clone(),
         align: declared_alignment(entry.align, entry.address.0)?,
+        name: entry.name,
+        size: entry.size.0,
+        library: entry.library,
     })
 }
 
@@ -165,32 +165,33 @@ impl SessionMap {
 
     pub(super) fn add_symbols_from(&mut self, added: Vec<(SessionSymbol, Origin)>) -> Result<(), Error> {
         let present = self.symbols.iter().cloned().zip(self.origins.symbols.iter().copied());
-        let mut all: Vec<(SessionSymbol, Origin)> = present.chain(added).collect();
+        let mut all = added;
+        all.extend(present);
         // By SPEC 5's order among aliases; all are exported and global as far as the map tells.
         all.sort_by(|(a, a_origin), (b, b_origin)| {
             let key = |s: &SessionSymbol| (s.address, s.name.starts_with('_'), s.name.len());
             (key(a), &a.name, a_origin).cmp(&(key(b), &b.name, b_origin))
         });
-        let mut merged: Vec<(SessionSymbol, Origin)> = Vec::with_capacity(all.len());
-        for (symbol, origin) in all {
-            let same = |(last, _): &&mut (SessionSymbol, Origin)| {
-                last.address == symbol.address && last.name == symbol.name
-            };
-            let Some((last, last_origin)) = merged.last_mut().filter(same) else {
-                merged.push((symbol, origin));
-                continue;
-            };
+        let mut conflict = None;
+        all.dedup_by(|(symbol, origin), (last, last_origin)| {
+            if last.address != symbol.address || last.name != symbol.name {
+                return false;
+            }
             let sizes = last.size == 0 || symbol.size == 0 || last.size == symbol.size;
             if !sizes || !agree(last.library.as_ref(), symbol.library.as_ref()) {
                 let what =
                     if sizes { "library: is another than that of" } else { "size: is another than that of" };
-                return Err(self.origins.conflict(origin, *last_origin, what));
+                conflict.get_or_insert((*origin, *last_origin, what));
             }
             last.size = last.size.max(symbol.size);
             last.align = last.align.max(symbol.align);
-            last.library = last.library.take().or(symbol.library);
+            last.library = last.library.take().or(symbol.library.take());
+            true
+        });
+        if let Some((origin, last_origin, what)) = conflict {
+            return Err(self.origins.conflict(origin, last_origin, what));
         }
-        (self.symbols, self.origins.symbols) = merged.into_iter().unzip();
+        (self.symbols, self.origins.symbols) = all.into_iter().unzip();
         Ok(())
     }
 }

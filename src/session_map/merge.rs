@@ -35,12 +35,13 @@ pub(super) fn merge(
 
     let mut mappings = Vec::new();
     let mut symbols = Vec::new();
-    for (source, document) in (0..).zip(&documents) {
-        for (origin, Object(entry)) in entries(source, "mappings", &document.mappings) {
+    for (source, document) in (0..).zip(&mut documents) {
+        for (origin, Object(entry)) in entries(source, "mappings", std::mem::take(&mut document.mappings)) {
             let mapping = mapping(entry).map_err(|message| map.origins.error(origin, message))?;
             mappings.push((mapping, origin));
         }
-        for (origin, Object(entry)) in entries(source, "symbols", &document.symbols) {
+        symbols.reserve_exact(document.symbols.len());
+        for (origin, Object(entry)) in entries(source, "symbols", std::mem::take(&mut document.symbols)) {
             let symbol = symbol(entry).map_err(|message| map.origins.error(origin, message))?;
             symbols.push((symbol, origin));
         }

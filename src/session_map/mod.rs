@@ -11,6 +11,7 @@ mod image;
 mod image_tables;
 mod intervals;
 mod json;
+mod json_symbols;
 mod julia_manifest;
 mod loaded;
 mod lookup;

@@ -77,13 +77,13 @@ impl Origins {
 }
 
 /// `list[0]`, `list[1]`, … of a source.
-pub(super) fn entries<'a, T>(
+pub(super) fn entries<T>(
     source: u32,
     list: &'static str,
-    items: &'a [T],
-) -> impl Iterator<Item = (Origin, &'a T)> {
+    items: impl IntoIterator<Item = T>,
+) -> impl Iterator<Item = (Origin, T)> {
     let number = move |(index, item)| (Origin::entry(source, list, index), item);
-    items.iter().enumerate().map(number)
+    items.into_iter().enumerate().map(number)
 }
 
 /// Checks that something may lie there.
