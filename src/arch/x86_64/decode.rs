@@ -10,10 +10,11 @@ use std::ops::Range;
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, OpKind, Register};
 
 use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, Sensitivity};
+use super::known_shapes;
 use super::sensitivity::sensitivity;
 
 /// The longest instruction, in bytes (Intel SDM volume 2, 2.3.11).
-const LONGEST: usize = 15;
+pub(super) const LONGEST: usize = 15;
 
 /// `bnd`-prefixed branches and the other MPX instructions stand in code of distributions of their time.
 const OPTIONS: u32 = DecoderOptions::MPX;
@@ -22,40 +23,32 @@ const OPTIONS: u32 = DecoderOptions::MPX;
 pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction)) {
     let limit = |offset: u64| usize::try_from(offset).map_or(code.len(), |offset| offset.min(code.len()));
     let (start, end) = (limit(range.start), limit(range.end));
-    let bytes = code.get(start..end).unwrap_or_default();
-
     // The slice ends with the range, so an instruction that would leave it fails for want of bytes.
-    let mut decoder = Decoder::new(64, bytes, OPTIONS);
-    let mut decoded = iced_x86::Instruction::default();
-    let mut position = 0;
-    while position < bytes.len() {
-        decoder.decode_out(&mut decoded);
-        let rest = bytes.get(position..).unwrap_or_default();
-        let mut instruction = Instruction {
-            offset: (start + position) as u64,
-            length: 1,
-            valid: false,
-            nop: false,
-            sensitivity: Sensitivity::NONE,
-            operands: [None; 2],
-            reference: None,
-        };
-        // A length of 0 cannot be, but would never end.
-        if decoded.is_invalid() || decoded.len() == 0 {
-            position += 1;
-            if decoder.set_position(position).is_err() {
-                position = bytes.len();
+    let bytes = code.get(start..end).unwrap_or_default();
+    known_shapes::with(|known| {
+        let mut instruction = NONE;
+        let mut position = 0;
+        while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
+            instruction.offset = (start + position) as u64;
+            if !known.shape(rest).is_some_and(|shape| shape.read(rest, &mut instruction)) {
+                instruction = Instruction { offset: instruction.offset, ..NONE };
             }
-        } else {
-            instruction.length = decoded.len() as u8;
-            instruction.valid = true;
-            describe(&decoder, &decoded, rest, &mut instruction);
-            instruction.sensitivity = sensitivity(&decoded);
-            position += decoded.len();
+            position += usize::from(instruction.length);
+            visit(&instruction);
         }
-        visit(&instruction);
-    }
+    });
 }
+
+/// A byte that begins no instruction.
+const NONE: Instruction = Instruction {
+    offset: 0,
+    length: 1,
+    valid: false,
+    nop: false,
+    sensitivity: Sensitivity::NONE,
+    operands: [None; 2],
+    reference: None,
+};
 
 /// The one instruction that `bytes` are; `None` if they are none, or more than one.
 pub(super) fn single(bytes: &[u8]) -> Option<Instruction> {
@@ -87,17 +80,26 @@ pub(super) fn disassemble(bytes: &[u8], offset: u64) -> String {
     text
 }
 
+/// What the instruction that `bytes` begin with is; `None`: they are none.
+pub(super) fn shape(bytes: &[u8]) -> Option<Shape> {
+    let mut decoder = Decoder::new(64, bytes, OPTIONS);
+    let decoded = decoder.decode();
+    // A length of 0 cannot be, but would never end.
+    if decoded.is_invalid() || decoded.len() == 0 {
+        return None;
+    }
+    let mut shape =
+        Shape { length: decoded.len() as u8, sensitivity: sensitivity(&decoded), ..Shape::default() };
+    describe(&decoder, &decoded, bytes, &mut shape);
+    Some(shape)
+}
+
 /// Fills in what `bytes`, which begin with the instruction just decoded, carry.
-fn describe(
-    decoder: &Decoder<'_>,
-    decoded: &iced_x86::Instruction,
-    bytes: &[u8],
-    instruction: &mut Instruction,
-) {
+fn describe(decoder: &Decoder<'_>, decoded: &iced_x86::Instruction, bytes: &[u8], shape: &mut Shape) {
     use Code::*;
     let code = decoded.code();
     if matches!(code, Nopw | Nopd | Nopq | Nop_rm16 | Nop_rm32 | Nop_rm64 | Int3) {
-        instruction.nop = true;
+        shape.nop = true;
         return;
     }
     let constants = decoder.get_constant_offsets(decoded);
@@ -106,15 +108,9 @@ fn describe(
 
     if immediate.size != 0 {
         if is_branch(decoded) {
-            instruction.reference = immediate.signed(bytes).map(|distance| PcReference {
-                field: instruction.offset + immediate.offset,
-                width: immediate.size,
-                target: relative(instruction, distance),
-                size: 0,
-                usage: PcUse::Branch,
-            });
+            shape.reference = Some(ReferenceShape { field: immediate, size: 0, usage: PcUse::Branch });
         } else if immediate.size >= 4 {
-            instruction.operands[0] = immediate_operand(decoded, immediate, bytes, instruction.offset);
+            shape.operands[0] = Some(immediate_operand(decoded, immediate, bytes));
         }
     }
     if displacement.size < 4 {
@@ -122,24 +118,17 @@ fn describe(
     }
     let base = decoded.memory_base();
     if matches!(base, Register::RIP | Register::EIP) {
-        instruction.reference = displacement.signed(bytes).map(|distance| PcReference {
-            field: instruction.offset + displacement.offset,
-            width: displacement.size,
-            target: relative(instruction, distance),
-            size: if is_lea(code) { 0 } else { decoded.memory_size().size() as u64 },
-            usage: if is_lea(code) { PcUse::Address } else { PcUse::Memory },
-        });
+        let (size, usage) = match is_lea(code) {
+            true => (0, PcUse::Address),
+            false => (decoded.memory_size().size() as u16, PcUse::Memory),
+        };
+        shape.reference = Some(ReferenceShape { field: displacement, size, usage });
         return;
     }
-    instruction.operands[1] = displacement_operand(decoded, displacement, bytes, instruction.offset);
+    shape.operands[1] = displacement_operand(decoded, displacement, bytes);
 }
 
-fn immediate_operand(
-    decoded: &iced_x86::Instruction,
-    field: Field,
-    bytes: &[u8],
-    offset: u64,
-) -> Option<Operand> {
+fn immediate_operand(decoded: &iced_x86::Instruction, field: Field, bytes: &[u8]) -> OperandShape {
     let bare = bytes.get(padding(bytes)..decoded.len()).unwrap_or_default();
     let form = match (field.size, decoded.code(), bare) {
         // REX.W B8+r imm64, no other prefix: 10 bytes.
@@ -147,9 +136,7 @@ fn immediate_operand(
         (8, ..) => OperandForm::Other64,
         _ => OperandForm::Immediate32,
     };
-    let sign_extended = extends_sign(decoded);
-    let value = if sign_extended { field.signed(bytes)? as u64 } else { field.unsigned(bytes)? };
-    Some(Operand { field: offset + field.offset, width: field.size, value, form })
+    OperandShape { field, signed: extends_sign(decoded), form }
 }
 
 fn extends_sign(decoded: &iced_x86::Instruction) -> bool {
@@ -161,12 +148,7 @@ pub(super) fn is_sign_extended(bytes: &[u8]) -> bool {
     extends_sign(&Decoder::new(64, bytes, OPTIONS).decode())
 }
 
-fn displacement_operand(
-    decoded: &iced_x86::Instruction,
-    field: Field,
-    bytes: &[u8],
-    offset: u64,
-) -> Option<Operand> {
+fn displacement_operand(decoded: &iced_x86::Instruction, field: Field, bytes: &[u8]) -> Option<OperandShape> {
     let thread_local = matches!(decoded.segment_prefix(), Register::FS | Register::GS);
     // An index alone scales a number; the displacement is the address then (`lea table(,%rdi,8)`).
     let based = decoded.memory_base() != Register::None;
@@ -185,8 +167,7 @@ fn displacement_operand(
     // The address size prefix makes an address of 32 bits; without it a displacement is sign-extended.
     let truncated =
         matches!(form, OperandForm::Absolute32 | OperandForm::Scaled32) && has_address_size_prefix(bytes);
-    let value = if truncated { field.unsigned(bytes)? } else { field.signed(bytes)? as u64 };
-    Some(Operand { field: offset + field.offset, width: field.size, value, form })
+    Some(OperandShape { field, signed: !truncated, form })
 }
 
 /// How many segment prefixes come first that mean nothing (Intel SDM volume 2, 2.1.1): assemblers put them there so that
@@ -251,11 +232,6 @@ pub(super) fn store_halves(first: &[u8], second: &[u8], high_first: bool) -> boo
     of(&low) == of(&high) && high.memory_displacement64() == low.memory_displacement64().wrapping_add(4)
 }
 
-/// Where a distance from the end of `instruction` leads.
-fn relative(instruction: &Instruction, distance: i64) -> u64 {
-    instruction.offset.wrapping_add(u64::from(instruction.length)).wrapping_add_signed(distance)
-}
-
 fn is_branch(decoded: &iced_x86::Instruction) -> bool {
     matches!(decoded.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
 }
@@ -264,26 +240,84 @@ fn is_lea(code: Code) -> bool {
     matches!(code, Code::Lea_r16_m | Code::Lea_r32_m | Code::Lea_r64_m)
 }
 
+/// What all instructions have in common that differ in nothing but the values of their constants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    length: u8,
+    nop: bool,
+    sensitivity: Sensitivity,
+    operands: [Option<OperandShape>; 2],
+    reference: Option<ReferenceShape>,
+}
+
+/// See [`Operand`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OperandShape {
+    field: Field,
+    signed: bool,
+    form: OperandForm,
+}
+
+/// See [`PcReference`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ReferenceShape {
+    field: Field,
+    size: u16,
+    usage: PcUse,
+}
+
+impl Shape {
+    /// Makes of an instruction, its offset apart, the one of that shape that `bytes` begin with; `false`: they are too few.
+    /// One is made of another because that is faster than a new one.
+    fn read(&self, bytes: &[u8], instruction: &mut Instruction) -> bool {
+        let Some(bytes) = bytes.get(..usize::from(self.length)) else { return false };
+        let offset = instruction.offset;
+        instruction.length = self.length;
+        instruction.valid = true;
+        instruction.nop = self.nop;
+        instruction.sensitivity = self.sensitivity;
+        for (operand, shape) in instruction.operands.iter_mut().zip(&self.operands) {
+            *operand = shape.and_then(|OperandShape { field, signed, form }| {
+                let value = if signed { field.signed(bytes)? as u64 } else { field.unsigned(bytes)? };
+                Some(Operand { field: offset + u64::from(field.offset), width: field.size, value, form })
+            });
+        }
+        instruction.reference = self.reference.and_then(|ReferenceShape { field, size, usage }| {
+            let next = offset + u64::from(self.length);
+            Some(PcReference {
+                field: offset + u64::from(field.offset),
+                width: field.size,
+                target: next.wrapping_add_signed(field.signed(bytes)?),
+                size: size.into(),
+                usage,
+            })
+        });
+        true
+    }
+}
+
 /// Where a constant lies in its instruction; size 0: there is none.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Field {
-    offset: u64,
+    offset: u8,
     size: u8,
 }
 
 impl Field {
     fn new(offset: usize, size: usize) -> Self {
         // Both fit: an instruction has at most 15 bytes.
-        Field { offset: offset as u64, size: size as u8 }
+        Field { offset: offset as u8, size: size as u8 }
     }
 
     /// Its value, zero-extended.
     fn unsigned(self, bytes: &[u8]) -> Option<u64> {
-        let start = self.offset as usize;
-        let field = bytes.get(start..start + usize::from(self.size))?;
-        let mut value = [0; 8];
-        value.get_mut(..field.len())?.copy_from_slice(field);
-        Some(u64::from_le_bytes(value))
+        let field = bytes.get(usize::from(self.offset)..)?.get(..usize::from(self.size))?;
+        Some(match *field {
+            [a] => a.into(),
+            [a, b] => u16::from_le_bytes([a, b]).into(),
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
+            _ => u64::from_le_bytes(field.try_into().ok()?),
+        })
     }
 
     /// Its value, sign-extended.

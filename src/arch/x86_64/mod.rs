@@ -12,6 +12,7 @@ mod flow;
 mod guard;
 mod held;
 mod interpreter;
+mod known_shapes;
 mod layout;
 mod library;
 mod lower;

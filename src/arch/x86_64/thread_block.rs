@@ -21,9 +21,8 @@ use iced_x86::{
 };
 
 use super::super::ThreadLocalOffset;
+use super::decode::LONGEST;
 
-/// Longest instruction, in bytes (Intel SDM volume 2, 2.3.11).
-const LONGEST: usize = 15;
 /// The `%fs` override.
 const FS: u8 = 0x64;
 /// No block is larger: what leads farther are data that happen to decode (`movabs %fs:0xd68dbc3acc7ce042,%al`).
@@ -118,8 +117,7 @@ pub(super) fn thread_local_offsets(
 
 /// Whether there may be an instruction that counts from the thread pointer: a search that costs a fraction of decoding.
 fn may_reach_block(bytes: &[u8]) -> bool {
-    let overrides = bytes.iter().enumerate().filter(|(_, byte)| **byte == FS);
-    overrides.into_iter().any(|(at, _)| {
+    memchr::memchr_iter(FS, bytes).any(|at| {
         let end = bytes.len().min(at + LONGEST);
         let instruction = Decoder::new(64, &bytes[at..end], DecoderOptions::MPX).decode();
         // Compilers count from nothing or from a register that is no frame's.
