@@ -7,7 +7,7 @@ use gimli::constants::{self as pe, DwEhPe};
 
 use foldhash::HashMap;
 
-use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolPlace};
+use crate::object_file::{InOrder, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolPlace};
 use crate::pointer_encoding::{self, Cursor, EncodingByte, Unreadable};
 use crate::reloc::RelocKind;
 
@@ -125,6 +125,7 @@ impl<'d> FrameTable<'d> {
     fn read_section(&mut self, object: &ObjectFile<'d>, section: &Section<'d>) -> Result<(), Unreadable> {
         let mut known = HashMap::default();
         let mut cursor = Cursor::new(section.data, 0, section.size);
+        let mut relocations = InOrder::of(section);
         while !cursor.is_empty() {
             let offset = cursor.position();
             let length = cursor.u32("the length of an entry")?;
@@ -156,7 +157,7 @@ impl<'d> FrameTable<'d> {
                     message: format!("the CIE pointer {id:#x} does not lead back to a CIE"),
                 });
             };
-            let fde = read_fde(object, section, offset, (cie, self.cie(cie)), entry)?;
+            let fde = read_fde(object, &mut relocations, offset, (cie, self.cie(cie)), entry)?;
             self.fdes.push(fde);
         }
         Ok(())
@@ -234,9 +235,10 @@ fn read_cie<'d>(section: &Section<'d>, offset: u64, mut entry: Cursor<'d>) -> Re
     Ok(cie)
 }
 
+/// `relocations` are those of the section.
 fn read_fde(
     object: &ObjectFile<'_>,
-    section: &Section<'_>,
+    relocations: &mut InOrder<'_>,
     offset: u64,
     (id, cie): (CieId, &Cie<'_>),
     mut entry: Cursor<'_>,
@@ -246,13 +248,15 @@ fn read_fde(
     let length_offset = entry.position();
     // The length is spelt like the address, but it is a number.
     let length = entry.number(encoding.format(), "the length of the code")?;
-    let relocated = section.is_relocated(length_offset, u64::from(code.width));
+    let function = target(object, relocations, code, encoding);
+    let mut beside = relocations.near(length_offset..length_offset.saturating_add(code.width.into())).iter();
+    let relocated = beside.any(|r| r.writes_after(length_offset));
     let mut fde = Fde {
         cie: id,
         offset,
         code,
         length,
-        function: if relocated { None } else { target(object, section, code, encoding) },
+        function: function.filter(|_| !relocated),
         lsda: None,
         lsda_target: None,
     };
@@ -264,7 +268,7 @@ fn read_fde(
     if let Some(byte) = cie.lsda.filter(|byte| !byte.encoding.is_absent()) {
         let field = read_pointer(&mut data, byte.encoding, "the pointer to language-specific data")?;
         fde.lsda = Some(field);
-        fde.lsda_target = target(object, section, field, byte.encoding);
+        fde.lsda_target = target(object, relocations, field, byte.encoding);
     }
     Ok(fde)
 }
@@ -292,22 +296,25 @@ pub(crate) fn relocations_at<'s>(
     section: &'s Section<'_>,
     field: PointerField,
 ) -> impl Iterator<Item = &'s Relocation> {
-    let end = field.offset.saturating_add(u64::from(field.width));
-    section.relocations_in(field.offset.saturating_sub(7)..end).iter().filter(move |r| match r.kind {
-        RelocKind::None => false,
-        // Of what is not known it is assumed that it covers eight bytes.
-        kind => r.offset.saturating_add(kind.width().unwrap_or(8)) > field.offset,
-    })
+    writing_to(&mut InOrder::from(section, field.offset), field)
+}
+
+fn writing_to<'a>(
+    relocations: &mut InOrder<'a>,
+    field: PointerField,
+) -> impl Iterator<Item = &'a Relocation> + use<'a> {
+    let end = field.offset.saturating_add(field.width.into());
+    relocations.near(field.offset..end).iter().filter(move |r| r.writes_after(field.offset))
 }
 
 /// The place in a section of the object that the field's one relocation leads to.
 fn target(
     object: &ObjectFile<'_>,
-    section: &Section<'_>,
+    relocations: &mut InOrder<'_>,
     field: PointerField,
     encoding: DwEhPe,
 ) -> Option<Location> {
-    let mut relocations = relocations_at(section, field);
+    let mut relocations = writing_to(relocations, field);
     let relocation = relocations.next()?;
     let same = relocation.offset == field.offset && relocation.kind.width() == Some(u64::from(field.width));
     if !same || relocations.next().is_some() || encoding.is_indirect() {

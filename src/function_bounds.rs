@@ -76,9 +76,8 @@ impl<'d> FunctionBounds<'d> {
     {
         let size = object.section(section).size;
         let mut functions: Vec<Sized> = Vec::new();
-        let mut labels: BTreeMap<u64, SymbolId> = BTreeMap::new();
         // Offsets in gaps between functions at which something ends or begins, with the label there.
-        let mut splits: BTreeMap<u64, Option<SymbolId>> = BTreeMap::new();
+        let mut splits: Vec<(u64, Option<SymbolId>)> = Vec::new();
         for symbol in symbols.filter(|symbol| symbol.value < size) {
             let range = symbol.value..symbol.value.saturating_add(symbol.size).min(size);
             match symbol.kind {
@@ -86,32 +85,27 @@ impl<'d> FunctionBounds<'d> {
                     functions.push(Sized { range, symbol: symbol.id });
                 }
                 SymbolType::Function | SymbolType::IndirectFunction | SymbolType::None => {
-                    let best = labels.entry(symbol.value).or_insert(symbol.id);
-                    if rank(symbol) < rank(object.symbol(*best)) {
-                        *best = symbol.id;
-                    }
+                    splits.push((symbol.value, Some(symbol.id)));
                 }
-                SymbolType::Object => {
-                    splits.insert(range.start, None);
-                    splits.insert(range.end, None);
-                }
+                SymbolType::Object => splits.extend([(range.start, None), (range.end, None)]),
                 SymbolType::Section | SymbolType::File | SymbolType::ThreadLocal => {}
             }
         }
-        for range in frames {
-            splits.insert(range.start, None);
-            splits.insert(range.end, None);
-        }
-        splits.extend(labels.into_iter().map(|(offset, label)| (offset, Some(label))));
+        splits.extend(frames.flat_map(|range| [(range.start, None), (range.end, None)]));
+        // Of several labels the preferred one, and any before none.
+        let best = |label: Option<SymbolId>| (label.is_none(), label.map(|id| rank(object.symbol(id))));
+        splits.sort_by_key(|&(offset, label)| (offset, best(label)));
+        splits.dedup_by_key(|(offset, _)| *offset);
 
         let mut bounds = FunctionBounds { regions: Vec::new() };
         let mut end = 0;
+        let mut splits = splits.as_slice();
         for function in outermost(object, functions) {
-            bounds.fill(object, end..function.range.start, &splits);
+            bounds.fill(object, end..function.range.start, &mut splits);
             end = function.range.end;
             bounds.push(object, function.range, Some(function.symbol));
         }
-        bounds.fill(object, end..size, &splits);
+        bounds.fill(object, end..size, &mut splits);
         bounds.inherit_labels(object);
         bounds
     }
@@ -130,11 +124,15 @@ impl<'d> FunctionBounds<'d> {
         }
     }
 
-    /// Covers a range without sized functions.
-    fn fill(&mut self, object: &ObjectFile<'d>, gap: Range<u64>, splits: &BTreeMap<u64, Option<SymbolId>>) {
+    /// Covers a range without sized functions, and leaves the splits behind it.
+    fn fill(&mut self, object: &ObjectFile<'d>, gap: Range<u64>, splits: &mut &[(u64, Option<SymbolId>)]) {
         let mut start = gap.start;
         let mut function = None;
-        for (&split, &label) in splits.range(gap.clone()) {
+        let before = splits.iter().take_while(|(split, _)| *split < gap.start).count();
+        let inside = splits[before..].iter().take_while(|(split, _)| *split < gap.end).count();
+        let (here, behind) = splits[before..].split_at(inside);
+        *splits = behind;
+        for &(split, label) in here {
             self.push(object, start..split, function);
             start = split;
             function = label;

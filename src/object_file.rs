@@ -255,18 +255,64 @@ impl Relocation {
     }
 }
 
+/// Those of sorted relocations whose offset lies in `range`.
+fn in_range(relocations: &[Relocation], range: std::ops::Range<u64>) -> &[Relocation] {
+    let start = relocations.partition_point(|r| r.offset < range.start);
+    let rest = &relocations[start..];
+    &rest[..rest.partition_point(|r| r.offset < range.end)]
+}
+
+/// Whether one of sorted relocations writes any byte of the field at `offset`.
+pub fn is_relocated(relocations: &[Relocation], offset: u64, width: u64) -> bool {
+    // No field is wider than eight bytes.
+    let near = in_range(relocations, offset.saturating_sub(7)..offset.saturating_add(width));
+    near.iter().any(|r| r.writes_after(offset))
+}
+
+/// The relocations of a section for one who asks about ranges of it in order: together that takes one walk along the table,
+/// where a search for each would be slow in a large one.
+#[derive(Debug, Clone)]
+pub struct InOrder<'a> {
+    relocations: &'a [Relocation],
+    next: usize,
+}
+
+impl<'a> InOrder<'a> {
+    /// For ranges from the section's start.
+    pub fn of(section: &'a Section<'_>) -> Self {
+        InOrder { relocations: &section.relocations, next: 0 }
+    }
+
+    /// For ranges from an offset on.
+    pub fn from(section: &'a Section<'_>, offset: u64) -> Self {
+        let first = section.relocations.partition_point(|r| r.offset.saturating_add(7) < offset);
+        InOrder { relocations: &section.relocations, next: first }
+    }
+
+    /// Those whose offset lies in `range`, which does not start before the last one that was asked about.
+    pub fn inside(&mut self, range: std::ops::Range<u64>) -> &'a [Relocation] {
+        // No field is wider than eight bytes: what may write to the range stays in sight.
+        let before = |r: &&Relocation| r.offset.saturating_add(7) < range.start;
+        self.next += self.relocations[self.next..].iter().take_while(before).count();
+        let near = &self.relocations[self.next..];
+        let near = &near[near.iter().take_while(|r| r.offset < range.start).count()..];
+        &near[..near.iter().take_while(|r| r.offset < range.end).count()]
+    }
+
+    /// All that may write to `range`, which does not start before the last one that was asked about.
+    pub fn near(&mut self, range: std::ops::Range<u64>) -> &'a [Relocation] {
+        self.inside(range.start.saturating_sub(7)..range.end)
+    }
+}
+
 impl Section<'_> {
     /// The relocations whose offset lies in `range`.
     pub fn relocations_in(&self, range: std::ops::Range<u64>) -> &[Relocation] {
-        let start = self.relocations.partition_point(|r| r.offset < range.start);
-        let end = self.relocations.partition_point(|r| r.offset < range.end);
-        &self.relocations[start..end.max(start)]
+        in_range(&self.relocations, range)
     }
 
     /// Whether a relocation writes any byte of the field at `offset`.
     pub fn is_relocated(&self, offset: u64, width: u64) -> bool {
-        self.relocations_in(offset.saturating_sub(7)..offset.saturating_add(width))
-            .iter()
-            .any(|r| r.writes_after(offset))
+        is_relocated(&self.relocations, offset, width)
     }
 }

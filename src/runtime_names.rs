@@ -116,11 +116,15 @@ pub(crate) fn unfilled(
     record: &Record,
     globals: &[Global],
 ) -> Vec<SymbolId> {
+    let meant: Vec<&Symbol<'_>> =
+        object.symbols.iter().filter(|symbol| said(symbol.name).is_some()).collect();
+    if meant.is_empty() {
+        return Vec::new();
+    }
     let referenced = referenced(object);
     let named: HashSet<&str> = globals.iter().map(|global| global.symbol.as_str()).collect();
-    let unfilled = object.symbols.iter().filter(|symbol| {
-        said(symbol.name).is_some()
-            && !named.contains(symbol.name)
+    let unfilled = meant.into_iter().filter(|symbol| {
+        !named.contains(symbol.name)
             && !is_named(map, symbol.name)
             && !is_filled(record, symbol, &referenced)
             && contents(object, symbol, &referenced) == Contents::Empty
@@ -264,6 +268,7 @@ const CODES: [(&str, char); 32] = [
 /// What `makeSafeName` made that name of; `None`: it is not one of its making. No code ends with another, so there is
 /// one way to read it.
 fn unsafe_name(name: &str) -> Option<String> {
+    name.split_once('.')?;
     let mut pieces = name.split('.');
     let last = pieces.next_back()?;
     let mut plain = String::with_capacity(name.len());
@@ -302,7 +307,7 @@ fn is_sanitized(name: &str) -> bool {
     };
     // Whether a part of a name begins there.
     let begins = |part: &str| rest.match_indices(part).any(|(at, _)| at == 0 || rest[..at].ends_with('_'));
-    if begins("gpu_jl_") && digits(last) {
+    if digits(last) && begins("gpu_jl_") {
         return true;
     }
     if last.is_empty() || last.len() > 16 || !last.bytes().all(hexadecimal) {

@@ -63,15 +63,17 @@ impl<'a> StringTableBuilder<'a> {
     /// # Errors
     /// A name with a NUL in it, or 4 GiB of names.
     pub(super) fn build(mut self) -> std::result::Result<BuiltStringTable<'a>, String> {
-        let mut names: Vec<&'a str> = self.offsets.keys().copied().collect();
-        if let Some(name) = names.iter().find(|n| n.contains('\0')) {
+        let mut names: Vec<(u64, &'a str)> = self.offsets.keys().map(|name| (ending(name), *name)).collect();
+        if let Some((_, name)) = names.iter().find(|(_, name)| memchr::memchr(0, name.as_bytes()).is_some()) {
             return Err(format!("the name {name:?} has a NUL in it"));
         }
         // Read backwards and descending, each name directly follows one that it ends, if there is one.
-        names.sort_unstable_by(|a, b| b.bytes().rev().cmp(a.bytes().rev()));
+        names.sort_unstable_by(|(a_ending, a), (b_ending, b)| {
+            b_ending.cmp(a_ending).then_with(|| b.bytes().rev().cmp(a.bytes().rev()))
+        });
         let mut data = vec![0];
         let mut previous: (&str, usize) = ("", 0);
-        for name in names {
+        for (_, name) in names {
             let offset = if previous.0.ends_with(name) {
                 previous.1 + (previous.0.len() - name.len())
             } else {
@@ -90,6 +92,15 @@ impl<'a> StringTableBuilder<'a> {
         }
         Ok(BuiltStringTable { data, offsets: self.offsets })
     }
+}
+
+/// The last eight bytes of a name, which come first in the order of the table; of a shorter one zeros before them.
+fn ending(name: &str) -> u64 {
+    name.bytes()
+        .rev()
+        .chain(std::iter::repeat(0))
+        .take(8)
+        .fold(0, |ending, byte| ending << 8 | u64::from(byte))
 }
 
 /// A string table of the output.
