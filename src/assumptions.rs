@@ -89,7 +89,7 @@ pub(crate) fn examine(
 }
 
 /// Whether a function, told by where its parts begin, looks at nothing that is given to it: then it need not be followed.
-fn is_indifferent(scan: &Scan<'_>, code: &ObjectCode<'_>, parts: &[u64], words: bool) -> bool {
+pub(crate) fn is_indifferent(scan: &Scan<'_>, code: &ObjectCode<'_>, parts: &[u64], words: bool) -> bool {
     let indifferent = |&part: &u64| {
         scan.sensitivities.get(&place_of(part)).is_some_and(|found| found.is_indifferent(words))
     };

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
 use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse, Sensitivity};
+use crate::candidates::UpperBytes;
 use crate::function_bounds::{FunctionBounds, Region};
-use crate::object_file::{ObjectFile, Relocation, Section};
+use crate::object_file::{ObjectFile, Relocation, Section, is_relocated};
+use crate::plain_constants::PlainConstant;
 use crate::reloc::RelocKind;
 use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses};
 use crate::session_map::SessionMap;
@@ -33,11 +36,33 @@ struct Decoded {
 }
 
 /// A region that was decoded.
-struct LookedAt<'r, 'd> {
-    region: &'r Region<'d>,
+struct LookedAt<'r> {
+    region: &'r Region<'r>,
+    /// Its relocations.
+    near: &'r [Relocation],
     /// See [`CodeScan::candidates`].
     candidates: Vec<u64>,
     decoded: Decoded,
+}
+
+impl LookedAt<'_> {
+    /// Where the region starts and what it consists of, if that is nothing but instructions.
+    fn sensitivity(&self) -> Option<(u64, Sensitivity)> {
+        let pure = self.decoded.clean && self.decoded.pools.is_empty();
+        pure.then_some((self.region.range.start, self.decoded.sensitivity))
+    }
+}
+
+/// What the instructions of regions hold.
+#[derive(Default)]
+struct Explained {
+    places: Vec<Place>,
+    /// Not among the places.
+    plain: Vec<PlainConstant>,
+    /// See [`CodeFound::fields`].
+    fields: Vec<(u64, Field)>,
+    /// Candidates that are no constant of an instruction, and whether all around them are instructions of a function.
+    unexplained: Vec<(u64, bool)>,
 }
 
 /// What a section holds.
@@ -45,6 +70,8 @@ struct LookedAt<'r, 'd> {
 pub(crate) struct CodeFound {
     /// By offset.
     pub(crate) places: Vec<Place>,
+    /// By offset; not among the places.
+    pub(crate) plain: Vec<PlainConstant>,
     /// The instructions around relocated fields, by the field's offset.
     pub(crate) fields: Vec<(u64, Field)>,
     /// Who reaches each pool word among the places.
@@ -63,54 +90,44 @@ pub(crate) fn scan_code(
 ) -> CodeFound {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let scan = CodeScan { object, section, map, regions, low, all: false };
+    let upper = UpperBytes::of(map.ranges());
+    let near = relocations_by_region(section, regions);
+    let scan = CodeScan { object, section, map, regions, near, low, upper, all: false };
+    let needed = |index: usize, candidates: &[u64]| {
+        let inside = |r: &&Relocation| regions[index].range.contains(&r.offset);
+        let relocated = || scan.near[index].iter().filter(inside).any(|r| wanted(section, r));
+        !candidates.is_empty() || low || relocated()
+    };
+    let full = |r: &&Relocation| r.kind == RelocKind::Abs64 && wanted(section, r);
+    if !section.relocations.iter().any(|r| full(&r))
+        && let Some(found) = scan.without_data(&needed)
+    {
+        return found;
+    }
 
-    let mut looked_at: Vec<LookedAt<'_, '_>> = regions
-        .par_iter()
-        .filter_map(|region| {
-            let candidates = scan.candidates(region.range.clone());
-            let relocated = section.relocations_in(region.range.clone()).iter().any(|r| wanted(section, r));
-            let needed = !candidates.is_empty() || relocated || low;
-            needed.then(|| scan.look_at(region, candidates))
+    let mut looked_at: Vec<LookedAt<'_>> = (0..regions.len())
+        .into_par_iter()
+        .filter_map(|index| {
+            let candidates = scan.candidates(index);
+            needed(index, &candidates).then(|| scan.look_at(index, candidates))
         })
         .collect();
     scan.settle(&mut looked_at);
 
-    let mut places = Vec::new();
-    let mut fields = Vec::new();
-    let mut unexplained = Vec::new();
-    for LookedAt { region, candidates, decoded } in &looked_at {
-        let mut explained = BTreeSet::new();
-        for instruction in &decoded.instructions {
-            for operand in instruction.operands.iter().flatten() {
-                if section.is_relocated(operand.field, operand.width.into()) {
-                    fields.push((operand.field, field_of(instruction, Some(operand.form), None)));
-                } else if let Some(place) = scan.operand_place(instruction, operand) {
-                    explained.insert(operand.field);
-                    places.push(place);
-                }
-            }
-            if let Some(reference) = instruction.reference
-                && section.is_relocated(reference.field, reference.width.into())
-            {
-                fields.push((reference.field, field_of(instruction, None, Some(reference.usage))));
-            }
-        }
-        let left = candidates.iter().filter(|c| !explained.contains(c));
-        // Between functions there may be data that happens to decode; nops are nothing else.
-        let is_code = region.function.is_some() || regions.len() == 1 || decoded.padding;
-        unexplained.extend(left.map(|&offset| (offset, decoded.clean && is_code)));
-    }
+    let mut explained = Explained::default();
+    looked_at.iter().for_each(|looked_at| scan.explain(looked_at, &mut explained));
+    let Explained { mut places, plain, fields, unexplained } = explained;
+    places.extend(plain.iter().map(|plain| plain.place(section.id)));
     // Words that a relocation fills and that are no instruction's constant: instructions read those, too.
     let operands: BTreeSet<u64> = fields.iter().map(|(offset, _)| *offset).collect();
-    let full = section.relocations.iter().filter(|r| r.kind == RelocKind::Abs64 && wanted(section, r));
+    let full = section.relocations.iter().filter(full);
     let relocated: Vec<u64> = full.map(|r| r.offset).filter(|offset| !operands.contains(offset)).collect();
     let mut accesses = BTreeMap::new();
     if !unexplained.is_empty() || !relocated.is_empty() {
         // The readers of a pool need not be those that were looked at.
         let known: BTreeSet<u64> = looked_at.iter().map(|l| l.region.range.start).collect();
-        let rest = regions.par_iter().filter(|r| !known.contains(&r.range.start));
-        let rest: Vec<LookedAt<'_, '_>> = rest.map(|r| scan.look_at(r, Vec::new())).collect();
+        let rest = (0..regions.len()).into_par_iter().filter(|&i| !known.contains(&regions[i].range.start));
+        let rest: Vec<LookedAt<'_>> = rest.map(|index| scan.look_at(index, Vec::new())).collect();
         looked_at.extend(rest);
         scan.settle(&mut looked_at);
         let pools = looked_at.iter().flat_map(|l| l.decoded.pools.iter().copied()).collect();
@@ -122,9 +139,15 @@ pub(crate) fn scan_code(
         accesses = scan.accesses(&words, &pools, &looked_at);
     }
     places.sort_by_key(|p| p.offset);
-    let pure = looked_at.iter().filter(|l| l.decoded.clean && l.decoded.pools.is_empty());
-    let sensitivities = pure.map(|l| (l.region.range.start, l.decoded.sensitivity)).collect();
-    CodeFound { places, fields, accesses, sensitivities }
+    let sensitivities = looked_at.iter().filter_map(LookedAt::sensitivity).collect();
+    CodeFound { places, plain: Vec::new(), fields, accesses, sensitivities }
+}
+
+/// Where a jump leads; `None`: one of the relocations says where.
+fn own_target(jump: &Instruction, relocations: &[Relocation]) -> Option<u64> {
+    let reference = jump.reference?;
+    let relocated = is_relocated(relocations, reference.field, reference.width.into());
+    (!relocated).then_some(reference.target)
 }
 
 fn field_of(instruction: &Instruction, form: Option<OperandForm>, usage: Option<PcUse>) -> Field {
@@ -136,42 +159,129 @@ struct CodeScan<'a> {
     section: &'a Section<'a>,
     map: &'a SessionMap,
     regions: &'a [Region<'a>],
+    /// The relocations of each.
+    near: Vec<&'a [Relocation]>,
     /// 32-bit operands can be addresses.
     low: bool,
+    /// Of addresses; `None`: there are none.
+    upper: Option<UpperBytes>,
     /// All instructions with a constant or a pc-relative operand are of use.
     all: bool,
 }
 
-impl CodeScan<'_> {
-    /// Offsets at which eight bytes without a relocation read as a session address, aligned or not.
-    fn candidates(&self, range: Range<u64>) -> Vec<u64> {
-        let ranges = self.map.ranges();
-        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
-            return Vec::new();
+/// The relocations that may write to each region or to the seven bytes behind it; regions are in order.
+fn relocations_by_region<'a>(section: &'a Section<'_>, regions: &[Region<'_>]) -> Vec<&'a [Relocation]> {
+    let all = &section.relocations;
+    let mut first = 0;
+    let near = regions.iter().map(|Region { range, .. }| {
+        // Both in order: to go through all of them once is cheaper than to search.
+        first += all[first..].iter().take_while(|r| r.offset.saturating_add(7) < range.start).count();
+        let inside = all[first..].iter().take_while(|r| r.offset < range.end.saturating_add(7)).count();
+        &all[first..first + inside]
+    });
+    near.collect()
+}
+
+impl<'a> CodeScan<'a> {
+    /// What the section holds, if no instruction reads data among the code and all candidates are constants of
+    /// instructions: then no region says anything of another one, and none has to be kept.
+    fn without_data(&self, needed: &(dyn Fn(usize, &[u64]) -> bool + Sync)) -> Option<CodeFound> {
+        let data = AtomicBool::new(false);
+        let start = || (Explained::default(), Vec::new());
+        let regions = (0..self.regions.len()).into_par_iter();
+        let parts = regions.fold(start, |(mut explained, mut sensitivities), index| {
+            let candidates = self.candidates(index);
+            if !data.load(Ordering::Relaxed) && needed(index, &candidates) {
+                let looked_at = self.look_at(index, candidates);
+                self.explain(&looked_at, &mut explained);
+                sensitivities.extend(looked_at.sensitivity());
+                if !explained.unexplained.is_empty() || !looked_at.decoded.pools.is_empty() {
+                    data.store(true, Ordering::Relaxed);
+                }
+            }
+            (explained, sensitivities)
+        });
+        let parts: Vec<(Explained, Vec<(u64, Sensitivity)>)> = parts.collect();
+        if data.into_inner() {
+            return None;
+        }
+        let mut found = CodeFound::default();
+        for (explained, sensitivities) in parts {
+            found.places.extend(explained.places);
+            found.plain.extend(explained.plain);
+            found.fields.extend(explained.fields);
+            found.sensitivities.extend(sensitivities);
+        }
+        found.places.sort_by_key(|p| p.offset);
+        found.plain.sort_by_key(|p| p.start);
+        Some(found)
+    }
+
+    /// Finds out what the candidates of a region are.
+    fn explain(&self, looked_at: &LookedAt<'_>, explained: &mut Explained) {
+        let LookedAt { region, near, candidates, decoded } = looked_at;
+        let (first, first_plain) = (explained.places.len(), explained.plain.len());
+        for instruction in &decoded.instructions {
+            for operand in instruction.operands.iter().flatten() {
+                if is_relocated(near, operand.field, operand.width.into()) {
+                    explained.fields.push((operand.field, field_of(instruction, Some(operand.form), None)));
+                } else if let Some(place) = self.operand_place(instruction, operand) {
+                    match PlainConstant::of(&place) {
+                        Some(plain) => explained.plain.push(plain),
+                        None => explained.places.push(place),
+                    }
+                }
+            }
+            if let Some(reference) = instruction.reference
+                && is_relocated(near, reference.field, reference.width.into())
+            {
+                explained.fields.push((reference.field, field_of(instruction, None, Some(reference.usage))));
+            }
+        }
+        // Between functions there may be data that happens to decode; nops are nothing else.
+        let is_code = region.function.is_some() || self.regions.len() == 1 || decoded.padding;
+        let places = &mut explained.places[first..];
+        places.sort_by_key(|place| place.offset);
+        let plain = &mut explained.plain[first_plain..];
+        plain.sort_by_key(|plain| plain.start);
+        let is_left = |offset: &&u64| {
+            plain.binary_search_by_key(*offset, PlainConstant::offset).is_err()
+                && places.binary_search_by_key(*offset, |place| place.offset).is_err()
         };
-        let (lowest, span) = (first.start, last.end - first.start);
+        let left = candidates.iter().filter(is_left);
+        explained.unexplained.extend(left.map(|&offset| (offset, decoded.clean && is_code)));
+    }
+
+    /// Offsets in a region at which eight bytes without a relocation read as a session address, aligned or not.
+    fn candidates(&self, index: usize) -> Vec<u64> {
+        let Some(upper) = self.upper else { return Vec::new() };
+        let range = &self.regions[index].range;
         // The last function's constant may end with the section, but not beyond it.
         let end = (range.end + 7).min(self.section.data.len() as u64);
         let bytes = &self.section.data[range.start as usize..end as usize];
-        let windows = bytes.windows(8).enumerate();
-        windows
-            .filter(|(_, window)| {
-                let value = u64::from_le_bytes([
-                    window[0], window[1], window[2], window[3], window[4], window[5], window[6], window[7],
-                ]);
-                value.wrapping_sub(lowest) < span && value != 0 && self.map.is_session_constant(value)
-            })
-            .map(|(i, _)| range.start + i as u64)
-            .filter(|&offset| !self.section.is_relocated(offset, 8))
-            .collect()
+        let mut found = Vec::new();
+        upper.search(bytes, |at, value| {
+            let offset = range.start + at as u64;
+            if value != 0 && self.map.is_session_constant(value) && !is_relocated(self.near[index], offset, 8)
+            {
+                found.push(offset);
+            }
+        });
+        found
     }
 
-    fn look_at<'r, 'd>(&self, region: &'r Region<'d>, candidates: Vec<u64>) -> LookedAt<'r, 'd> {
-        LookedAt { region, candidates, decoded: self.decode(region.range.clone(), BTreeSet::new()) }
+    fn look_at(&self, index: usize, candidates: Vec<u64>) -> LookedAt<'a> {
+        let (region, near) = (&self.regions[index], self.near[index]);
+        LookedAt {
+            region,
+            near,
+            candidates,
+            decoded: self.decode(region.range.clone(), near, BTreeSet::new()),
+        }
     }
 
     /// A function's pool need not lie in it: decodes again what others read as data.
-    fn settle(&self, looked_at: &mut [LookedAt<'_, '_>]) {
+    fn settle(&self, looked_at: &mut [LookedAt<'_>]) {
         for _ in 0..POOL_ROUNDS {
             let pools = looked_at.iter().flat_map(|l| l.decoded.pools.iter().copied()).collect();
             let pools = joined(pools);
@@ -186,7 +296,7 @@ impl CodeScan<'_> {
                     return false;
                 }
                 let known = l.decoded.pools.union(&foreign).copied().collect();
-                l.decoded = self.decode(start..end, known);
+                l.decoded = self.decode(start..end, l.near, known);
                 true
             });
             if !changed.reduce(|| false, |a, b| a | b) {
@@ -195,16 +305,18 @@ impl CodeScan<'_> {
         }
     }
 
-    /// Decodes a region; what its instructions read from within the section is data, and is decoded around. So
+    /// Decodes a region with those relocations; what its instructions read from within the section is data, and is decoded around. So
     /// are `pools`.
-    fn decode(&self, range: Range<u64>, pools: BTreeSet<(u64, u64)>) -> Decoded {
+    fn decode(&self, range: Range<u64>, near: &[Relocation], pools: BTreeSet<(u64, u64)>) -> Decoded {
         let arch = self.object.machine.arch();
         let mut decoded = Decoded { pools, ..Decoded::default() };
         for _ in 0..POOL_ROUNDS {
             let pools = std::mem::take(&mut decoded.pools);
             decoded = Decoded { clean: true, padding: true, ..Decoded::default() };
             let mut last = Sensitivity::NONE;
-            let (mut starts, mut targets) = (Vec::new(), Vec::new());
+            // Four bytes are about what an instruction has.
+            let mut starts = Vec::with_capacity((range.end - range.start) as usize / 3);
+            let mut targets = Vec::new();
             for part in without(&range, &pools) {
                 arch.decode(self.section.data, part, &mut |instruction| {
                     decoded.clean &= instruction.valid;
@@ -212,7 +324,7 @@ impl CodeScan<'_> {
                     decoded.sensitivity |= instruction.sensitivity;
                     starts.push(instruction.offset);
                     if instruction.sensitivity.has(Sensitivity::JUMP) {
-                        targets.push(self.own_target(instruction));
+                        targets.push(own_target(instruction, near));
                     }
                     if !instruction.nop {
                         last = instruction.sensitivity;
@@ -229,12 +341,12 @@ impl CodeScan<'_> {
             }
             // Most have a small number or go on in the function: there can be a hundred for each that is of use.
             if !self.all {
-                decoded.instructions.retain(|instruction| self.is_of_use(instruction, &starts));
+                decoded.instructions.retain(|instruction| self.is_of_use(instruction, &starts, near));
                 decoded.instructions.shrink_to_fit();
             }
             decoded.pools = pools.clone();
             for instruction in &decoded.instructions {
-                decoded.pools.extend(self.pool_of(instruction));
+                decoded.pools.extend(self.pool_of(instruction, near));
             }
             if decoded.pools == pools {
                 break;
@@ -243,10 +355,11 @@ impl CodeScan<'_> {
         decoded
     }
 
-    /// Whether an instruction has a place or a relocation, or reaches data. `starts`: where its region's begin.
-    fn is_of_use(&self, instruction: &Instruction, starts: &[u64]) -> bool {
+    /// Whether an instruction has a place or a relocation, or reaches data. `starts`: where its region's begin; `near`: the
+    /// region's relocations.
+    fn is_of_use(&self, instruction: &Instruction, starts: &[u64], near: &[Relocation]) -> bool {
         let mut operands = instruction.operands.iter().flatten();
-        let relocated = |field, width: u8| self.section.is_relocated(field, width.into());
+        let relocated = |field, width: u8| is_relocated(near, field, width.into());
         operands.any(|o| self.operand_place(instruction, o).is_some() || relocated(o.field, o.width))
             || instruction.reference.is_some_and(|reference| {
                 reference.usage != PcUse::Branch
@@ -255,17 +368,10 @@ impl CodeScan<'_> {
             })
     }
 
-    /// Where a jump leads; `None`: a relocation says where.
-    fn own_target(&self, jump: &Instruction) -> Option<u64> {
-        let reference = jump.reference?;
-        let relocated = self.section.is_relocated(reference.field, reference.width.into());
-        (!relocated).then_some(reference.target)
-    }
-
     /// The bytes of the section that an instruction reads pc-relatively.
-    fn pool_of(&self, instruction: &Instruction) -> Option<(u64, u64)> {
+    fn pool_of(&self, instruction: &Instruction, near: &[Relocation]) -> Option<(u64, u64)> {
         let reference = instruction.reference.filter(|r| r.usage == PcUse::Memory)?;
-        if self.section.is_relocated(reference.field, reference.width.into()) {
+        if is_relocated(near, reference.field, reference.width.into()) {
             return None;
         }
         let end = reference.target.checked_add(reference.size)?;
@@ -287,7 +393,7 @@ impl CodeScan<'_> {
         &self,
         words: &BTreeSet<u64>,
         pools: &BTreeSet<(u64, u64)>,
-        looked_at: &[LookedAt<'_, '_>],
+        looked_at: &[LookedAt<'_>],
     ) -> BTreeMap<u64, Vec<PoolAccess>> {
         let mut accesses: BTreeMap<u64, Vec<PoolAccess>> = BTreeMap::new();
         if words.is_empty() {
@@ -446,9 +552,10 @@ impl Parts {
         map: &SessionMap,
     ) -> Self {
         let regions = bounds.regions();
-        let scan = CodeScan { object, section, map, regions, low: false, all: true };
-        let mut looked_at: Vec<LookedAt<'_, '_>> =
-            regions.par_iter().map(|r| scan.look_at(r, Vec::new())).collect();
+        let near = relocations_by_region(section, regions);
+        let scan = CodeScan { object, section, map, regions, near, low: false, upper: None, all: true };
+        let all = (0..regions.len()).into_par_iter();
+        let mut looked_at: Vec<LookedAt<'_>> = all.map(|index| scan.look_at(index, Vec::new())).collect();
         scan.settle(&mut looked_at);
         let decoded = || looked_at.iter().map(|l| &l.decoded);
         let pools = decoded().flat_map(|d| d.pools.iter().copied()).collect();

@@ -27,8 +27,7 @@ pub(crate) fn examine(
     code: &ObjectCode<'_>,
     resolved: &[Resolved],
 ) -> Result<Vec<Problem>> {
-    // One of the two is a value, since in libraries names do not tell how far each thing goes.
-    if map.values.iter().all(|value| value.address.is_none()) {
+    if !are_shown(map) {
         return Ok(Vec::new());
     }
     let arch = object.machine.arch();
@@ -70,6 +69,22 @@ pub(crate) fn examine(
     };
     let found: Result<Vec<Vec<Problem>>> = resolved.par_iter().map(from).collect();
     Ok(found?.concat())
+}
+
+/// Whether a map can show any: one of the two things is a value, since in libraries names do not tell how far each goes.
+pub(crate) fn are_shown(map: &SessionMap) -> bool {
+    map.values.iter().any(|value| value.address.is_some())
+}
+
+/// Whether numbers count from the constant of the instruction at an offset.
+pub(crate) fn count_from(
+    object: &ObjectFile<'_>,
+    code: &ObjectCode<'_>,
+    section: SectionId,
+    start: u64,
+) -> bool {
+    let Some(start) = number_of(section, start) else { return true };
+    object.machine.arch().distances(code, start).iter().any(|distance| distance.bytes != 0)
 }
 
 /// Whether an address is of another thing than the one it was reached from.

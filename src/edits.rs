@@ -2,6 +2,7 @@
 //! applies them to a copy of the input and knows nothing of why.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::object_file::{GroupId, SectionId, SymbolId};
 use crate::reloc::RelocKind;
@@ -74,6 +75,44 @@ pub struct BytesEdit {
     pub old: ShortBytes,
     /// What shall; as many bytes.
     pub new: ShortBytes,
+}
+
+/// What happens at many places: the same bytes become the same others, with the same relocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// Where an edit of bytes and one that adds a relocation do so first.
+    pub first: u64,
+    /// The bytes that stand there.
+    pub old: ShortBytes,
+    /// The bytes that shall; as many.
+    pub new: ShortBytes,
+    /// The relocation there.
+    pub relocation: NewRelocation,
+}
+
+/// A place where a pattern is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeat {
+    /// Where its bytes start.
+    pub offset: u64,
+    /// The index of the pattern in [`Repeated::patterns`].
+    pub pattern: u32,
+}
+
+/// What is repeated in a section: there can be millions of such places, and thousands of patterns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repeated {
+    /// What is done at more than one place.
+    pub patterns: Vec<Pattern>,
+    /// The places but the first of each, by offset.
+    pub places: Arc<Vec<Repeat>>,
+}
+
+impl Repeated {
+    /// The places with their patterns; one that does not exist is left out.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Pattern)> {
+        self.places.iter().filter_map(|r| Some((r.offset, self.patterns.get(r.pattern as usize)?)))
+    }
 }
 
 /// Bytes of an instruction or a word, which need no memory of their own: there can be millions.
@@ -226,6 +265,8 @@ pub struct Edits {
     pub bytes: Vec<BytesEdit>,
     /// Changed relocation tables of the input's sections.
     pub relocations: BTreeMap<SectionId, Vec<RelocationEdit>>,
+    /// What some of those edits do, at more places of the input's sections.
+    pub repeated: BTreeMap<SectionId, Repeated>,
     /// Changed section headers.
     pub section_edits: BTreeMap<SectionId, SectionEdit>,
     /// Changed symbols.
@@ -247,6 +288,7 @@ impl Edits {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
             && self.relocations.is_empty()
+            && self.repeated.is_empty()
             && self.section_edits.is_empty()
             && self.symbol_edits.is_empty()
             && self.extensions.is_empty()
@@ -273,7 +315,7 @@ impl Edits {
         WeakId(self.weak.len() as u32 - 1)
     }
 
-    /// All relocations that are added or changed.
+    /// All relocations that are added or changed, repeated ones once.
     pub fn new_relocations(&self) -> impl Iterator<Item = &NewRelocation> {
         let edited = self.relocations.values().flatten().filter_map(|edit| match edit {
             RelocationEdit::Replace(_, relocation) | RelocationEdit::Add(relocation) => Some(relocation),

@@ -45,6 +45,7 @@
 
 pub mod arch;
 mod assumptions;
+mod candidates;
 mod code_scan;
 mod distances;
 pub mod edits;
@@ -57,10 +58,12 @@ mod jump_tables;
 mod lsda;
 mod object_code;
 pub mod object_file;
+mod plain_constants;
 mod plan;
 pub mod pointer_encoding;
 pub mod record;
 pub mod reloc;
+mod repeats;
 pub mod report;
 mod report_table;
 pub mod resolve;
@@ -86,6 +89,8 @@ use object_code::ObjectCode;
 use object_file::{Relocation, Section, SymbolPlace};
 use plan::{Found, Plan};
 use record::Record;
+use repeats::Repeats;
+use scan::Scan;
 use verify::Verification;
 
 pub use error::{Error, ErrorKind, Result};
@@ -269,31 +274,52 @@ fn analyse(
         number || absolute && section.alloc || imports.contains(object.symbol(relocation.symbol).name)
     };
     // Places are fixed from here on, then what they mean, then what is done about each.
-    let scan = scan::scan(object, map, files, &record, &frames, &wanted)?;
-    let resolved = resolve::resolve(&scan, map, files, options.private)?;
-    // The other session adds places, takes some away, and says what no map could.
-    let testimony = witness::examine(object, map, files, options, &scan, resolved)?;
-    // What the code takes for granted of the addresses that it was compiled with is known before anything is planned.
+    let (mut scan, plain) = scan::scan(object, map, files, &record, &frames, &wanted)?;
     let code = ObjectCode::new(object, &scan.bounds, &frames);
-    let assumptions = assumptions::examine(object, map, files, &scan, &code, &testimony.resolved);
-    let distances = distances::examine(object, map, files, options, &scan, &code, &testimony.resolved)?;
-    let found = Found {
-        object,
-        map,
-        files,
-        options,
-        record: &record,
-        globals: &globals,
-        frames: &frames,
-        scan: &scan,
-        code: &code,
-        testimony: &testimony,
-        assumptions: &assumptions,
-        distances: &distances,
+    let mut decide = |scan: &Scan<'_>, repeats: &Repeats| -> Result<Option<Plan>> {
+        let resolved = resolve::resolve(scan, map, files, options.private)?;
+        // The other session adds places, takes some away, and says what no map could.
+        let testimony = witness::examine(object, map, files, options, scan, resolved)?;
+        // What the code takes for granted of the addresses that it was compiled with is known before anything is planned.
+        let assumptions = assumptions::examine(object, map, files, scan, &code, &testimony.resolved);
+        let distances = distances::examine(object, map, files, options, scan, &code, &testimony.resolved)?;
+        let found = Found {
+            object,
+            map,
+            files,
+            options,
+            record: &record,
+            globals: &globals,
+            frames: &frames,
+            scan,
+            code: &code,
+            testimony: &testimony,
+            assumptions: &assumptions,
+            distances: &distances,
+            repeats,
+        };
+        let plan = plan::plan(found)?;
+        if !plan.repeated {
+            return Ok(None);
+        }
+        finish(&plan, &found)?;
+        Ok(Some(plan))
     };
-    let plan = plan::plan(found)?;
-    finish(&plan, &found)?;
-    Ok(plan)
+    // Thousands of places are done like one another. Where every place is told, or something is left or refused, each is
+    // looked at by itself; the result is the same.
+    if options.brief && options.witness.is_none() && options.relocation_model == RelocationModel::Pic {
+        let repeats = Repeats::take(object, map, &mut scan, &code, plain);
+        if let Some(plan) = decide(&scan, &repeats)? {
+            return Ok(plan);
+        }
+        repeats.put_back(&mut scan);
+    } else {
+        scan.insert(plain.places());
+    }
+    let plan = decide(&scan, &Repeats::default())?;
+    plan.ok_or_else(|| {
+        Error::refused(object.name, "places without a like were not planned; please report this")
+    })
 }
 
 /// Why a plan must not be carried out.

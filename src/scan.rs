@@ -13,6 +13,7 @@ use crate::error::{At, Result};
 use crate::frame_table::FrameTable;
 use crate::function_bounds::FunctionBounds;
 use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace};
+use crate::plain_constants::PlainConstants;
 use crate::record::{Record, holds_program_bytes};
 use crate::reloc::RelocKind;
 use crate::session_map::{Files, SessionMap, SmallAddress};
@@ -109,7 +110,7 @@ pub struct PoolAccess {
     pub size: u64,
 }
 
-/// What [`scan`] found.
+/// What a scan found.
 #[derive(Debug, Default)]
 pub struct Scan<'d> {
     /// By section and offset; absolute symbols at the end, by index.
@@ -133,6 +134,15 @@ pub struct Scan<'d> {
 }
 
 impl<'d> Scan<'d> {
+    /// Adds places in sections.
+    pub(crate) fn insert(&mut self, places: impl Iterator<Item = Place>) {
+        let absolute = self.places.partition_point(|p| !matches!(p.shape, Shape::AbsoluteSymbol(_)));
+        let symbols = self.places.split_off(absolute);
+        self.places.extend(places);
+        self.places.sort_by_key(|p| (p.section, p.offset));
+        self.places.extend(symbols);
+    }
+
     /// The function around a place.
     pub fn function(&self, section: SectionId, offset: u64) -> Option<&'d str> {
         self.bounds.get(&section)?.name_at(offset)
@@ -219,19 +229,19 @@ impl<'d> Scan<'d> {
     }
 }
 
-/// Finds all places that no record covers, and the instructions around the relocations that `wanted` selects. Of `files`
-/// programs and libraries are read that lie where a 32-bit operand leads.
+/// Finds all places that no record covers, plain constants apart, and the instructions around the relocations that `wanted`
+/// selects. Of `files` programs and libraries are read that lie where a 32-bit operand leads.
 ///
 /// # Errors
 /// An object whose own tables contradict each other.
-pub fn scan<'d>(
+pub(crate) fn scan<'d>(
     object: &ObjectFile<'d>,
     map: &SessionMap,
     files: &dyn Files,
     record: &Record,
     frames: &FrameTable<'_>,
     wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
-) -> Result<Scan<'d>> {
+) -> Result<(Scan<'d>, PlainConstants)> {
     let sections: Vec<&Section<'_>> = object.sections.iter().filter(|s| holds_program_bytes(s)).collect();
     let bounds = FunctionBounds::of_all(object, frames);
 
@@ -245,7 +255,13 @@ pub fn scan<'d>(
 
     let thread_local = thread_local::find(object, &bounds);
     let mut scan = Scan { bounds, thread_local, ..Scan::default() };
-    for (section, CodeFound { mut places, fields, accesses, sensitivities }) in sections.iter().zip(found) {
+    let mut all_plain = PlainConstants::default();
+    for (section, found) in sections.iter().zip(found) {
+        let CodeFound { mut places, mut plain, fields, accesses, sensitivities } = found;
+        plain.retain(|p| !record.covers(section.id, p.offset()));
+        if !plain.is_empty() {
+            all_plain.0.push((section.id, plain));
+        }
         places.extend(addends(object, section, map, &fields));
         places.retain(|p| !record.covers(section.id, p.offset));
         scan.numbers.extend(places.extract_if(.., |place| !is_settled(place, map, files)));
@@ -263,7 +279,7 @@ pub fn scan<'d>(
     );
     scan.places.sort_by_key(|p| (p.section, p.offset));
     scan.places.extend(absolute_symbols(object, map));
-    Ok(scan)
+    Ok((scan, all_plain))
 }
 
 /// Settles what a 32-bit operand is; `false`: a number, for all that is known.

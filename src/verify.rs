@@ -4,22 +4,24 @@
 
 mod constants;
 mod leftovers;
+mod repeats;
 mod thunks;
-
-use std::collections::BTreeMap;
 
 use std::ops::Range;
 
 use foldhash::HashSet;
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use crate::Options;
 use crate::arch::{Half, Instruction, PcUse};
 use crate::assumptions::{Assumptions, Realigned};
-use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
+use crate::edits::{
+    Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, Repeated, SymbolRef,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{
-    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
+    Binding, InOrder, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
 };
 use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
@@ -73,6 +75,9 @@ impl Verification<'_> {
     }
 }
 
+/// How many places a thread looks at in one go.
+const AT_ONCE: usize = 4096;
+
 struct Check<'a, 'o> {
     verification: &'a Verification<'a>,
     output: &'o ObjectFile<'o>,
@@ -91,11 +96,8 @@ impl Check<'_, '_> {
         let plan = self.verification.plan;
         self.untouched()?;
         self.constants()?;
-        let decided = plan.decisions.par_chunk_by(Decision::shares_thunk);
-        let decided = decided.map(|decisions| self.decision(decisions));
-        if let Some(error) = decided.find_map_first(Result::err) {
-            return Err(error);
-        }
+        self.decisions()?;
+        self.repeats()?;
         self.realigned()?;
         self.placements()?;
         self.pool_words()?;
@@ -120,11 +122,6 @@ impl Check<'_, '_> {
 
     /// Bytes, headers and relocations that no edit names are as before.
     fn untouched(&self) -> Result<()> {
-        let mut edited: BTreeMap<SectionId, Vec<(u64, usize)>> = BTreeMap::new();
-        for edit in &self.edits().bytes {
-            edited.entry(edit.section).or_default().push((edit.offset, edit.new.len()));
-        }
-        let none = Vec::new();
         for section in self.verification.input.sections.iter().filter(|s| s.kind != SectionKind::Format) {
             let planned = self.edits().section_edits.get(&section.id);
             if planned.is_some_and(|edit| edit.null) {
@@ -151,7 +148,7 @@ impl Check<'_, '_> {
                 return self.error(section.id, 0, "a section's header changed");
             }
             let mut at = 0;
-            for &(offset, length) in edited.get(&section.id).unwrap_or(&none) {
+            for (offset, length) in self.edited_bytes(section.id) {
                 let offset = offset as usize;
                 if section.data[at..offset] != new.data[at..offset] {
                     return self.error(section.id, at as u64, "bytes changed that were not planned");
@@ -161,20 +158,36 @@ impl Check<'_, '_> {
             if section.data[at..] != new.data[at..section.data.len()] {
                 return self.error(section.id, at as u64, "bytes changed that were not planned");
             }
-            let mut edits = self.edits().relocations.get(&section.id).cloned().unwrap_or_default();
-            edits.extend(
-                extension
-                    .iter()
-                    .flat_map(|e| &e.relocations)
-                    .map(|r| RelocationEdit::Add(NewRelocation { offset: r.offset + section.size, ..*r })),
-            );
-            if edits.is_empty() {
+            let edits = self.edits().relocations.get(&section.id).into_iter().flatten().copied();
+            let added = extension.into_iter().flat_map(|e| &e.relocations);
+            let mut edits =
+                edits
+                    .chain(added.map(|r| {
+                        RelocationEdit::Add(NewRelocation { offset: r.offset + section.size, ..*r })
+                    }))
+                    .peekable();
+            if edits.peek().is_none() {
                 self.same_relocations(section, new)?;
             } else {
-                self.edited_relocations(section, new, &edits)?;
+                self.edited_relocations(section, new, edits)?;
             }
         }
         Ok(())
+    }
+
+    /// Where bytes of a section change, in order, and how many.
+    fn edited_bytes(&self, id: SectionId) -> impl Iterator<Item = (u64, usize)> {
+        let all = &self.edits().bytes;
+        let first = all.partition_point(|edit| edit.section < id);
+        let here = all[first..].iter().take_while(move |edit| edit.section == id);
+        let mut once = here.map(|edit| (edit.offset, edit.new.len())).peekable();
+        let repeated = self.edits().repeated.get(&id).into_iter().flat_map(Repeated::iter);
+        let mut repeated = repeated.map(|(offset, pattern)| (offset, pattern.new.len())).peekable();
+        std::iter::from_fn(move || match (once.peek(), repeated.peek()) {
+            (Some(one), Some(other)) if other < one => repeated.next(),
+            (Some(_), _) => once.next(),
+            (None, _) => repeated.next(),
+        })
     }
 
     fn same_relocations(&self, old: &Section<'_>, new: &Section<'_>) -> Result<()> {
@@ -192,54 +205,80 @@ impl Check<'_, '_> {
         &self,
         old: &Section<'_>,
         new: &Section<'_>,
-        edits: &[RelocationEdit],
+        edits: impl Iterator<Item = RelocationEdit>,
     ) -> Result<()> {
         let mut gone: HashSet<u32> = HashSet::default();
-        let mut made = 0;
+        // That repeated ones are there is verified where they are held against their first.
+        let repeated = self.edits().repeated.get(&old.id).map_or(0, |repeated| repeated.places.len());
+        let mut made = Vec::new();
         for edit in edits {
-            let relocation = match edit {
+            match edit {
                 RelocationEdit::Replace(entry, relocation) => {
-                    gone.insert(*entry);
-                    relocation
+                    gone.insert(entry);
+                    made.push(relocation);
                 }
-                RelocationEdit::Add(relocation) => relocation,
+                RelocationEdit::Add(relocation) => made.push(relocation),
                 RelocationEdit::Remove(entry) => {
-                    gone.insert(*entry);
-                    continue;
+                    gone.insert(entry);
                 }
-            };
-            made += 1;
+            }
+        }
+        made.sort_by_key(|relocation| relocation.offset);
+        let mut found = InOrder::of(new);
+        for relocation in &made {
             let planned = self.planned_lead(relocation.symbol, relocation.addend);
-            let at = new.relocations_in(relocation.offset..relocation.offset + 1);
+            let at = found.inside(relocation.offset..relocation.offset + 1);
             if !at.iter().any(|r| r.kind == relocation.kind && self.lead(r, 0) == planned) {
                 return self.error(old.id, relocation.offset, "a new relocation is missing");
             }
         }
         let kept = old.relocations.iter().filter(|r| !gone.contains(&r.entry));
+        let mut found = InOrder::of(new);
         for r in kept {
             let moved = self.moved(r.symbol);
             let same = |n: &Relocation| (n.kind, n.symbol, n.addend) == (r.kind, moved, r.addend);
-            if !new.relocations_in(r.offset..r.offset + 1).iter().any(same) {
+            if !found.inside(r.offset..r.offset + 1).iter().any(same) {
                 return self.error(old.id, r.offset, "a relocation changed that was not planned");
             }
         }
-        if new.relocations.len() != old.relocations.len() - gone.len() + made {
+        if new.relocations.len() != old.relocations.len() - gone.len() + made.len() + repeated {
             return self.error(old.id, 0, "the relocations are not as many as planned");
         }
         Ok(())
     }
 
-    /// A changed field yields what was decided; of several fields those of one thunk.
-    fn decision(&self, decisions: &[Decision]) -> Result<()> {
+    /// Every changed field yields what was decided.
+    fn decisions(&self) -> Result<()> {
+        let together: Vec<&[Decision]> =
+            self.verification.plan.decisions.chunk_by(Decision::shares_thunk).collect();
+        let wrong = together.par_chunks(AT_ONCE).find_map_first(|together| {
+            let mut last = (SectionId(0), u64::MAX);
+            let mut relocations = None;
+            together.iter().find_map(|decisions| {
+                let Decision { section, start, length, .. } = decisions[0];
+                // Nearly all are in order.
+                if last.0 != section || start < last.1 {
+                    relocations = None;
+                }
+                last = (section, start);
+                let home = self.output.section(section);
+                let relocations = relocations.get_or_insert_with(|| InOrder::from(home, start));
+                let inside = relocations.inside(start..start + u64::from(length));
+                self.decision(decisions, inside).err()
+            })
+        });
+        wrong.map_or(Ok(()), Err)
+    }
+
+    /// A changed field yields what was decided; of several fields those of one thunk. `relocations` are those of the bytes that
+    /// change.
+    fn decision(&self, decisions: &[Decision], relocations: &[Relocation]) -> Result<()> {
         let [Decision { section, start, length, field, source, half, how }, ..] = *decisions else {
             return self.error(SectionId(0), 0, "nothing was decided");
         };
         let home = self.output.section(section);
-        let relocations: Vec<&Relocation> = home
-            .relocations_in(start..start + u64::from(length))
-            .iter()
-            .filter(|r| r.kind != RelocKind::None)
-            .collect();
+        let relocations: SmallVec<[&Relocation; 4]> =
+            relocations.iter().filter(|r| r.kind != RelocKind::None).collect();
         let yields = match (how, relocations.as_slice()) {
             (How::Init, []) => {
                 let stored = self.verification.plan.filled.words.get(&(section, start));
@@ -493,12 +532,8 @@ impl Check<'_, '_> {
             return false;
         };
         match source {
-            Source::Address(..) => match self.output.section(section).relocations_in(offset..offset + 8) {
-                [r] => {
-                    r.offset == offset && r.kind == RelocKind::Abs64 && self.leads_to(self.lead(r, 0), source)
-                }
-                _ => false,
-            },
+            Source::Address(..) => only_word(self.output.section(section), offset)
+                .is_some_and(|r| r.kind == RelocKind::Abs64 && self.leads_to(self.lead(r, 0), source)),
             Source::Computed(..) => {
                 let slots = self.verification.plan.filled.slots.iter();
                 let mut holding = slots.filter(|(_, held)| **held == source);
@@ -508,4 +543,17 @@ impl Check<'_, '_> {
             }
         }
     }
+}
+
+/// The relocation of the word at an offset, if it has one and no other.
+fn only_word<'a>(section: &'a Section<'_>, offset: u64) -> Option<&'a Relocation> {
+    // Where every word has one, it is known which is this one's.
+    let all = &section.relocations;
+    let guess =
+        usize::try_from(offset / 8).ok().filter(|&at| all.get(at).is_some_and(|r| r.offset == offset));
+    let first = guess.unwrap_or_else(|| all.partition_point(|r| r.offset < offset));
+    let alone = |r: Option<&Relocation>| r.is_none_or(|r| r.offset < offset || r.offset >= offset + 8);
+    let before = first.checked_sub(1).and_then(|before| all.get(before));
+    let found = all.get(first).filter(|r| r.offset == offset);
+    found.filter(|_| alone(before) && alone(all.get(first + 1)))
 }

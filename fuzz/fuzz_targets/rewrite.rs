@@ -1,5 +1,5 @@
 //! Any bytes as an object that is scanned and rewritten with a map of a process, in both models: a well-formed output, or
-//! an error that is none of this program's own.
+//! an error that is none of this program's own; and the same, whether places are listed or not.
 
 #![no_main]
 
@@ -39,7 +39,12 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(object) = ObjectFile::parse("fuzzed.o", bytes) else { return };
     for relocation_model in [RelocationModel::Pic, RelocationModel::Static] {
         let options = Options { relocation_model, unresolved: Unresolved::Keep, ..Options::default() };
-        match fix(&object, &SESSION, &NoFiles, &options) {
+        let unlisted = Options { brief: true, ..options.clone() };
+        let unlisted = fix(&object, &SESSION, &NoFiles, &unlisted).map(|fixed| fixed.output);
+        let fixed = fix(&object, &SESSION, &NoFiles, &options);
+        let output = |fixed: &relocfix::Fixed| fixed.output.clone();
+        assert_eq!(fixed.as_ref().ok().map(output), unlisted.ok(), "without a list it is another");
+        match fixed {
             Ok(fixed) => {
                 if let Some(output) = fixed.output {
                     ObjectFile::parse("out.o", &output).expect("the output is an object");

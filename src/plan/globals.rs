@@ -77,7 +77,7 @@ impl Planner<'_> {
             let message = format!("{}: {message}", global.origin);
             Err(Error::new(ErrorKind::Refused, self.object().name, message))
         };
-        let id = match self.by_name.get(&global.symbol) {
+        let id = match self.by_name.get(global.symbol.as_str()) {
             Some(&(Named::Global(id) | Named::Local(id))) => id,
             Some(Named::Ambiguous) => match self.unfilled_locals(global)[..] {
                 // Each is the variable of an object that an earlier run has filled and `ld -r` has put in here.
@@ -138,7 +138,7 @@ impl Planner<'_> {
     /// gives way to any other, except in a group, of which the linker keeps one whole.
     fn keep_counters(&mut self, storages: &[(Storage, &Global)]) {
         for &(storage, global) in storages {
-            let id = match (storage, self.by_name.get(&global.symbol)) {
+            let id = match (storage, self.by_name.get(global.symbol.as_str())) {
                 (Storage::Section(..) | Storage::Common(..), Some(&Named::Global(id))) => id,
                 _ => continue,
             };

@@ -26,7 +26,7 @@ impl Planner<'_> {
         }
         let referenced = self.referenced_symbols();
         for import in &map.imports {
-            let Some(&Named::Global(id)) = self.by_name.get(&import.symbol) else {
+            let Some(&Named::Global(id)) = self.by_name.get(import.symbol.as_str()) else {
                 // A map can serve many objects: what this one does not refer to needs nothing.
                 continue;
             };
@@ -46,13 +46,13 @@ impl Planner<'_> {
                     self.report
                         .renamed
                         .push(RenamedReport { name: import.symbol.clone(), becomes: name.clone() });
-                    if self.by_name.contains_key(name) || self.undefined.contains_key(name) {
+                    if self.by_name.contains_key(name.as_str()) || self.undefined.contains_key(name) {
                         let other = self.symbol_named(name)?;
                         self.replaced.insert(id, other);
                     } else {
                         self.edits.symbol_edits.entry(id).or_default().name = Some(name.clone());
-                        self.by_name.remove(&import.symbol);
-                        self.by_name.insert(name.clone(), Named::Global(id));
+                        self.by_name.remove(import.symbol.as_str());
+                        self.by_name.insert(name, Named::Global(id));
                     }
                 }
                 expression => {

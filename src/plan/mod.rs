@@ -37,6 +37,7 @@ use crate::frame_table::FrameTable;
 use crate::object_code::ObjectCode;
 use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
 use crate::record::Record;
+use crate::repeats::Repeats;
 use crate::report::Report;
 use crate::scan::Scan;
 use crate::session_map::{Files, Global, Meaning, SessionMap, ValueId};
@@ -83,6 +84,8 @@ pub(crate) struct Found<'a> {
     pub(crate) assumptions: &'a Assumptions,
     /// Numbers that lead from one thing of the session to another.
     pub(crate) distances: &'a [Problem],
+    /// Places that are done like one of those that were found.
+    pub(crate) repeats: &'a Repeats,
 }
 
 /// The finished plan.
@@ -103,6 +106,8 @@ pub(crate) struct Plan {
     pub(crate) pool_blocks: Vec<PoolBlock>,
     /// Copies of bytes that lie as the session's did.
     pub(crate) placements: Vec<Placement>,
+    /// All repeats are among the edits.
+    pub(crate) repeated: bool,
 }
 
 /// Where a copy of bytes must lie: its offset in its section is `remainder` more than a multiple of `alignment`.
@@ -232,12 +237,14 @@ struct Planner<'a> {
     /// Blocks of bytes that equal expressions share, by alignment, distance from a multiple of it, and contents.
     shared_bytes: HashMap<(u64, u64, Vec<u8>), Source>,
     placements: Vec<Placement>,
-    /// Pointer slots: by group, then by symbol, which is the order of their relocations.
-    pointer_slots: BTreeMap<(Option<GroupId>, SymbolRef, i64), NewLocalId>,
+    /// Pointer slots, by group, symbol and number of bytes from that.
+    pointer_slots: HashMap<(Option<GroupId>, SymbolRef, i64), NewLocalId>,
     filled_slots: HashMap<(NodeId, i64), NewLocalId>,
     /// Who uses a filled slot: groups, or the rest of the object.
     slot_users: HashMap<NewLocalId, BTreeSet<Option<GroupId>>>,
     stubs: HashMap<Source, NewLocalId>,
+    /// Symbols for elements of sections that linkers merge, by section and offset.
+    elements: HashMap<(SectionId, u64), NewLocalId>,
     stores: Vec<Store>,
     /// The function that looks for a library, if one is looked for.
     find_library: Option<NewLocalId>,
@@ -249,7 +256,7 @@ struct Planner<'a> {
     /// Symbols of the input that references no longer use, and what they use instead.
     replaced: HashMap<SymbolId, SymbolRef>,
     imports: HashMap<SymbolId, Source>,
-    by_name: HashMap<String, symbols::Named>,
+    by_name: HashMap<&'a str, symbols::Named>,
     undefined: HashMap<String, SymbolRef>,
     /// Words of the input that a global's expression goes to: they are no places any more.
     global_words: BTreeSet<(SectionId, u64)>,
@@ -257,7 +264,7 @@ struct Planner<'a> {
     kept: BTreeSet<SectionId>,
     decisions: Vec<Decision>,
     /// Instructions that change as a whole, by their first byte.
-    replaced_instructions: BTreeSet<(SectionId, u64)>,
+    replaced_instructions: HashSet<(SectionId, u64)>,
     /// Constants that were planned together with the other one of their instruction.
     planned_with_another: BTreeSet<(SectionId, u64)>,
     filled: Filled,
@@ -308,9 +315,10 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
         planner.write_record();
     }
     planner.finish_report();
+    let repeated = planner.follow_repeats();
     let Planner { edits, report, anchored, problems, decisions, filled, pool_blocks, placements, .. } =
         planner;
-    Ok(Plan { edits, report, anchored, problems, decisions, filled, pool_blocks, placements })
+    Ok(Plan { edits, report, anchored, problems, decisions, filled, pool_blocks, placements, repeated })
 }
 
 impl<'a> Planner<'a> {
@@ -339,10 +347,11 @@ impl<'a> Planner<'a> {
             text_messages: HashMap::default(),
             shared_bytes: HashMap::default(),
             placements: Vec::new(),
-            pointer_slots: BTreeMap::new(),
+            pointer_slots: HashMap::default(),
             filled_slots: HashMap::default(),
             slot_users: HashMap::default(),
             stubs: HashMap::default(),
+            elements: HashMap::default(),
             stores: Vec::new(),
             find_library: None,
             anchored: BTreeSet::new(),
@@ -355,7 +364,7 @@ impl<'a> Planner<'a> {
             global_words: BTreeSet::new(),
             kept: BTreeSet::new(),
             decisions: Vec::new(),
-            replaced_instructions: BTreeSet::new(),
+            replaced_instructions: HashSet::default(),
             planned_with_another: BTreeSet::new(),
             filled: Filled::default(),
             pool_blocks: Vec::new(),
@@ -381,6 +390,21 @@ impl<'a> Planner<'a> {
     fn refuse(&mut self, section: SectionId, offset: u64, message: String) {
         let at = Some(self.found.scan.at(self.object(), section, offset));
         self.problems.push(Problem { file: self.object().name.to_owned(), at, message });
+    }
+
+    /// Has the places that were set aside done like the others; `false`: they have to be planned each by itself.
+    fn follow_repeats(&mut self) -> bool {
+        // A place that is left is told with all that are like it.
+        let simple = self.problems.is_empty() && self.report.places.is_empty();
+        let is_variable = |id| self.global_words.iter().any(|(section, _)| *section == id);
+        let variables = self.found.repeats.sections().any(is_variable);
+        if self.found.repeats.is_empty() || !simple || variables {
+            return self.found.repeats.is_empty();
+        }
+        let Some(count) = self.found.repeats.follow(&mut self.edits) else { return false };
+        self.report.summary.places += count;
+        self.report.summary.resolved += count;
+        true
     }
 
     /// Sorts what was noted in planning order, and counts.

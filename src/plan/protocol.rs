@@ -83,7 +83,7 @@ impl Planner<'_> {
         let Some(name) = self.function_name().map(str::to_owned) else {
             return;
         };
-        let symbol = match self.by_name.get(&name) {
+        let symbol = match self.by_name.get(name.as_str()) {
             None => None,
             Some(&Named::Global(id)) => Some(self.object().symbol(id)),
             Some(Named::Local(_) | Named::Ambiguous) => {

@@ -37,7 +37,8 @@ impl Planner<'_> {
             }
         }
         for global in self.found.globals {
-            let Some(&(Named::Global(id) | Named::Local(id))) = self.by_name.get(&global.symbol) else {
+            let Some(&(Named::Global(id) | Named::Local(id))) = self.by_name.get(global.symbol.as_str())
+            else {
                 continue;
             };
             // The variable that an undefined symbol became has its name.

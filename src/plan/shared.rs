@@ -122,7 +122,7 @@ impl Planner<'_> {
         size: u64,
         place: impl FnOnce(&mut Self) -> (crate::edits::NewSectionId, u64),
     ) -> SymbolRef {
-        if let Some(&Named::Global(id)) = self.by_name.get(&name)
+        if let Some(&Named::Global(id)) = self.by_name.get(name.as_str())
             && matches!(self.object().symbol(id).place, SymbolPlace::Section(_))
         {
             return SymbolRef::Existing(id);

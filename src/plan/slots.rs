@@ -104,7 +104,7 @@ impl Planner<'_> {
         match source {
             // The input's symbols can spell addresses, and what stands for them does not.
             Source::Address(symbol, addend) => match symbol {
-                SymbolRef::NewSection(_) => self.named_pointer_slot(symbol, addend, name.to_owned()),
+                SymbolRef::NewSection(_) => self.named_pointer_slot(symbol, addend, Some(name)),
                 _ => self.pointer_slot(symbol, addend),
             },
             Source::Computed(node, offset) => {
@@ -142,17 +142,18 @@ impl Planner<'_> {
 
     /// The slot that holds a symbol's address plus a number.
     pub(super) fn pointer_slot(&mut self, symbol: SymbolRef, addend: i64) -> NewLocalId {
-        let name = self.symbol_text(symbol);
-        self.named_pointer_slot(symbol, addend, name)
+        self.named_pointer_slot(symbol, addend, None)
     }
 
-    fn named_pointer_slot(&mut self, symbol: SymbolRef, addend: i64, name: String) -> NewLocalId {
+    /// `name` is for people, if that is not the symbol's.
+    fn named_pointer_slot(&mut self, symbol: SymbolRef, addend: i64, name: Option<&str>) -> NewLocalId {
         // A slot for something local to a group goes with the group, or a discarded group would be referred to.
         let group = self.confining_group(symbol);
         if let Some(&slot) = self.pointer_slots.get(&(group, symbol, addend)) {
             return slot;
         }
         let section = self.section(POINTER_SLOTS, group);
+        let name = name.map_or_else(|| self.symbol_text(symbol), str::to_owned);
         // What lies in a section of ours has an offset that means nothing to people.
         let name = slot_name(&name, if matches!(symbol, SymbolRef::NewSection(_)) { 0 } else { addend });
         self.report.summary.slots += 1;
@@ -165,7 +166,9 @@ impl Planner<'_> {
     /// Puts the pointer slots in the order of their symbols: the dynamic linker, which looks a symbol up once
     /// for neighbouring relocations, then does so once for each.
     pub(super) fn lay_out_slots(&mut self) {
-        for (&(group, symbol, addend), &slot) in &std::mem::take(&mut self.pointer_slots) {
+        let mut slots: Vec<_> = std::mem::take(&mut self.pointer_slots).into_iter().collect();
+        slots.sort_unstable();
+        for ((group, symbol, addend), slot) in slots {
             let (section, offset) = self.append(POINTER_SLOTS, group, POINTER, &[0; POINTER as usize]);
             self.edits.locals[slot.0 as usize].value = offset;
             self.relocate_new(section, NewRelocation { offset, kind: RelocKind::Abs64, symbol, addend });

@@ -21,7 +21,7 @@ pub(super) enum Named {
 }
 
 /// All names of the input; a global symbol hides local ones.
-pub(super) fn index(object: &ObjectFile<'_>) -> HashMap<String, Named> {
+pub(super) fn index<'d>(object: &ObjectFile<'d>) -> HashMap<&'d str, Named> {
     let mut names = HashMap::default();
     for symbol in object.symbols.iter().skip(1).filter(|s| !s.name.is_empty()) {
         let named = match (symbol.binding, symbol.kind) {
@@ -33,7 +33,7 @@ pub(super) fn index(object: &ObjectFile<'_>) -> HashMap<String, Named> {
             },
             (Binding::Global | Binding::Weak | Binding::Unique, _) => Named::Global(symbol.id),
         };
-        names.insert(symbol.name.to_owned(), named);
+        names.insert(symbol.name, named);
     }
     names
 }
@@ -179,7 +179,11 @@ impl Planner<'_> {
                     _ => 0,
                 };
                 let at = start.wrapping_add(addend as u64);
-                let local = self.add_local(String::new(), Home::Existing(section), at, 0, false);
+                let local = match self.elements.get(&(section, at)) {
+                    Some(&local) => local,
+                    None => self.add_local(String::new(), Home::Existing(section), at, 0, false),
+                };
+                self.elements.insert((section, at), local);
                 return Reach::Direct(SymbolRef::Local(local), 0);
             }
             return Reach::Direct(symbol, addend);

@@ -25,7 +25,8 @@ impl Check<'_, '_> {
             .map(|p| (p.section.as_str(), p.offset))
             .collect();
         let frames = FrameTable::read(self.output)?;
-        let left = scan::scan(self.output, map, *files, record, &frames, &|_, _| false)?;
+        let (mut left, plain) = scan::scan(self.output, map, *files, record, &frames, &|_, _| false)?;
+        left.insert(plain.places());
         for place in left.places {
             if self.is_made(place.section, place.offset) || self.is_number_of_map(&place) {
                 continue;

@@ -41,17 +41,20 @@ fn small() -> Vec<Subject> {
     all
 }
 
-/// Reads and rewrites whatever that is.
+/// Every place by itself, for any kind of output.
+const LISTED: (RelocationModel, bool) = (RelocationModel::Pic, false);
+
+/// Reads and rewrites whatever that is; brief: without a list of its places.
 fn rewrite(
     bytes: &[u8],
     map: &SessionMap,
     files: &Memory,
-    relocation_model: RelocationModel,
+    (relocation_model, brief): (RelocationModel, bool),
 ) -> Result<(), String> {
     let Ok(object) = ObjectFile::parse("corrupt.o", bytes) else {
         return Ok(());
     };
-    let options = Options { relocation_model, ..Options::default() };
+    let options = Options { relocation_model, brief, ..Options::default() };
     match fix(&object, map, files, &options) {
         Ok(fixed) => match fixed.output {
             Some(output) => match ObjectFile::parse("out.o", &output) {
@@ -78,7 +81,7 @@ fn truncated_objects() {
             let failures = (0..object.len()).into_par_iter().filter_map(|length| {
                 survive(
                     || format!("{}, the first {length} bytes", subject.name),
-                    || rewrite(&object[..length], &map, &subject.files, RelocationModel::Pic),
+                    || rewrite(&object[..length], &map, &subject.files, LISTED),
                 )
             });
             failures.collect::<Vec<_>>()
@@ -138,9 +141,10 @@ fn corrupt_objects() {
                 let (bytes, done) = corrupt(&subject.session.object, &mut random);
                 let model =
                     random.one_of(&[RelocationModel::Pic, RelocationModel::Pic, RelocationModel::Static]);
+                let brief = random.below(2) == 0;
                 survive(
-                    || format!("{}, {model:?},{done}", subject.name),
-                    || rewrite(&bytes, &map, &subject.files, model),
+                    || format!("{}, {model:?}, brief: {brief},{done}", subject.name),
+                    || rewrite(&bytes, &map, &subject.files, (model, brief)),
                 )
             });
             failures.collect::<Vec<_>>()
@@ -176,9 +180,7 @@ fn corrupt_maps() {
                 failures.extend(survive(
                     || format!("map of {},{done}", subject.name),
                     || match read_map(&text, &subject.files) {
-                        Ok(map) => {
-                            rewrite(&subject.session.object, &map, &subject.files, RelocationModel::Pic)
-                        }
+                        Ok(map) => rewrite(&subject.session.object, &map, &subject.files, LISTED),
                         Err(_) => Ok(()),
                     },
                 ));
@@ -208,7 +210,7 @@ fn a_heap_among_small_numbers() {
         rewritten += 1;
         failures.extend(survive(
             || subject.name.clone(),
-            || rewrite(&subject.session.object, &map, &subject.files, RelocationModel::Pic),
+            || rewrite(&subject.session.object, &map, &subject.files, LISTED),
         ));
     }
     assert!(rewritten > 40, "only {rewritten} session maps could have another mapping");

@@ -35,12 +35,22 @@ pub(crate) fn fix<S: AsRef<OsStr>>(
     extra: &[S],
 ) -> Result<Fixed, String> {
     let report = output.with_extension("report.json");
-    let mut command = tool();
-    command.arg(input).arg("-o").arg(output).arg("--report").arg(&report).args(extra);
-    if let Some(map) = map {
-        command.arg("--session-map").arg(map);
+    let to = |output: &Path| {
+        let mut command = tool();
+        command.arg(input).arg("-o").arg(output).args(extra);
+        if let Some(map) = map {
+            command.arg("--session-map").arg(map);
+        }
+        command
+    };
+    let finished = run(to(output).arg("--report").arg(&report))?.success()?;
+    // Where no report is asked for, what is alike is not looked at piece by piece.
+    let unlisted = output.with_extension("unlisted.o");
+    run(&mut to(&unlisted))?.success()?;
+    let read = |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    if read(output)? != read(&unlisted)? {
+        return Err(format!("without a report {} becomes another one", input.display()));
     }
-    let finished = run(&mut command)?.success()?;
     if !finished.stdout.is_empty() {
         return Err(format!("nothing was to be printed:\n{}", finished.describe()));
     }

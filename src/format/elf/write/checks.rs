@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use object::elf;
 
 use super::super::tables::Tables;
-use crate::edits::{Edits, Home, NewSectionKind, RelocationEdit, SymbolRef};
+use crate::edits::{Edits, Home, NewSectionKind, RelocationEdit, Repeat, SymbolRef};
 use crate::error::{Error, Result};
 use crate::object_file::{Binding, ObjectFile, SectionId, SectionKind, SymbolId, SymbolPlace};
 
@@ -44,34 +44,54 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
     let mut order: Vec<_> = edits.bytes.iter().collect();
     order.sort_by_key(|e| (e.section, e.offset));
     let mut previous_end = (SectionId(0), 0);
-    for edit in order {
+    for edit in &order {
         editable(object, edits, edit.section, "a change of bytes")?;
-        let refused = |message: String| refused_at(object, edit.section, edit.offset, message);
-        if edit.old.len() != edit.new.len() {
-            return Err(refused(format!("{} bytes cannot become {}", edit.old.len(), edit.new.len())));
-        }
-        let data = object.section(edit.section).data;
-        let start = usize::try_from(edit.offset).ok();
-        let end = start.and_then(|s| s.checked_add(edit.old.len()));
-        let found = start.zip(end).and_then(|(start, end)| data.get(start..end));
-        match found {
-            None => {
-                return Err(refused("the bytes to change are outside of the section".to_owned()));
-            }
-            Some(found) if found != &*edit.old => {
-                return Err(refused(format!(
-                    "the bytes to change are {found:02x?}, expected {:02x?}",
-                    edit.old
-                )));
-            }
-            Some(_) => {}
-        }
+        let end = replaced(object, edit.section, edit.offset, &edit.old, &edit.new)?;
         if edit.section == previous_end.0 && edit.offset < previous_end.1 {
-            return Err(refused("two changes of the same bytes".to_owned()));
+            return Err(refused_at(object, edit.section, edit.offset, TWICE));
         }
-        previous_end = (edit.section, edit.offset + edit.old.len() as u64);
+        previous_end = (edit.section, end);
+    }
+    for (&id, repeated) in &edits.repeated {
+        editable(object, edits, id, "a repeated change")?;
+        if edits.relocations.get(&id).is_none_or(Vec::is_empty) {
+            return Err(refused_at(object, id, 0, "a repeated change that no edit makes first"));
+        }
+        let pattern = |place: &Repeat| repeated.patterns.get(place.pattern as usize);
+        let mut others = order.iter().filter(|e| e.section == id).peekable();
+        let mut previous_end = 0;
+        for place in repeated.places.iter() {
+            let Some(pattern) = pattern(place) else {
+                return Err(refused_at(object, id, place.offset, "a repeated change that does not exist"));
+            };
+            let end = replaced(object, id, place.offset, &pattern.old, &pattern.new)?;
+            while others.next_if(|e| e.offset + e.old.len() as u64 <= place.offset).is_some() {}
+            if place.offset < previous_end || others.peek().is_some_and(|e| e.offset < end) {
+                return Err(refused_at(object, id, place.offset, TWICE));
+            }
+            previous_end = end;
+        }
     }
     Ok(())
+}
+
+const TWICE: &str = "two changes of the same bytes";
+
+/// Where bytes end that are to be replaced, if the old ones are there and the new ones are as many.
+fn replaced(object: &ObjectFile<'_>, id: SectionId, offset: u64, old: &[u8], new: &[u8]) -> Result<u64> {
+    let refused = |message: String| Err(refused_at(object, id, offset, message));
+    if old.len() != new.len() {
+        return refused(format!("{} bytes cannot become {}", old.len(), new.len()));
+    }
+    let start = usize::try_from(offset).ok();
+    let end = start.and_then(|s| s.checked_add(old.len()));
+    match start.zip(end).and_then(|(start, end)| object.section(id).data.get(start..end)) {
+        None => refused("the bytes to change are outside of the section".to_owned()),
+        Some(found) if found != old => {
+            refused(format!("the bytes to change are {found:02x?}, expected {old:02x?}"))
+        }
+        Some(_) => Ok(offset + old.len() as u64),
+    }
 }
 
 fn sections(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<()> {
@@ -247,6 +267,12 @@ fn references(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
             if let RelocationEdit::Replace(_, new) | RelocationEdit::Add(new) = edit {
                 reference(object, edits, new.symbol, object.section(id).name, new.offset)?;
             }
+        }
+    }
+    for (&id, repeated) in &edits.repeated {
+        for pattern in &repeated.patterns {
+            let new = pattern.relocation;
+            reference(object, edits, new.symbol, object.section(id).name, new.offset)?;
         }
     }
     for extension in &edits.extensions {

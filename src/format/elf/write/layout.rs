@@ -112,6 +112,15 @@ impl<'a> Output<'a> {
                 place.copy_from_slice(&edit.new);
             }
         }
+        for (id, repeated) in &edits.repeated {
+            let start = self.sections[id.0 as usize].header.sh_offset as usize;
+            for (offset, pattern) in repeated.iter() {
+                let start = start + offset as usize;
+                if let Some(place) = out.get_mut(start..start + pattern.new.len()) {
+                    place.copy_from_slice(&pattern.new);
+                }
+            }
+        }
         // An empty section may have lain in what is cut off.
         for section in &mut self.sections {
             section.header.sh_offset = section.header.sh_offset.min(out.len() as u64);

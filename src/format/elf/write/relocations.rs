@@ -13,7 +13,7 @@ use super::super::tables::Tables;
 use super::Joins;
 use super::layout::{Output, OutputSection};
 use super::symbols::SymbolPlan;
-use crate::edits::{Edits, NewRelocation, RelocationEdit};
+use crate::edits::{Edits, NewRelocation, RelocationEdit, Repeated};
 use crate::error::{Error, Result};
 use crate::object_file::{GroupId, ObjectFile, SectionId};
 
@@ -35,6 +35,7 @@ pub(super) fn write(
         match elf::SectionType(header.sh_type) {
             elf::SHT_RELA => {
                 let list = without_table.remove(&target).unwrap_or_default();
+                // Where a pattern is repeated, an edit in the list does it first.
                 if list.is_empty() && !plan.moves_symbols() {
                     continue;
                 }
@@ -67,7 +68,7 @@ pub(super) fn write(
         if section.relocations.is_empty() {
             continue;
         }
-        let field = Fields { file: object.name, section: &section.name, size: section.size };
+        let field = Fields { file: object.name, section: &section.name, size: section.size, repeated: None };
         let mut table = Vec::with_capacity(section.relocations.len() * RELA_SIZE);
         let mut previous = 0;
         for new in &section.relocations {
@@ -113,18 +114,46 @@ struct Fields<'a> {
     file: &'a str,
     section: &'a str,
     size: u64,
+    /// What is repeated there.
+    repeated: Option<&'a Repeated>,
 }
 
 impl<'a> Fields<'a> {
-    fn of_section(object: &ObjectFile<'a>, tables: &Tables<'a>, edits: &Edits, id: SectionId) -> Self {
+    fn of_section(object: &ObjectFile<'a>, tables: &Tables<'a>, edits: &'a Edits, id: SectionId) -> Self {
         let section = object.section(id);
         let grows_by = edits.extensions.iter().filter(|e| e.section == id).map(|e| e.data.len() as u64);
         let size = relocatable_size(&tables.sections[id.0 as usize], section.data);
-        Fields { file: object.name, section: section.name, size: size.saturating_add(grows_by.sum()) }
+        let repeated = edits.repeated.get(&id);
+        Fields {
+            file: object.name,
+            section: section.name,
+            size: size.saturating_add(grows_by.sum()),
+            repeated,
+        }
     }
 
     fn refused(&self, offset: u64, message: impl Into<String>) -> Error {
         Error::refused(self.file, message).at(self.section, offset)
+    }
+
+    /// The entries of what is repeated, by offset.
+    fn repeated(&self, plan: &SymbolPlan) -> Result<impl ExactSizeIterator<Item = RelaEntry>> {
+        let (patterns, places) = self.repeated.map_or((&[][..], &[][..]), |r| (&r.patterns, &r.places));
+        let mut entries = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            let entry = self.entry(&pattern.relocation, plan)?;
+            let field = entry.r_offset.wrapping_sub(pattern.first);
+            // Those bytes are in the section wherever they are repeated.
+            let end = field.checked_add(field_width(entry.r_type));
+            if end.is_none_or(|end| end > pattern.new.len() as u64) {
+                return Err(self.refused(pattern.first, "a repeated relocation outside of its bytes"));
+            }
+            entries.push(RelaEntry { r_offset: field, ..entry });
+        }
+        Ok(places.iter().map(move |place| {
+            let entry = entries[place.pattern as usize];
+            RelaEntry { r_offset: entry.r_offset.wrapping_add(place.offset), ..entry }
+        }))
     }
 
     /// The entry of a new relocation.
@@ -173,8 +202,15 @@ fn edited(
         }
     }
     added.sort_by_key(|entry| entry.r_offset);
-    let mut added = added.into_iter().peekable();
-    let mut table = Vec::with_capacity((entries.len() + list.len()) * RELA_SIZE);
+    let repeated = field.repeated(plan)?;
+    let mut table = Vec::with_capacity((entries.len() + added.len() + repeated.len()) * RELA_SIZE);
+    let (mut added, mut repeated) = (added.into_iter().peekable(), repeated.peekable());
+    let mut added = std::iter::from_fn(|| match (added.peek(), repeated.peek()) {
+        (Some(one), Some(other)) if other.r_offset < one.r_offset => repeated.next(),
+        (Some(_), _) => added.next(),
+        (None, _) => repeated.next(),
+    })
+    .peekable();
     for (index, bytes) in entries.iter().enumerate() {
         let old = RelaEntry::parse(bytes);
         let unchanged = RelaEntry { r_sym: plan.moved(old.r_sym), ..old };
