@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::collections::hash_map::Entry;
 
 use foldhash::HashMap;
+use rayon::prelude::*;
 
 use crate::assumptions::is_indifferent;
 use crate::distances;
@@ -18,6 +19,9 @@ use crate::object_file::{InOrder, ObjectFile, SectionId};
 use crate::plain_constants::{LENGTH, PlainConstant, PlainConstants};
 use crate::scan::{Place, Scan, Shape};
 use crate::session_map::SessionMap;
+
+/// How many places a thread looks at in one go.
+pub(crate) const AT_ONCE: usize = 4096;
 
 /// What was kept out of a [`Scan`], by section in order.
 #[derive(Debug, Default)]
@@ -50,20 +54,27 @@ impl Repeats {
         plain: PlainConstants,
     ) -> Self {
         let (mut repeats, mut left) = (Vec::new(), Vec::new());
-        let mut functions = Functions::new(scan);
+        let operand = |p: &Place| matches!(p.shape, Shape::Instruction { .. } | Shape::Doubtful { .. });
+        let words = !scan.places.iter().all(operand);
         let distances = distances::are_shown(map);
         for (id, list) in plain.0 {
             let section = object.section(id);
-            let mut relocations = InOrder::of(section);
+            let is_alike = |list: &[PlainConstant]| -> Vec<bool> {
+                let mut relocations = InOrder::from(section, list[0].start);
+                let mut functions = Functions { words, last: None };
+                let alike = list.iter().map(|&PlainConstant { start, .. }| {
+                    relocations.near(start..start + u64::from(LENGTH)).is_empty()
+                        && functions.is_indifferent(scan, code, id, start)
+                        && !(distances && distances::count_from(object, code, id, start))
+                });
+                alike.collect()
+            };
+            let alike: Vec<Vec<bool>> = list.par_chunks(AT_ONCE).map(is_alike).collect();
             let mut known: HashMap<[u8; LENGTH as usize], u32> = HashMap::default();
             let (mut kinds, mut repeated) = (Vec::new(), Vec::new());
-            for plain in list {
+            for (plain, alike) in list.into_iter().zip(alike.into_iter().flatten()) {
                 let PlainConstant { start, value } = plain;
                 let bytes = section.data.get(start as usize..).and_then(|bytes| bytes.first_chunk());
-                let alone = relocations.near(start..start + u64::from(LENGTH)).is_empty();
-                let alike = alone
-                    && functions.is_indifferent(scan, code, id, start)
-                    && !(distances && distances::count_from(object, code, id, start));
                 match bytes.filter(|_| alike).map(|bytes| known.entry(*bytes)) {
                     Some(Entry::Occupied(kind)) => {
                         repeated.push(Repeat { offset: start, pattern: *kind.get() });
@@ -164,11 +175,6 @@ struct Functions {
 }
 
 impl Functions {
-    fn new(scan: &Scan<'_>) -> Self {
-        let operand = |p: &Place| matches!(p.shape, Shape::Instruction { .. } | Shape::Doubtful { .. });
-        Functions { words: !scan.places.iter().all(operand), last: None }
-    }
-
     fn is_indifferent(
         &mut self,
         scan: &Scan<'_>,

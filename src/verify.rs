@@ -26,6 +26,7 @@ use crate::object_file::{
 use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
 use crate::reloc::RelocKind;
+use crate::repeats::AT_ONCE;
 use crate::resolve::Resolved;
 use crate::scan::{Place, Scan};
 use crate::session_map::{Files, SessionMap};
@@ -74,9 +75,6 @@ impl Verification<'_> {
         as_planned.and(nothing_left)
     }
 }
-
-/// How many places a thread looks at in one go.
-const AT_ONCE: usize = 4096;
 
 struct Check<'a, 'o> {
     verification: &'a Verification<'a>,

@@ -4,12 +4,13 @@
 use foldhash::HashSet;
 use rayon::prelude::*;
 
-use super::{AT_ONCE, Check};
+use super::Check;
 use crate::edits::{Repeat, Repeated, ShortBytes};
 use crate::error::Result;
 use crate::object_file::{InOrder, Section, SectionId, SymbolId};
 use crate::plan::How;
 use crate::reloc::RelocKind;
+use crate::repeats::AT_ONCE;
 
 impl Check<'_, '_> {
     /// Every repeated place is like its first one, of which it was decided what it yields.

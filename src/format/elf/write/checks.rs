@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use object::elf;
+use rayon::prelude::*;
 
 use super::super::tables::Tables;
 use crate::edits::{Edits, Home, NewSectionKind, RelocationEdit, Repeat, SymbolRef};
@@ -57,14 +58,17 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
         if edits.relocations.get(&id).is_none_or(Vec::is_empty) {
             return Err(refused_at(object, id, 0, "a repeated change that no edit makes first"));
         }
-        let pattern = |place: &Repeat| repeated.patterns.get(place.pattern as usize);
-        let mut others = order.iter().filter(|e| e.section == id).peekable();
-        let mut previous_end = 0;
-        for place in repeated.places.iter() {
-            let Some(pattern) = pattern(place) else {
+        let end_of = |place: &Repeat| {
+            let Some(pattern) = repeated.patterns.get(place.pattern as usize) else {
                 return Err(refused_at(object, id, place.offset, "a repeated change that does not exist"));
             };
-            let end = replaced(object, id, place.offset, &pattern.old, &pattern.new)?;
+            replaced(object, id, place.offset, &pattern.old, &pattern.new)
+        };
+        let ends: Vec<Result<u64>> = repeated.places.par_iter().map(end_of).collect();
+        let mut others = order.iter().filter(|e| e.section == id).peekable();
+        let mut previous_end = 0;
+        for (place, end) in repeated.places.iter().zip(ends) {
+            let end = end?;
             while others.next_if(|e| e.offset + e.old.len() as u64 <= place.offset).is_some() {}
             if place.offset < previous_end || others.peek().is_some_and(|e| e.offset < end) {
                 return Err(refused_at(object, id, place.offset, TWICE));

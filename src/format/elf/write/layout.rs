@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 
 use object::elf;
+use rayon::prelude::*;
 
 use super::super::records::{EHDR_SIZE, FileHeader, SHDR_SIZE, SHN_LORESERVE, SectionHeader};
 use super::super::tables::Tables;
 use crate::edits::Edits;
 use crate::error::Result;
+
+/// How many bytes a thread copies in one go.
+const AT_ONCE: usize = 1 << 20;
 
 /// The sections of the output; the index is the section's.
 #[derive(Debug)]
@@ -87,7 +91,7 @@ impl<'a> Output<'a> {
             let range = section.header.sh_offset as usize..end_of(section);
             let contents = section.contents.as_deref().or_else(|| self.bytes.get(range.clone()));
             if let (Some(place), Some(contents)) = (out.get_mut(range), contents) {
-                place.copy_from_slice(contents);
+                copy(place, contents);
             }
         }
         // Symbols and names come last: a later run that replaces them leaves no hole.
@@ -160,6 +164,12 @@ impl<'a> Output<'a> {
             section.header.write(out);
         }
     }
+}
+
+/// Copies as many bytes, by all threads.
+fn copy(to: &mut [u8], from: &[u8]) {
+    let parts = to.par_chunks_mut(AT_ONCE).zip(from.par_chunks(AT_ONCE));
+    parts.for_each(|(to, from)| to.copy_from_slice(from));
 }
 
 fn pad(out: &mut Vec<u8>, align: u64) {
