@@ -153,15 +153,8 @@ struct CommonArgs {
     /// Say what was found and done, place by place
     #[arg(short, long)]
     verbose: bool,
-    /// Colour in messages and tables
-    #[arg(
-        long,
-        value_name = "auto|always|never",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "auto"
-    )]
-    color: ColorArg,
+    #[command(flatten)]
+    color: ColorArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -187,13 +180,6 @@ enum InferArg {
     Julia,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum ColorArg {
-    Auto,
-    Always,
-    Never,
-}
-
 /// How much goes to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbosity {
@@ -205,8 +191,22 @@ pub(crate) enum Verbosity {
     Verbose,
 }
 
+/// The option that says when messages and tables have colour.
+#[derive(Args)]
+pub(crate) struct ColorArgs {
+    /// Colour in messages and tables
+    #[arg(
+        long,
+        value_name = "auto|always|never",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "auto"
+    )]
+    pub(crate) color: Color,
+}
+
 /// When messages and tables have colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     Auto,
@@ -214,16 +214,6 @@ pub(crate) enum Color {
     Always,
     /// Never.
     Never,
-}
-
-impl From<ColorArg> for Color {
-    fn from(argument: ColorArg) -> Self {
-        match argument {
-            ColorArg::Auto => Color::Auto,
-            ColorArg::Always => Color::Always,
-            ColorArg::Never => Color::Never,
-        }
-    }
 }
 
 /// What a command line asks for.
@@ -377,7 +367,7 @@ fn invocation(task: Task, input: &std::path::Path, common: CommonArgs) -> Result
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         },
-        color: common.color.into(),
+        color: common.color.color,
     })
 }
 

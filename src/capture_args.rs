@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::{ColorArg, Verbosity};
+use crate::args::{ColorArgs, Verbosity};
 use crate::input::Location;
 
 /// Its help's examples.
@@ -29,15 +29,8 @@ pub(crate) struct CaptureArgs {
     /// Errors only, no warnings
     #[arg(short, long)]
     quiet: bool,
-    /// Colour in messages
-    #[arg(
-        long,
-        value_name = "auto|always|never",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "auto"
-    )]
-    color: ColorArg,
+    #[command(flatten)]
+    color: ColorArgs,
 }
 
 #[derive(Args)]
@@ -87,7 +80,7 @@ impl From<CaptureArgs> for Capture {
             object: arguments.object.as_deref().map(Location::new),
             output: Location::new(&arguments.output),
             verbosity: if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal },
-            color: arguments.color.into(),
+            color: arguments.color.color,
         }
     }
 }
