@@ -134,60 +134,15 @@ fn add_object(bytes: &[u8], symbols: &mut Vec<SessionSymbol>) -> Result<(), Stri
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
+    use super::super::memory_process::{Memory, START};
     use super::*;
-    use crate::arch::Machine;
-    use crate::capture::Thread;
-    use crate::error::Result;
-    use crate::session_map::Mapping;
-
-    const START: u64 = 0x7f00_0000_0000;
-
-    /// A process that has nothing but some memory, and what was read of it in all.
-    struct Memory(Vec<u8>, AtomicUsize);
-
-    impl Process for Memory {
-        fn name(&self) -> &str {
-            "memory"
-        }
-        fn machine(&self) -> Machine {
-            Machine::X86_64
-        }
-        fn mappings(&self) -> Result<Vec<Mapping>> {
-            Ok(Vec::new())
-        }
-        fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
-            self.1.fetch_add(buffer.len(), Ordering::Relaxed);
-            let at = address.wrapping_sub(START) as usize;
-            let found = at.checked_add(buffer.len()).and_then(|end| self.0.get(at..end));
-            buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-            Ok(())
-        }
-        fn places(&self, _: &Mapping) -> Vec<PathBuf> {
-            Vec::new()
-        }
-        fn environment(&self) -> io::Result<Vec<u8>> {
-            Ok(Vec::new())
-        }
-        fn pid(&self) -> Option<u32> {
-            None
-        }
-        fn perf_map(&self) -> io::Result<Option<Vec<u8>>> {
-            Ok(None)
-        }
-        fn threads(&self) -> Vec<Thread> {
-            Vec::new()
-        }
-    }
 
     /// A list of one entry, with the next one's address, and the object's place and size.
     fn list(next: u64, object: u64, size: u64) -> Memory {
         let descriptor = [1, 0, START + 24];
         let entry = [next, 0, object, size];
         let words = descriptor.iter().chain(&entry);
-        Memory(words.flat_map(|word: &u64| word.to_le_bytes()).collect(), AtomicUsize::default())
+        Memory::of(words.copied())
     }
 
     fn problem(memory: &Memory) -> String {
@@ -198,14 +153,14 @@ mod tests {
     fn a_list_that_leads_back_has_no_end() {
         let memory = list(START + 24, START, 24);
         assert_eq!(problem(&memory), "has no end");
-        assert!(memory.1.into_inner() < 200, "each entry is read once");
+        assert!(memory.bytes_read() < 200, "each entry is read once");
     }
 
     #[test]
     fn an_object_as_long_as_it_says_only() {
         let memory = list(0, START, 1 << 30);
         assert!(problem(&memory).starts_with("the object at 0x7f0000000000: "));
-        assert!(memory.1.into_inner() <= 2 << 20, "room is taken for what can be read alone");
+        assert!(memory.bytes_read() <= 2 << 20, "room is taken for what can be read alone");
         assert_eq!(problem(&list(0, START, u64::MAX)), "has no end");
     }
 }

@@ -8,6 +8,8 @@ mod images;
 mod indirect;
 mod jit_code;
 mod jitdump;
+#[cfg(test)]
+mod memory_process;
 mod needed;
 mod text;
 mod threads;

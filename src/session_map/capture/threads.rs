@@ -335,3 +335,72 @@ fn is_guarded(mappings: &[Mapping], index: usize) -> bool {
         before.range.end == start && before.path.is_none() && untouchable
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory_process::{Memory, START};
+    use super::*;
+
+    const WORD: Field = Field { size: 8, offset: 0 };
+
+    /// Lists of words: in a list of threads the next one is the first of them and a control block 16 bytes before; of a part
+    /// of the list of libraries the words are the next part, how many libraries it has, and for each its map and generation.
+    fn layout() -> Layout {
+        let at = |offset| Field { size: 8, offset };
+        Layout {
+            heads: [Head::Program(0); 3],
+            size: 64,
+            list_next: WORD,
+            pthread_list: at(16),
+            pthread_tid: Field { size: 4, offset: 24 },
+            pthread_dtvp: WORD,
+            dtv: Field { size: 16, offset: 0 },
+            dtv_counter: WORD,
+            dtv_pointer: WORD,
+            link_map_modid: at(8),
+            link_map_offset: at(16),
+            modules_len: at(8),
+            modules_next: WORD,
+            modules: Field { size: 16, offset: 16 },
+            module_gen: at(8),
+            module_map: WORD,
+        }
+    }
+
+    /// Reads `read` through a process with those words, whose lists all begin with the first.
+    fn with<T>(words: &[u64], read: impl FnOnce(&Reader<'_>) -> T) -> (T, usize) {
+        let (memory, layout) = (Memory::of(words.iter().copied()), layout());
+        let found = read(&Reader { process: &memory, layout: &layout, heads: [START; 3] });
+        (found, memory.bytes_read())
+    }
+
+    #[test]
+    fn a_list_of_threads_leads_back_to_its_head() {
+        let list = |words: &[u64]| with(words, |reader| reader.list(START));
+        assert_eq!(list(&[START]).0, Some(vec![]));
+        let two = [START + 16, 0, START + 32, 0, START];
+        assert_eq!(list(&two).0, Some(vec![START, START + 16]));
+        // Back to an entry, which is read once more, and out of the memory.
+        let (found, read) = list(&[START + 16, 0, START + 16]);
+        assert_eq!((found, read), (None, 16));
+        assert_eq!(list(&[START + 16]).0, None);
+        assert_eq!(list(&[]).0, None);
+    }
+
+    #[test]
+    fn a_list_of_libraries_has_an_end() {
+        let modules = |words: &[u64]| with(words, |reader| reader.modules(&[]).map(|found| found.len()));
+        let part = START + 8;
+        assert_eq!(modules(&[0]).0, Some(0));
+        // One part with two places of which none is taken, and one more.
+        let slots = [0; 4];
+        assert_eq!(modules(&[&[part, 0, 2][..], &slots].concat()).0, Some(0));
+        // Of no length, of one that no process has, into itself for ever, and out of the memory.
+        assert_eq!(modules(&[part, 0, 0]).0, None);
+        assert_eq!(modules(&[part, 0, u64::MAX]).0, None);
+        let (found, read) = modules(&[&[part, part, 2][..], &slots].concat());
+        assert_eq!(found, None);
+        assert!(read < 64 * MOST_MODULES as usize, "{read}");
+        assert_eq!(modules(&[part, 0, 2, 0]).0, None);
+    }
+}
