@@ -9,7 +9,7 @@ import warnings
 import functions
 import relocfix_numba
 from expect import folder, not_saved
-from numba import float64, guvectorize, int64, jit, njit, objmode
+from numba import float64, guvectorize, int64, jit, njit, objmode, stencil
 
 library = os.environ["NUMBA_TEST_LIBRARY"]
 
@@ -52,6 +52,14 @@ def generalized(x, result):
 
 
 not_saved(["generalized", "jit, njit, cfunc and vectorize"], generalized, None)
+
+
+@stencil
+def averages(values):
+    return 0.5 * (values[-1] + values[1])
+
+
+not_saved(["averages", "jit, njit, cfunc and vectorize"], averages, None)
 
 
 @jit(forceobj=True)

@@ -11,6 +11,7 @@ from numba.core.typing import signature as numba_signature
 from numba.np.numpy_support import as_dtype
 from numba.np.ufunc.dufunc import DUFunc
 from numba.np.ufunc.wrappers import build_ufunc_wrapper
+from numba.stencils.stencil import StencilFunc
 
 from .errors import NotPortable
 from .reach import python_function
@@ -57,9 +58,9 @@ def compiled(function, signature):
         if signature is not None:
             function.add(signature)
         return [_of_loop(function, result, order) for order, result in enumerate(function._dispatcher.overloads.values())]
-    raise NotPortable(
-        f"{function!r} is none of the functions that can be saved: those of jit, njit, cfunc and vectorize"
-    )
+    # The repr of a stencil does not say which it is.
+    name = function.kernel_ir.func_id.func_qualname if isinstance(function, StencilFunc) else repr(function)
+    raise NotPortable(f"{name} is none of the functions that can be saved: those of jit, njit, cfunc and vectorize")
 
 
 def of_result(function, result):
