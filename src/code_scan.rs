@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse, Sensitivity};
+use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity};
 use crate::candidates::UpperBytes;
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section, is_relocated};
@@ -92,7 +92,8 @@ pub(crate) fn scan_code(
     let regions = bounds.regions();
     let upper = UpperBytes::of(map.ranges());
     let near = relocations_by_region(section, regions);
-    let scan = CodeScan { object, section, map, regions, near, low, upper, all: false };
+    let plain = object.machine.arch().plain_form();
+    let scan = CodeScan { object, section, map, regions, near, low, upper, plain, all: false };
     let needed = |index: usize, candidates: &[u64]| {
         let inside = |r: &&Relocation| regions[index].range.contains(&r.offset);
         let relocated = || scan.near[index].iter().filter(inside).any(|r| wanted(section, r));
@@ -117,7 +118,7 @@ pub(crate) fn scan_code(
     let mut explained = Explained::default();
     looked_at.iter().for_each(|looked_at| scan.explain(looked_at, &mut explained));
     let Explained { mut places, plain, fields, unexplained } = explained;
-    places.extend(plain.iter().map(|plain| plain.place(section.id)));
+    places.extend(plain.into_iter().map(|plain| scan.plain.place(section.id, plain)));
     // Words that a relocation fills and that are no instruction's constant: instructions read those, too.
     let operands: BTreeSet<u64> = fields.iter().map(|(offset, _)| *offset).collect();
     let full = section.relocations.iter().filter(full);
@@ -165,6 +166,8 @@ struct CodeScan<'a> {
     low: bool,
     /// Of addresses; `None`: there are none.
     upper: Option<UpperBytes>,
+    /// What is not kept as a place.
+    plain: PlainForm,
     /// All instructions with a constant or a pc-relative operand are of use.
     all: bool,
 }
@@ -226,7 +229,7 @@ impl<'a> CodeScan<'a> {
                 if is_relocated(near, operand.field, operand.width.into()) {
                     explained.fields.push((operand.field, field_of(instruction, Some(operand.form), None)));
                 } else if let Some(place) = self.operand_place(instruction, operand) {
-                    match PlainConstant::of(&place) {
+                    match self.plain.of(&place) {
                         Some(plain) => explained.plain.push(plain),
                         None => explained.places.push(place),
                     }
@@ -245,7 +248,7 @@ impl<'a> CodeScan<'a> {
         let plain = &mut explained.plain[first_plain..];
         plain.sort_by_key(|plain| plain.start);
         let is_left = |offset: &&u64| {
-            plain.binary_search_by_key(*offset, PlainConstant::offset).is_err()
+            plain.binary_search_by_key(*offset, |plain| self.plain.offset(plain)).is_err()
                 && places.binary_search_by_key(*offset, |place| place.offset).is_err()
         };
         let left = candidates.iter().filter(is_left);
@@ -553,7 +556,9 @@ impl Parts {
     ) -> Self {
         let regions = bounds.regions();
         let near = relocations_by_region(section, regions);
-        let scan = CodeScan { object, section, map, regions, near, low: false, upper: None, all: true };
+        let plain = object.machine.arch().plain_form();
+        let scan =
+            CodeScan { object, section, map, regions, near, low: false, upper: None, plain, all: true };
         let all = (0..regions.len()).into_par_iter();
         let mut looked_at: Vec<LookedAt<'_>> = all.map(|index| scan.look_at(index, Vec::new())).collect();
         scan.settle(&mut looked_at);

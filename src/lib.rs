@@ -316,7 +316,7 @@ fn analyse(
     } else {
         scan.insert(plain.places());
     }
-    let plan = decide(&scan, &Repeats::default())?;
+    let plan = decide(&scan, &Repeats::none(object))?;
     plan.ok_or_else(|| {
         Error::refused(object.name, "places without a like were not planned; please report this")
     })

@@ -3,20 +3,20 @@
 //! is alike in every respect counts: the section, all bytes of the instruction, no relocation near, around it a function
 //! that takes nothing for granted of its addresses, and no number in it that may lead from this one to another.
 
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
-
-use std::collections::hash_map::Entry;
 
 use foldhash::HashMap;
 use rayon::prelude::*;
 
+use crate::arch::PlainForm;
 use crate::assumptions::is_indifferent;
 use crate::distances;
-use crate::edits::{Edits, Pattern, RelocationEdit, Repeat, Repeated};
+use crate::edits::{Edits, NewRelocation, Pattern, RelocationEdit, Repeat, Repeated};
 use crate::object_code::{ObjectCode, number_of};
 use crate::object_file::{InOrder, ObjectFile, SectionId};
-use crate::plain_constants::{LENGTH, PlainConstant, PlainConstants};
+use crate::plain_constants::{PlainConstant, PlainConstants};
 use crate::scan::{Place, Scan, Shape};
 use crate::session_map::SessionMap;
 
@@ -24,8 +24,14 @@ use crate::session_map::SessionMap;
 pub(crate) const AT_ONCE: usize = 4096;
 
 /// What was kept out of a [`Scan`], by section in order.
-#[derive(Debug, Default)]
-pub(crate) struct Repeats(Vec<SectionRepeats>);
+#[derive(Debug)]
+pub(crate) struct Repeats {
+    form: PlainForm,
+    sections: Vec<SectionRepeats>,
+}
+
+/// The bytes of an instruction, and zeros behind them.
+type Bytes = [u8; 16];
 
 #[derive(Debug)]
 struct SectionRepeats {
@@ -45,6 +51,11 @@ struct Kind {
 }
 
 impl Repeats {
+    /// Those of an object of which nothing was kept.
+    pub(crate) fn none(object: &ObjectFile<'_>) -> Self {
+        Repeats { form: object.machine.arch().plain_form(), sections: Vec::new() }
+    }
+
     /// Puts the first of each kind among the places of a scan, and keeps the others.
     pub(crate) fn take(
         object: &ObjectFile<'_>,
@@ -57,25 +68,27 @@ impl Repeats {
         let operand = |p: &Place| matches!(p.shape, Shape::Instruction { .. } | Shape::Doubtful { .. });
         let words = !scan.places.iter().all(operand);
         let distances = distances::are_shown(map);
-        for (id, list) in plain.0 {
+        let PlainConstants { form, sections } = plain;
+        let length = u64::from(form.length);
+        for (id, list) in sections {
             let section = object.section(id);
             let is_alike = |list: &[PlainConstant]| -> Vec<bool> {
                 let mut relocations = InOrder::from(section, list[0].start);
                 let mut functions = Functions { words, last: None };
                 let alike = list.iter().map(|&PlainConstant { start, .. }| {
-                    relocations.near(start..start + u64::from(LENGTH)).is_empty()
+                    relocations.near(start..start + length).is_empty()
                         && functions.is_indifferent(scan, code, id, start)
                         && !(distances && distances::count_from(object, code, id, start))
                 });
                 alike.collect()
             };
             let alike: Vec<Vec<bool>> = list.par_chunks(AT_ONCE).map(is_alike).collect();
-            let mut known: HashMap<[u8; LENGTH as usize], u32> = HashMap::default();
+            let mut known: HashMap<Bytes, u32> = HashMap::default();
             let (mut kinds, mut repeated) = (Vec::new(), Vec::new());
             for (plain, alike) in list.into_iter().zip(alike.into_iter().flatten()) {
                 let PlainConstant { start, value } = plain;
-                let bytes = section.data.get(start as usize..).and_then(|bytes| bytes.first_chunk());
-                match bytes.filter(|_| alike).map(|bytes| known.entry(*bytes)) {
+                let bytes = padded(section.data, start..start + length).filter(|_| alike);
+                match bytes.map(|bytes| known.entry(bytes)) {
                     Some(Entry::Occupied(kind)) => {
                         repeated.push(Repeat { offset: start, pattern: *kind.get() });
                         continue;
@@ -86,7 +99,7 @@ impl Repeats {
                     }
                     None => {}
                 }
-                left.push(plain.place(id));
+                left.push(form.place(id, plain));
             }
             if !repeated.is_empty() {
                 let kinds = without_single(kinds, &mut repeated);
@@ -94,18 +107,19 @@ impl Repeats {
             }
         }
         scan.insert(left.into_iter());
-        Repeats(repeats)
+        Repeats { form, sections: repeats }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sections.is_empty()
     }
 
     /// Puts the others among the places as well.
     pub(crate) fn put_back(self, scan: &mut Scan<'_>) {
-        let all = self.0.iter().flat_map(|SectionRepeats { section, kinds, places }| {
-            places.iter().map(|&Repeat { offset: start, pattern }| {
-                PlainConstant { start, value: kinds[pattern as usize].value }.place(*section)
+        let form = self.form;
+        let all = self.sections.iter().flat_map(|SectionRepeats { section, kinds, places }| {
+            places.iter().map(move |&Repeat { offset: start, pattern }| {
+                form.place(*section, PlainConstant { start, value: kinds[pattern as usize].value })
             })
         });
         scan.insert(all);
@@ -115,18 +129,18 @@ impl Repeats {
     /// of those that stayed got more or less than other bytes and one relocation in them.
     pub(crate) fn follow(&self, edits: &mut Edits) -> Option<usize> {
         let mut count = 0;
-        for SectionRepeats { section, kinds, places } in &self.0 {
+        for SectionRepeats { section, kinds, places } in &self.sections {
             let mut added: Vec<_> = edits.relocations.get(section)?.iter().filter_map(added).collect();
             added.sort_unstable_by_key(|relocation| relocation.offset);
             let mut patterns = Vec::with_capacity(kinds.len());
             for &Kind { first, .. } in kinds {
                 let at = edits.bytes.binary_search_by_key(&(*section, first), |e| (e.section, e.offset));
                 let edit = &edits.bytes[at.ok()?];
-                let end = first + u64::from(LENGTH);
+                let end = first + u64::from(self.form.length);
                 let from = added.partition_point(|relocation| relocation.offset < first);
                 let mut inside = added[from..].iter().take_while(|relocation| relocation.offset < end);
                 let (Some(&relocation), None) = (inside.next(), inside.next()) else { return None };
-                if edit.new.len() != usize::from(LENGTH) {
+                if edit.new.len() != usize::from(self.form.length) {
                     return None;
                 }
                 let (old, new) = (edit.old.clone(), edit.new.clone());
@@ -140,11 +154,18 @@ impl Repeats {
 
     /// The sections in which something is repeated.
     pub(crate) fn sections(&self) -> impl Iterator<Item = SectionId> {
-        self.0.iter().map(|repeats| repeats.section)
+        self.sections.iter().map(|repeats| repeats.section)
     }
 }
 
-fn added(edit: &RelocationEdit) -> Option<crate::edits::NewRelocation> {
+fn padded(data: &[u8], range: Range<u64>) -> Option<Bytes> {
+    let bytes = data.get(range.start as usize..range.end as usize)?;
+    let mut padded = Bytes::default();
+    padded.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(padded)
+}
+
+fn added(edit: &RelocationEdit) -> Option<NewRelocation> {
     match edit {
         RelocationEdit::Add(relocation) => Some(*relocation),
         RelocationEdit::Replace(..) | RelocationEdit::Remove(_) => None,
@@ -254,7 +275,7 @@ mod tests {
         let code = ObjectCode::new(&object, &scan.bounds, &frames);
         let repeats = Repeats::take(&object, &map, &mut scan, &code, plain);
         let starts = scan.places.iter().map(|place| place.offset - 2).collect();
-        let alike = repeats.0.iter().flat_map(|section| {
+        let alike = repeats.sections.iter().flat_map(|section| {
             let first = |repeat: &Repeat| section.kinds[repeat.pattern as usize].first;
             section.places.iter().map(move |repeat| (repeat.offset, first(repeat)))
         });

@@ -255,12 +255,12 @@ pub(crate) fn scan<'d>(
 
     let thread_local = thread_local::find(object, &bounds);
     let mut scan = Scan { bounds, thread_local, ..Scan::default() };
-    let mut all_plain = PlainConstants::default();
+    let mut all_plain = PlainConstants { form: object.machine.arch().plain_form(), sections: Vec::new() };
     for (section, found) in sections.iter().zip(found) {
         let CodeFound { mut places, mut plain, fields, accesses, sensitivities } = found;
-        plain.retain(|p| !record.covers(section.id, p.offset()));
+        plain.retain(|p| !record.covers(section.id, all_plain.form.offset(p)));
         if !plain.is_empty() {
-            all_plain.0.push((section.id, plain));
+            all_plain.sections.push((section.id, plain));
         }
         places.extend(addends(object, section, map, &fields));
         places.retain(|p| !record.covers(section.id, p.offset));

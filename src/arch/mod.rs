@@ -67,6 +67,17 @@ pub enum OperandForm {
     Based32,
 }
 
+/// The instruction that is an [`OperandForm::Address64`] and nothing else, whatever the register and the constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlainForm {
+    /// Its length in bytes, 16 at most.
+    pub length: u8,
+    /// Where in it the constant is,
+    pub field: u8,
+    /// and how many bytes that has.
+    pub width: u8,
+}
+
 /// A constant in an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operand {
@@ -398,6 +409,9 @@ pub trait Arch: Sync {
     /// Decodes `range` of the section with contents `code` from its start and shows every instruction in turn.
     /// Bytes that are no instruction are shown one by one. `range` lies in `code`.
     fn decode(&self, code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction));
+
+    /// What nearly all places of a large object are.
+    fn plain_form(&self) -> PlainForm;
 
     /// Whether a 32-bit operand, extended as the machine does, can be an address in that range.
     fn is_in_reach_of_32_bits(&self, range: &Range<u64>) -> bool;

@@ -16,14 +16,14 @@ const ENTRY: usize = 48;
 pub(super) fn cut_out(text: &[u8]) -> Option<(Vec<u8>, Vec<Object<SymbolEntry>>)> {
     let text = std::str::from_utf8(text).ok()?;
     let mut reader = Reader { text, at: 0 };
-    reader.expect(b'{')?;
+    reader.eat(b'{')?;
     while reader.string()? != "symbols" {
-        reader.expect(b':')?;
+        reader.eat(b':')?;
         reader.skip_value()?;
-        reader.expect(b',')?;
+        reader.eat(b',')?;
     }
-    reader.expect(b':')?;
-    reader.expect(b'[')?;
+    reader.eat(b':')?;
+    reader.eat(b'[')?;
     let start = reader.at;
     let (symbols, end) = match reader.next()? {
         b']' => (Vec::new(), reader.at),
@@ -148,7 +148,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    fn eat(&mut self, byte: u8) -> Option<()> {
         let found = self.next()? == byte;
         self.at += 1;
         found.then_some(())
@@ -156,7 +156,7 @@ impl<'t> Reader<'t> {
 
     /// A string without escapes.
     fn string(&mut self) -> Option<&'t str> {
-        self.expect(b'"')?;
+        self.eat(b'"')?;
         let rest = self.text.as_bytes().get(self.at..)?;
         let length = rest.iter().position(|&byte| ENDS_STRING[usize::from(byte)])?;
         let string = self.text.get(self.at..self.at + length)?;
@@ -204,16 +204,16 @@ impl<'t> Reader<'t> {
     fn entry(&mut self) -> Option<SymbolEntry> {
         let (mut address, mut size, mut align) = (None, None, None);
         let (mut name, mut library) = (None, None);
-        self.expect(b'{')?;
+        self.eat(b'{')?;
         loop {
             self.next()?;
             let number = [("\"address\"", &mut address), ("\"size\"", &mut size), ("\"align\"", &mut align)];
             let text = [("\"name\"", &mut name), ("\"library\"", &mut library)];
             let twice = if let Some((_, number)) = number.into_iter().find(|(key, _)| self.word(key)) {
-                self.expect(b':')?;
+                self.eat(b':')?;
                 number.replace(Unsigned(self.unsigned()?)).is_some()
             } else if let Some((_, text)) = text.into_iter().find(|(key, _)| self.word(key)) {
-                self.expect(b':')?;
+                self.eat(b':')?;
                 text.replace(self.string()?.to_owned()).is_some()
             } else {
                 true

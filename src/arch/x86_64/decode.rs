@@ -9,12 +9,15 @@ use std::ops::Range;
 
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, OpKind, Register};
 
-use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, Sensitivity};
+use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity};
 use super::known_shapes;
 use super::sensitivity::sensitivity;
 
 /// The longest instruction, in bytes (Intel SDM volume 2, 2.3.11).
 pub(super) const LONGEST: usize = 15;
+
+/// `movabs $imm64, %r`: REX.W B8+r imm64 and no other prefix.
+pub(super) const PLAIN_FORM: PlainForm = PlainForm { length: 10, field: 2, width: 8 };
 
 /// `bnd`-prefixed branches and the other MPX instructions stand in code of distributions of their time.
 const OPTIONS: u32 = DecoderOptions::MPX;
@@ -131,8 +134,9 @@ fn describe(decoder: &Decoder<'_>, decoded: &iced_x86::Instruction, bytes: &[u8]
 fn immediate_operand(decoded: &iced_x86::Instruction, field: Field, bytes: &[u8]) -> OperandShape {
     let bare = bytes.get(padding(bytes)..decoded.len()).unwrap_or_default();
     let form = match (field.size, decoded.code(), bare) {
-        // REX.W B8+r imm64, no other prefix: 10 bytes.
-        (8, Code::Mov_r64_imm64, [0x48 | 0x49, ..]) if bare.len() == 10 => OperandForm::Address64,
+        (8, Code::Mov_r64_imm64, [0x48 | 0x49, ..]) if bare.len() == usize::from(PLAIN_FORM.length) => {
+            OperandForm::Address64
+        }
         (8, ..) => OperandForm::Other64,
         _ => OperandForm::Immediate32,
     };

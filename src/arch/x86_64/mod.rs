@@ -31,8 +31,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{
-    AlignmentNeed, Arch, CodeView, Delivery, Distance, Fragment, Instruction, Lowered, Referent, Seed,
-    ThreadLocalOffset, Thunk, ThunkLinks,
+    AlignmentNeed, Arch, CodeView, Delivery, Distance, Fragment, Instruction, Lowered, PlainForm, Referent,
+    Seed, ThreadLocalOffset, Thunk, ThunkLinks,
 };
 use crate::edits::SymbolRef;
 
@@ -42,6 +42,10 @@ pub struct X86_64;
 impl Arch for X86_64 {
     fn decode(&self, code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction)) {
         decode::decode(code, range, visit);
+    }
+
+    fn plain_form(&self) -> PlainForm {
+        decode::PLAIN_FORM
     }
 
     fn is_in_reach_of_32_bits(&self, range: &Range<u64>) -> bool {

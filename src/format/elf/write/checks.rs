@@ -11,6 +11,8 @@ use crate::edits::{Edits, Home, NewSectionKind, RelocationEdit, Repeat, SymbolRe
 use crate::error::{Error, Result};
 use crate::object_file::{Binding, ObjectFile, SectionId, SectionKind, SymbolId, SymbolPlace};
 
+const TWICE: &str = "two changes of the same bytes";
+
 /// Checks all edits against the object and each other; relocation fields are checked where they are written.
 pub(super) fn check(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<()> {
     bytes(object, edits)?;
@@ -78,8 +80,6 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
     }
     Ok(())
 }
-
-const TWICE: &str = "two changes of the same bytes";
 
 /// Where bytes end that are to be replaced, if the old ones are there and the new ones are as many.
 fn replaced(object: &ObjectFile<'_>, id: SectionId, offset: u64, old: &[u8], new: &[u8]) -> Result<u64> {
