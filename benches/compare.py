@@ -219,13 +219,24 @@ class Bench:
         must("gcc", "-shared", "-s", target, *more, f"-Wl,-rpath,{self.folder}", "-o", library)
         return library
 
+    def written(self, name, before, lines, after=""):
+        """Assembly in a file."""
+        source = self.path(f"{name}.s")
+        with open(source, "w") as out:
+            out.write(before + "\n")
+            out.writelines(lines)
+            out.write(after + '.section .note.GNU-stack,"",@progbits\n')
+        return source
+
+    def function(self, name, lines):
+        """A function of these instructions."""
+        return self.written(
+            name, f".text\n.globl {name}\n.type {name},@function\n{name}:", lines, f"ret\n.size {name},.-{name}\n"
+        )
+
     def fixed_library(self, name, lines, entries, *more):
         """A library of one function that holds the addresses, fixed, and by how many bytes fixing it made it larger."""
-        source, target, fixed = self.path(f"{name}.s"), self.path(f"{name}.o"), self.path(f"{name}.fixed.o")
-        source.write_text(
-            f".text\n.globl {name}\n.type {name},@function\n{name}:\n" + "".join(lines)
-            + f'ret\n.size {name},.-{name}\n.section .note.GNU-stack,"",@progbits\n'
-        )
+        source, target, fixed = self.function(name, lines), self.path(f"{name}.o"), self.path(f"{name}.fixed.o")
         must("as", source, "-o", target)
         mapped = self.path(f"{name}.json")
         mapped.write_text(json.dumps({"relocfix": 1, "machine": "x86_64", **entries}))
@@ -234,29 +245,21 @@ class Bench:
         return library, library.stat().st_size - self.linked(target).stat().st_size
 
     def pointer_slots(self, count):
-        names = self.path("names.s")
-        with open(names, "w") as out:
-            out.write(".data\n")
-            out.writelines(f".globl thing_{i}\n.type thing_{i},@object\n.size thing_{i},8\nthing_{i}: .quad {i}\n" for i in range(count))
-            out.write('.section .note.GNU-stack,"",@progbits\n')
+        names = self.written("names", ".data", (
+            f".globl thing_{i}\n.type thing_{i},@object\n.size thing_{i},8\nthing_{i}: .quad {i}\n" for i in range(count)
+        ))
         must("gcc", "-shared", names, "-o", self.path("libnames.so"))
         symbols = [{"address": hex(BASE + 8 * i), "name": f"thing_{i}", "size": 8} for i in range(count)]
         lines = [f"movabs ${BASE + 8 * i:#x},%rax\n" for i in range(count)]
         ours, grown = self.fixed_library("slots", lines, {"symbols": symbols}, self.path("libnames.so"))
-        table = self.path("table.s")
-        with open(table, "w") as out:
-            out.write('.section .data.rel.ro,"aw"\n.globl table\ntable:\n')
-            out.writelines(f".quad thing_{i}\n" for i in range(count))
-            out.write('.section .note.GNU-stack,"",@progbits\n')
+        table = self.written(
+            "table", '.section .data.rel.ro,"aw"\n.globl table\ntable:', (f".quad thing_{i}\n" for i in range(count))
+        )
         theirs = self.linked(table, self.path("libnames.so"))
         size = grown / theirs.stat().st_size
         self.compared(f"loading {count:,} pointer slots : as many relocations", "≤ 1.0", ours, theirs, size)
         # The linker puts entries of the global offset table in an order of its own, whoever asks for them.
-        code = self.path("pic.s")
-        with open(code, "w") as out:
-            out.write(".text\n.globl pic\n.type pic,@function\npic:\n")
-            out.writelines(f"mov thing_{i}@GOTPCREL(%rip),%rax\n" for i in range(count))
-            out.write('ret\n.size pic,.-pic\n.section .note.GNU-stack,"",@progbits\n')
+        code = self.function("pic", (f"mov thing_{i}@GOTPCREL(%rip),%rax\n" for i in range(count)))
         theirs = self.linked(code, self.path("libnames.so"))
         self.compared(f"loading {count:,} pointer slots : -fPIC", "≤ 1.0", ours, theirs, None)
 
