@@ -133,23 +133,27 @@ const ANSWERS: &str = "11 12 2\n2\n3 11 5\n1\n1\n1 1\n1\n500000003\n";
 
 /// The library, and the program that uses it.
 struct Built {
-    folder: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 impl Built {
-    fn new(folder: &Path) -> Result<Built, String> {
-        let built = Built { folder: folder.to_owned() };
+    /// `None`, said loudly: there is no compiler.
+    fn new() -> Result<Option<Built>, String> {
+        if ["gcc", "strip"].iter().any(|tool| toolchain::require(tool).is_none()) {
+            return Ok(None);
+        }
+        let built = Built { folder: tempfile::tempdir().map_err(|error| error.to_string())? };
         built.library("first")?;
-        fs::write(folder.join("host.c"), HOST).map_err(|error| error.to_string())?;
+        fs::write(built.at("host.c"), HOST).map_err(|error| error.to_string())?;
         let mut command = Command::new("gcc");
         command.args(["-O1", "-Wl,--build-id", "-o"]).args([built.at("host"), built.at("host.c")]);
         succeed(command.args(built.flags()).args(["-lm", "-ldl"]))?;
         succeed(Command::new("strip").arg(built.at("host")))?;
-        Ok(built)
+        Ok(Some(built))
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.path().join(name)
     }
 
     /// Builds the library, as a release is built: stripped.
@@ -260,11 +264,7 @@ const DYNAMIC: [Mode; 3] = [Mode::Shared, Mode::Pie, Mode::NoPie];
 
 #[test]
 fn found_in_other_processes_and_only_in_the_same_build() -> Result<(), String> {
-    if toolchain::require("gcc").is_none() {
-        return Ok(());
-    }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let built = Built::new(folder.path())?;
+    let Some(built) = Built::new()? else { return Ok(()) };
     let session = built.session("one")?;
     let fixed = session.fixed(OBJECT)?;
     let twin = built.session("two")?.fixed(OBJECT)?;
@@ -298,11 +298,7 @@ fn found_in_other_processes_and_only_in_the_same_build() -> Result<(), String> {
 
 #[test]
 fn refused_unless_asked_for() -> Result<(), String> {
-    if toolchain::require("gcc").is_none() {
-        return Ok(());
-    }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let built = Built::new(folder.path())?;
+    let Some(built) = Built::new()? else { return Ok(()) };
     let session = built.session("one")?;
     let object = session.object(OBJECT)?;
     let output = session.folder.join("out.o");
@@ -335,11 +331,7 @@ fn refused_unless_asked_for() -> Result<(), String> {
 /// A map that was captured for one object needs no other file later.
 #[test]
 fn a_captured_map_is_enough() -> Result<(), String> {
-    if toolchain::require("gcc").is_none() {
-        return Ok(());
-    }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let built = Built::new(folder.path())?;
+    let Some(built) = Built::new()? else { return Ok(()) };
     let mut process = Command::new(built.at("host"))
         .arg("wait")
         .stdin(Stdio::piped())
@@ -377,26 +369,23 @@ fn a_captured_map_is_enough() -> Result<(), String> {
 /// Where debuggers find names that a stripped library does not have any more, its own are found, to say what an address is.
 #[test]
 fn debug_files_say_what_an_address_is() -> Result<(), String> {
-    for tool in ["gcc", "objcopy", "strip", "xz"] {
-        if toolchain::require(tool).is_none() {
-            return Ok(());
-        }
+    if ["objcopy", "xz"].iter().any(|tool| toolchain::require(tool).is_none()) {
+        return Ok(());
     }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let built = Built::new(folder.path())?;
+    let Some(built) = Built::new()? else { return Ok(()) };
     let lib = built.at("private lib");
     let library = lib.join("libprivate.so.1");
     let stripped = fs::read(&library).map_err(|error| error.to_string())?;
     // The same build, not stripped.
     let mut command = Command::new("gcc");
     command.args(["-O1", "-g", "-fPIC", "-shared", "-Wl,--build-id", "-Wl,-soname,libprivate.so.1"]);
-    succeed(command.args(["-DTAG=\"first\"", "-o", "full.so", "private.c"]).current_dir(folder.path()))?;
+    succeed(command.args(["-DTAG=\"first\"", "-o", "full.so", "private.c"]).current_dir(built.folder.path()))?;
     let objcopy = |arguments: &[&str]| {
-        succeed(Command::new("objcopy").args(arguments).current_dir(folder.path())).map(drop)
+        succeed(Command::new("objcopy").args(arguments).current_dir(built.folder.path())).map(drop)
     };
     objcopy(&["--only-keep-debug", "full.so", "private.debug"])?;
     objcopy(&["--strip-debug", "full.so", "symbols"])?;
-    succeed(Command::new("xz").args(["-k", "symbols"]).current_dir(folder.path()))?;
+    succeed(Command::new("xz").args(["-k", "symbols"]).current_dir(built.folder.path()))?;
     let link = format!("--add-gnu-debuglink={}", built.at("private.debug").display());
     let linked = || objcopy(&["--strip-all", &link, "full.so", "private lib/libprivate.so.1"]);
 
@@ -457,11 +446,7 @@ fn debug_files_say_what_an_address_is() -> Result<(), String> {
 /// Linkers that keep only libraries that symbols need keep these.
 #[test]
 fn the_printed_arguments_link() -> Result<(), String> {
-    if toolchain::require("gcc").is_none() {
-        return Ok(());
-    }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let built = Built::new(folder.path())?;
+    let Some(built) = Built::new()? else { return Ok(()) };
     let session = built.session("one")?;
     let output = session.folder.join("out.o");
     let mut command = relocfix::tool();
@@ -496,11 +481,7 @@ fn the_printed_arguments_link() -> Result<(), String> {
 /// The program that compiled it loads it again, in another process.
 #[test]
 fn a_program_finds_its_own_functions() -> Result<(), String> {
-    if toolchain::require("gcc").is_none() {
-        return Ok(());
-    }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let built = Built::new(folder.path())?;
+    let Some(built) = Built::new()? else { return Ok(()) };
     let source = ".text\n.globl call_host\ncall_host: movabs $HOST, %rax\njmp *%rax\n.section .note.GNU-stack\n.bss\n.globl primes\nprimes: .zero 8\n";
     let session = built.session("one")?;
     let fixed = session.fixed(source)?;
