@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as Io, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,12 @@ impl LiveProcess {
         let name = format!("process {pid}");
         if !Path::new("/proc/self/stat").exists() {
             let message = "/proc shows no processes here: mount it (`mount -t proc proc /proc`)";
+            return Err(Error::new(ErrorKind::Io, name, message));
+        }
+        // In a pid namespace without a /proc of its own, that of those outside is seen, where it has another number.
+        if fs::read_link("/proc/self").is_ok_and(|own| own != Path::new(&std::process::id().to_string())) {
+            let message = "/proc shows another pid namespace's processes, by other numbers than are used here: mount the \
+                           own one (`mount -t proc proc /proc`)";
             return Err(Error::new(ErrorKind::Io, name, message));
         }
         let folder = PathBuf::from(format!("/proc/{pid}"));
@@ -110,7 +117,15 @@ impl Process for LiveProcess {
         let mapped = self.folder.join("map_files").join(range);
         let path = mapping.path.as_deref().filter(|path| path.starts_with('/')).unwrap_or("/");
         let in_root = self.folder.join("root").join(path.trim_start_matches('/'));
-        vec![PathBuf::from(path), mapped, in_root, self.folder.join("exe")]
+        let mut places = vec![PathBuf::from(path), mapped, in_root];
+        let program = self.folder.join("exe");
+        // Of the program, whoever may read the process may follow that.
+        if fs::read_link(&program)
+            .is_ok_and(|link| Some(link.as_os_str().as_bytes()) == mapping.path.as_deref().map(str::as_bytes))
+        {
+            places.push(program);
+        }
+        places
     }
 
     fn environment(&self) -> io::Result<Vec<u8>> {

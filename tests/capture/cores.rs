@@ -7,14 +7,15 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::session::{Session, jit_object, knower, read_map};
+use crate::session::{
+    HIDDEN_IN_STATIC_PIE, Session, compile, jit_object, knower, knower_with_code, read_map,
+};
 use crate::support::command::succeed;
 use crate::support::relocfix::{assert_same, fix, refused, tool};
 use crate::support::toolchain;
 
 /// A program with all that a map can hold but a perf map, which a core file says nothing of.
-fn session(folder: &Path) -> Result<Session, String> {
-    let program = knower(folder)?;
+fn session(folder: &Path, program: PathBuf) -> Result<Session, String> {
     // The shell lets it write a core file; it is the program that runs in the end.
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).arg(program).arg(jit_object(folder)?);
@@ -77,7 +78,7 @@ fn of_a_debugger() -> Result<(), String> {
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let folder = folder.path();
-    let session = session(folder)?;
+    let session = session(folder, knower(folder)?)?;
     let maps = [folder.join("live.json"), folder.join("core.json")];
     let live = session.capture(&maps[0], &[])?;
     let pid = session.child.id().to_string();
@@ -102,17 +103,18 @@ fn of_a_debugger() -> Result<(), String> {
     assert_fixed_alike(&session.object(folder)?, &maps[0], &maps[1])
 }
 
-/// The kernel's own, with the very same map.
-#[test]
-fn of_a_crash() -> Result<(), String> {
+/// Whether the kernel writes core files into the folder of who crashes.
+fn writes_core_files() -> bool {
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
-    if pattern.trim().starts_with('|') || pattern.contains('/') {
+    let elsewhere = pattern.trim().starts_with('|') || pattern.contains('/');
+    if elsewhere {
         toolchain::skip("this system gives core files to a program of its own");
-        return Ok(());
     }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let folder = folder.path();
-    let mut session = session(folder)?;
+    !elsewhere
+}
+
+/// The kernel's own core file, with the very same map as the live process, threads included.
+fn assert_crash_tells_the_same(folder: &Path, mut session: Session) -> Result<PathBuf, String> {
     let object = session.object(folder)?;
     let maps = [folder.join("live.json"), folder.join("core.json")];
     session.capture(&maps[0], &[])?;
@@ -122,6 +124,17 @@ fn of_a_crash() -> Result<(), String> {
     capture_core(&core, &maps[1])?;
     assert_same(&maps[0], &maps[1])?;
     assert_fixed_alike(&object, &maps[0], &maps[1])?;
+    Ok(core)
+}
+
+#[test]
+fn of_a_crash() -> Result<(), String> {
+    if !writes_core_files() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = folder.path();
+    let core = assert_crash_tells_the_same(folder, session(folder, knower(folder)?)?)?;
 
     // What is left of one that was cut off, anywhere, is an error or less of a map.
     let bytes = fs::read(&core).map_err(|error| error.to_string())?;
@@ -133,6 +146,52 @@ fn of_a_crash() -> Result<(), String> {
         let finished = crate::support::command::run(&mut command)?;
         assert!(matches!(finished.status.code(), Some(0 | 2)), "{length}: {}", finished.describe());
     }
+    Ok(())
+}
+
+/// The same of a program that has all that it uses.
+#[test]
+fn of_a_crash_without_a_dynamic_linker() -> Result<(), String> {
+    if !writes_core_files() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = folder.path();
+    let program = compile(folder, "knower.c", &["-static-pie", "-fPIE", "-lm", "-lstdc++"])?;
+    let mut session = session(folder, program)?;
+    session.known.retain(|(name, _)| !HIDDEN_IN_STATIC_PIE.contains(&name.as_str()));
+    assert_crash_tells_the_same(folder, session).map(drop)
+}
+
+/// Which perf map is a process's that is no more only its user knows.
+#[test]
+fn with_a_perf_map() -> Result<(), String> {
+    if toolchain::require("gcore").is_none() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = folder.path();
+    let mut session = knower_with_code(folder)?;
+    let (object, pid) = (session.object(folder)?, session.pid.to_string());
+    let perf = folder.join("perf.map");
+    // It is believed as it is: without what it says of memory that holds no code.
+    let text = fs::read_to_string(format!("/tmp/perf-{pid}.map")).map_err(|error| error.to_string())?;
+    let text = text.lines().filter(|line| line.ends_with(" jit_map")).map(|line| format!("{line}\n"));
+    fs::write(&perf, text.collect::<String>()).map_err(|error| error.to_string())?;
+    succeed(Command::new("gcore").arg("-o").arg(folder.join("core")).arg(&pid))?;
+    session.child.kill().and_then(|()| session.child.wait()).map_err(|error| error.to_string())?;
+    let map = folder.join("core.json");
+    capture_core(&folder.join(format!("core.{pid}")), &map)?;
+    let output = folder.join("out.o");
+    let mut without = tool();
+    without.arg(&object).arg("-o").arg(&output).arg("-s").arg(&map);
+    let remedy =
+        "is in anonymous executable memory (code made at run time, of which no perf map is given".to_owned();
+    refused(&mut without, &output, 1, &[remedy])?;
+    let symbols = ["--symbols".to_owned(), perf.display().to_string()];
+    let report = fix(&object, &output, Some(&map), &symbols)?.report;
+    let places = report["places"].as_array().into_iter().flatten();
+    assert_eq!(places.filter(|place| place["target"]["symbol"] == "jit_map").count(), 2, "{report:#}");
     Ok(())
 }
 

@@ -5,7 +5,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use crate::session::{Session, knower, read_map};
+use crate::support::command::run;
 use crate::support::relocfix::{refused, tool};
 use crate::support::toolchain;
 
@@ -71,4 +74,43 @@ fn a_process_that_may_not_be_read() -> Result<(), String> {
     let nobody = 65534;
     let own = std::process::id().to_string();
     fails(Command::new(&copy).uid(nobody).gid(nobody), folder.path(), &own, &expected)
+}
+
+/// Whenever it ends, there is a map of what it knew, or an error and no file.
+#[test]
+fn a_process_that_ends_meanwhile() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = folder.path();
+    let program = knower(folder)?;
+    let map = folder.join("map.json");
+    let mut complete: Option<usize> = None;
+    // The first one before anything is read, the last one after all is written.
+    for delay in (0..12).map(|n| n * 7).chain([10_000]) {
+        let mut session = Session::start(&mut Command::new(&program))?;
+        let mut command = tool();
+        command.args(["capture", "--pid", &session.pid.to_string(), "-o"]).arg(&map);
+        let capture = std::thread::spawn(move || run(&mut command));
+        let until = Instant::now() + Duration::from_millis(delay);
+        while Instant::now() < until && !capture.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        session.child.kill().map_err(|error| error.to_string())?;
+        let finished = capture.join().map_err(|_| "the thread")??;
+        if finished.status.code() == Some(0) {
+            assert_eq!(finished.stderr, "", "{delay}");
+            let count = read_map(&map)?["symbols"].as_array().map_or(0, Vec::len);
+            assert_eq!(count, *complete.get_or_insert(count), "{delay}");
+            fs::remove_file(&map).map_err(|error| error.to_string())?;
+        } else {
+            let said = format!("process {}: has ended or runs another program", session.pid);
+            assert!(finished.stderr.contains(&said), "{delay}: {}", finished.describe());
+            assert_eq!(finished.status.code(), Some(2), "{delay}");
+        }
+        // Nothing half written is left, under whatever name.
+        let left = fs::read_dir(folder).map_err(|error| error.to_string())?.flatten();
+        let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["knower"], "{delay}");
+    }
+    assert!(complete.is_some_and(|count| count > 20), "{complete:?}");
+    Ok(())
 }

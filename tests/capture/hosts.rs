@@ -1,15 +1,20 @@
 //! Programs of every kind, and processes whose files are not where they were, or not for everybody.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::names::assert_fixed;
-use crate::session::{Session, compile, foreign_libc, knower, warned};
+use crate::session::{
+    HIDDEN_IN_STATIC_PIE, Session, compile, foreign_libc, jit_object, knower, read_map, warned,
+};
 use crate::support::command::{run, succeed};
 use crate::support::matrix::Mode;
+use crate::support::relocfix::{assert_same, refused};
 use crate::support::toolchain;
 
 /// Runs a kind of program of which only those addresses count, captures it, and fixes an object with that; the session
@@ -66,13 +71,10 @@ fn without_a_dynamic_linker() -> Result<(), String> {
     Ok(())
 }
 
-/// The linker makes what its libc hides local to the program, where it could be anything of that name; what is left of
-/// `malloc` is called `__malloc`.
 #[test]
 fn without_a_dynamic_linker_at_any_address() -> Result<(), String> {
     let folder = folder()?;
-    let hidden = ["malloc", "qsort", "bsearch", "strtol", "getenv", "getpid", "abort"];
-    let counts = |name: &str| !hidden.contains(&name);
+    let counts = |name: &str| !HIDDEN_IN_STATIC_PIE.contains(&name);
     fixed_with(folder.path(), &["-static-pie", "-fPIE"], &[Mode::Pie, Mode::StaticPie], counts).map(drop)
 }
 
@@ -100,6 +102,112 @@ fn a_library_that_was_deleted() -> Result<(), String> {
         deleted.filter(|m| m["path"].as_str().is_some_and(|path| path.ends_with("libc.so.6 (deleted)")));
     assert!(deleted.count() >= 4, "{map:#}");
     assert_fixed(&session, &session.object(folder)?, &map_path, &[Mode::Pie])
+}
+
+/// Not every user may open what a process has mapped by where it is mapped: then the map says less, and why.
+#[test]
+fn a_library_that_was_deleted_for_another_user() -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let open =
+        |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o777)).map_err(|e| e.to_string());
+    open(folder)?;
+    let libc = own_copy_of_libc(folder)?;
+    let program = knower(folder)?;
+    // Where this is built may be root's alone.
+    let tool = folder.join("relocfix");
+    fs::copy(env!("CARGO_BIN_EXE_relocfix"), &tool).map_err(|error| error.to_string())?;
+    for file in [&libc, &program, &tool] {
+        open(file)?;
+    }
+    let as_another = |program: &Path| {
+        let mut command = Command::new(program);
+        if fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0) {
+            command.uid(65534).gid(65534);
+        }
+        command
+    };
+    let session = Session::start(as_another(&program).env("LD_LIBRARY_PATH", folder))?;
+    fs::remove_file(&libc).map_err(|error| error.to_string())?;
+    let map_path = folder.join("map.json");
+    let mut capture = as_another(&tool);
+    let finished =
+        succeed(capture.args(["capture", "--pid", &session.pid.to_string(), "-o"]).arg(&map_path))?;
+    let expected = [
+        "libc.so.6 (deleted): what process ",
+        "cannot be read (",
+        "; root may read it)",
+        "what lies in it has no names",
+    ];
+    for text in expected {
+        assert!(finished.stderr.contains(text), "{text}: {}", finished.stderr);
+    }
+    // Never the names of another file that is at the path.
+    let map = read_map(&map_path)?;
+    let of_libc = map["symbols"].as_array().into_iter().flatten().filter(|s| s["library"] == "libc.so.6");
+    assert_eq!(of_libc.count(), 0);
+    Ok(())
+}
+
+/// A process has other numbers in its own pid namespace than outside of it, and its files are called by its own.
+#[test]
+fn a_pid_namespace() -> Result<(), String> {
+    let folder = folder()?;
+    let folder = folder.path();
+    let unshare = |mounts: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--fork", "--pid"]).args(mounts);
+        command
+    };
+    if !run(unshare(&["--mount-proc"]).arg("true")).is_ok_and(|end| end.status.success()) {
+        toolchain::skip("this user may make no pid namespaces");
+        return Ok(());
+    }
+    let program = knower(folder)?;
+    let object = jit_object(folder)?;
+    let mut inside = unshare(&["--mount-proc"]);
+    // It ends with who started it.
+    inside.arg("--kill-child").arg(&program).arg(&object).current_dir(folder);
+    let mut session = Session::start(&mut inside)?;
+    session.pid = child_of(session.child.id())?;
+    let maps = ["outside", "inside"].map(|name| folder.join(name).with_extension("json"));
+    let map = session.capture(&maps[0], &[])?;
+    // Its own number is 1, which its lists of code are called by.
+    for made in ["jit_map", "jit_profiler", "jit_debugger"] {
+        let listed = map["symbols"].as_array().is_some_and(|all| all.iter().any(|s| s["name"] == made));
+        assert!(listed, "{made}");
+    }
+    assert_fixed(&session, &session.object(folder)?, &maps[0], &[Mode::Pie])?;
+    let enter = |namespaces: &[&str], number: &str, map: &Path| {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &session.pid.to_string(), "--user", "--pid"]).args(namespaces);
+        command.arg(env!("CARGO_BIN_EXE_relocfix")).args(["capture", "--pid", number, "-o"]).arg(map);
+        command
+    };
+    succeed(&mut enter(&["--mount"], "1", &maps[1]))?;
+    assert_same(&maps[0], &maps[1])?;
+    // Of another number there is none inside.
+    let none = folder.join("none.json");
+    let said = |text: &str| [text.to_owned()];
+    let number = session.pid.to_string();
+    refused(
+        &mut enter(&["--mount"], &number, &none),
+        &none,
+        2,
+        &said("there is none that this user can see"),
+    )?;
+    // There, but with the list of processes of those outside, who have a number 1 too.
+    let text = said("/proc shows another pid namespace's processes, by other numbers");
+    refused(&mut enter(&[], "1", &none), &none, 2, &text)?;
+    // Nobody removes it: the process's number is not that of the test.
+    fs::remove_file("/tmp/perf-1.map").map_err(|error| error.to_string())
+}
+
+/// The process that one started, as soon as it has.
+fn child_of(parent: u32) -> Result<u32, String> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let children = children.map_err(|error| error.to_string())?;
+    children.trim().parse().map_err(|_| format!("children: {children}"))
 }
 
 /// In a mount namespace of its own, as a container's: its paths lead to other files for others.
@@ -135,10 +243,7 @@ fn a_container() -> Result<(), String> {
     }
     let mut session = Session::start(&mut unshare(&script))?;
     // The program is a child of what made its pid namespace.
-    let parent = session.child.id();
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-    let children = children.map_err(|error| error.to_string())?;
-    session.pid = children.trim().parse().map_err(|_| format!("children: {children}"))?;
+    session.pid = child_of(session.child.id())?;
     let map_path = folder.join("map.json");
     let (map, said) = warned(&["--pid", &session.pid.to_string()], &map_path)?;
     assert!(said.contains("libc.so.6: of its") && said.lines().count() == 1, "{said}");

@@ -2,6 +2,7 @@
 //! another one.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, Header};
@@ -167,10 +168,14 @@ fn load_one(
     files: &dyn Files,
 ) -> Result<Loaded, String> {
     let mut why = "it has no name any more".to_owned();
+    let mut denied = "";
     for place in process.places(&head.first) {
         let bytes = match files.read(&place) {
             Ok(bytes) => bytes,
             Err(error) => {
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    denied = "; root may read it";
+                }
                 why = error.to_string();
                 continue;
             }
@@ -198,7 +203,7 @@ fn load_one(
         });
     }
     Err(format!(
-        "{}: what {} has mapped cannot be read ({why}): what lies in it has no names",
+        "{}: what {} has mapped cannot be read ({why}{denied}): what lies in it has no names",
         head.path,
         process.name()
     ))
