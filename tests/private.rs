@@ -379,7 +379,9 @@ fn debug_files_say_what_an_address_is() -> Result<(), String> {
     // The same build, not stripped.
     let mut command = Command::new("gcc");
     command.args(["-O1", "-g", "-fPIC", "-shared", "-Wl,--build-id", "-Wl,-soname,libprivate.so.1"]);
-    succeed(command.args(["-DTAG=\"first\"", "-o", "full.so", "private.c"]).current_dir(built.folder.path()))?;
+    succeed(
+        command.args(["-DTAG=\"first\"", "-o", "full.so", "private.c"]).current_dir(built.folder.path()),
+    )?;
     let objcopy = |arguments: &[&str]| {
         succeed(Command::new("objcopy").args(arguments).current_dir(built.folder.path())).map(drop)
     };
