@@ -91,9 +91,10 @@ fn saved_and_called(level: &str, linkers: [Linker; 2]) -> Result<(), String> {
     let [first, second] = sessions.as_slice() else { return Ok(()) };
     for (stem, function) in first.stems()? {
         let object = first.check(&stem)?;
-        if function["spelled"] != true {
-            relocfix::assert_same(&object, &second.fixed(&stem))?;
-            relocfix::assert_same(&object, &first.fixed(&stem))?;
+        relocfix::assert_same(&object, &first.fixed(&stem))?;
+        // Where Numba gives a block in object mode a random identity, no two processes agree on it.
+        if function["random"] != true {
+            assert_same_but_for_addresses(&object, &second.fixed(&stem))?;
         }
     }
     for (session, seed) in sessions.iter().zip(["7", "8"]) {
@@ -101,6 +102,36 @@ fn saved_and_called(level: &str, linkers: [Linker; 2]) -> Result<(), String> {
     }
     first.link_without_python()?;
     first.fails_clearly_elsewhere(&python)
+}
+
+/// That two objects differ in nothing but addresses of the session in the names that Numba makes up.
+fn assert_same_but_for_addresses(one: &Path, other: &Path) -> Result<(), String> {
+    let [plain, other_plain] = [one, other].map(|path| path.with_extension("plain"));
+    for (from, to) in [(one, &plain), (other, &other_plain)] {
+        let mut bytes = fs::read(from).map_err(|error| error.to_string())?;
+        // An array expression, a parallel loop's body, a generator's function, a class.
+        for before in [
+            ".kernel.",
+            "__numba_array_expr_0x",
+            "__numba_parfor_gufunc_0x",
+            "_20at_200x",
+            "Point_23",
+            "Point#",
+        ] {
+            blank_digits(&mut bytes, before.as_bytes());
+        }
+        fs::write(to, bytes).map_err(|error| error.to_string())?;
+    }
+    relocfix::assert_same(&plain, &other_plain)
+}
+
+/// Makes the hexadecimal digits zero that stand behind a text.
+fn blank_digits(bytes: &mut [u8], before: &[u8]) {
+    let mut from = 0;
+    while let Some(at) = bytes[from..].windows(before.len()).position(|window| window == before) {
+        from += at + before.len();
+        bytes[from..].iter_mut().take_while(|byte| byte.is_ascii_hexdigit()).for_each(|byte| *byte = b'0');
+    }
 }
 
 /// The interpreter of the virtual environment that `tests/run.sh` makes in cargo's target folder.

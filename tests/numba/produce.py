@@ -20,6 +20,6 @@ for name, signature, calls in functions.CALLS[int(first) : int(end)]:
     function = getattr(functions, name)
     stems = save(function, signature, folder, known=functions.KNOWN, link=[library], flags=flags, native=native)
     answers = [functions.answer(function, arguments) for arguments in calls]
-    spelled = name in functions.SPELLED
-    saved.append({"name": name, "stems": stems, "native": native, "answers": answers, "spelled": spelled})
+    random = name in functions.RANDOM
+    saved.append({"name": name, "stems": stems, "native": native, "answers": answers, "random": random})
 json.dump(saved, sys.stdout, indent=1)
