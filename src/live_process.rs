@@ -3,7 +3,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as Io, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -117,15 +116,7 @@ impl Process for LiveProcess {
         let mapped = self.folder.join("map_files").join(range);
         let path = mapping.path.as_deref().filter(|path| path.starts_with('/')).unwrap_or("/");
         let in_root = self.folder.join("root").join(path.trim_start_matches('/'));
-        let mut places = vec![PathBuf::from(path), mapped, in_root];
-        let program = self.folder.join("exe");
-        // Of the program, whoever may read the process may follow that.
-        if fs::read_link(&program)
-            .is_ok_and(|link| Some(link.as_os_str().as_bytes()) == mapping.path.as_deref().map(str::as_bytes))
-        {
-            places.push(program);
-        }
-        places
+        vec![PathBuf::from(path), mapped, in_root, self.folder.join("exe")]
     }
 
     fn environment(&self) -> io::Result<Vec<u8>> {

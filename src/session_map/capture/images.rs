@@ -168,15 +168,17 @@ fn load_one(
     files: &dyn Files,
 ) -> Result<Loaded, String> {
     let mut why = "it has no name any more".to_owned();
-    let mut denied = "";
+    let mut denied = None;
     for place in process.places(&head.first) {
         let bytes = match files.read(&place) {
             Ok(bytes) => bytes,
             Err(error) => {
-                if error.kind() == io::ErrorKind::PermissionDenied {
-                    denied = "; root may read it";
-                }
                 why = error.to_string();
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    // By where it is mapped any file can be read, deleted ones too (proc(5), /proc/pid/map_files).
+                    denied =
+                        Some(format!("{why}; it takes CAP_SYS_ADMIN, which root has outside of containers"));
+                }
                 continue;
             }
         };
@@ -202,8 +204,10 @@ fn load_one(
             thread_local: head.thread_local(),
         });
     }
+    // What else was tried in vain says nothing then.
+    let why = denied.unwrap_or(why);
     Err(format!(
-        "{}: what {} has mapped cannot be read ({why}{denied}): what lies in it has no names",
+        "{}: what {} has mapped cannot be read ({why}): what lies in it has no names",
         head.path,
         process.name()
     ))
