@@ -2,10 +2,12 @@
 //! resolver that each is for, and the stubs that stand for functions of others. From the file; what the process holds
 //! there is for whoever reads its memory.
 
+use std::collections::HashMap;
+
 use goblin::elf::dynamic::{DT_JMPREL, DT_PLTREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ};
 use goblin::elf::header::{ET_EXEC, Header};
 use goblin::elf::reloc::{R_X86_64_GLOB_DAT, R_X86_64_IRELATIVE, R_X86_64_JUMP_SLOT};
-use goblin::elf::section_header::{SHN_UNDEF, SHT_PROGBITS, SHT_RELA, SectionHeader};
+use goblin::elf::section_header::{SHF_EXECINSTR, SHN_UNDEF, SHT_PROGBITS, SHT_RELA, SectionHeader};
 use goblin::elf::sym::STT_FUNC;
 use goblin::elf::{Elf, ProgramHeader};
 
@@ -47,8 +49,19 @@ pub(super) struct Bindings {
     /// In a program at a fixed address, a function of a library has the address of a stub of the program's.
     pub(super) stubs: Vec<(Reference, u64)>,
     /// In a program without a dynamic linker, an indirect function has the address of code that jumps to what a word
-    /// holds: that code, and the word.
-    pub(super) jumps: Vec<(u64, u64)>,
+    /// holds.
+    pub(super) jumps: Vec<Jump>,
+}
+
+/// An entry of the procedure linkage table.
+#[derive(Debug)]
+pub(super) struct Jump {
+    /// Where the code is, as the file counts.
+    pub(super) entry: u64,
+    /// Where the word is that says where it jumps to.
+    pub(super) word: u64,
+    /// The program's code has its address, and does not only go there.
+    pub(super) taken: bool,
 }
 
 impl Bindings {
@@ -131,9 +144,12 @@ impl Bindings {
         let names = slice(bytes, "the section names", names.sh_offset, names.sh_size)?;
         let is_table = |section: &&SectionHeader| {
             let name = name_in(names, section.sh_name as u64).unwrap_or_default();
-            section.sh_type == SHT_PROGBITS && (name.starts_with(".plt") || name == ".iplt")
+            name.starts_with(".plt") || name == ".iplt"
         };
-        for section in sections.iter().filter(is_table) {
+        let executable = |s: &&SectionHeader| s.sh_flags & u64::from(SHF_EXECINSTR) != 0;
+        let code = sections.iter().filter(|s| s.sh_type == SHT_PROGBITS).filter(executable);
+        let (tables, others): (Vec<&SectionHeader>, Vec<&SectionHeader>) = code.partition(is_table);
+        for section in tables {
             let code = slice(bytes, "the procedure linkage table", section.sh_offset, section.sh_size)?;
             arch.decode(code, 0..code.len() as u64, &mut |instruction| {
                 let start = instruction.offset as usize;
@@ -142,8 +158,31 @@ impl Bindings {
                 if let Some(reference) = read.filter(|_| arch.leaves(text)) {
                     // An entry has 8 or 16 bytes, and may begin with a landing pad.
                     let entry = section.sh_addr.wrapping_add(instruction.offset) & !7;
-                    self.jumps.push((entry, section.sh_addr.wrapping_add(reference.target)));
+                    let word = section.sh_addr.wrapping_add(reference.target);
+                    self.jumps.push(Jump { entry, word, taken: false });
                 }
+            });
+        }
+        self.mark_taken(bytes, &others)
+    }
+
+    /// Looks for the entries' addresses in the program's code. A word of data gets one only where code has it, too: else
+    /// linkers have it filled as the global offset table is.
+    fn mark_taken(&mut self, bytes: &[u8], sections: &[&SectionHeader]) -> Result<(), String> {
+        let mut entries: HashMap<u64, &mut bool> =
+            self.jumps.iter_mut().map(|jump| (jump.entry, &mut jump.taken)).collect();
+        let mut mark = |address: u64| {
+            if let Some(taken) = entries.get_mut(&address) {
+                **taken = true;
+            }
+        };
+        for section in sections {
+            let code = slice(bytes, "a section", section.sh_offset, section.sh_size)?;
+            Machine::X86_64.arch().decode(code, 0..code.len() as u64, &mut |instruction| {
+                let computed = instruction.reference.filter(|r| r.usage == PcUse::Address);
+                let computed = computed.map(|r| section.sh_addr.wrapping_add(r.target));
+                computed.into_iter().for_each(&mut mark);
+                instruction.operands.iter().flatten().for_each(|operand| mark(operand.value));
             });
         }
         Ok(())

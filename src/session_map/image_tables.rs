@@ -167,7 +167,11 @@ pub(super) fn notes<'a>(bytes: &'a [u8], header: &ProgramHeader) -> Result<Vec<N
     while let (Some(name_size), Some(size), Some(kind)) = (u32_at(rest, 0), u32_at(rest, 4), u32_at(rest, 8))
     {
         let contents_at = (12 + u64::from(name_size)).next_multiple_of(align);
-        let next = (contents_at + u64::from(size)).next_multiple_of(align);
+        let end = (contents_at + u64::from(size)).next_multiple_of(4);
+        // mold 1.10 puts notes that are padded to four bytes into a segment that is aligned to eight. A note begins with
+        // the size of its name, which is not zero as padding is.
+        let padding = usize::try_from(end).ok().and_then(|end| u32_at(rest, end));
+        let next = if padding.unwrap_or(0) == 0 { end.next_multiple_of(align) } else { end };
         let name = slice(rest, "a note's name", 12, name_size.into())?;
         let contents = slice(rest, "a note", contents_at, size.into())?;
         notes.push(Note { name, kind, contents });
@@ -186,4 +190,31 @@ pub(super) fn build_id(bytes: &[u8], program_headers: &[ProgramHeader]) -> Resul
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(kind: u32, contents: &[u8]) -> Vec<u8> {
+        let head = [4, contents.len() as u32, kind].into_iter().flat_map(u32::to_le_bytes);
+        head.chain(*b"GNU\0").chain(contents.iter().copied()).collect()
+    }
+
+    fn kinds(bytes: &[u8], align: u64) -> Vec<u32> {
+        let header =
+            ProgramHeader { p_filesz: bytes.len() as u64, p_align: align, ..ProgramHeader::default() };
+        notes(bytes, &header).unwrap().iter().map(|note| note.kind).collect()
+    }
+
+    #[test]
+    fn notes_are_padded_to_four_bytes_or_to_eight() {
+        let (odd, even) = (note(3, &[7; 20]), note(5, &[9; 16]));
+        let padded = [&odd[..], &[0; 4]].concat();
+        assert_eq!(kinds(&[&odd[..], &even].concat(), 4), [3, 5]);
+        assert_eq!(kinds(&[&padded[..], &even, &odd].concat(), 8), [3, 5, 3]);
+        assert_eq!(kinds(&[&even[..], &padded].concat(), 8), [5, 3]);
+        // In a segment that is aligned to eight bytes for the first one's sake.
+        assert_eq!(kinds(&[&even[..], &odd, &even].concat(), 8), [5, 3, 5]);
+    }
 }

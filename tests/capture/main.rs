@@ -10,6 +10,7 @@ mod hosts;
 mod names;
 mod operands;
 mod session;
+mod stubs;
 mod threads;
 mod unsure;
 mod versions;

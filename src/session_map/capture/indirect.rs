@@ -2,11 +2,11 @@
 //! bound words tell: a word for a name holds the implementation, and a word for a resolver what it answered. What is
 //! contradicted or has two names that mean different functions gets none.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Process;
 use super::images::{Loaded, VDSO};
-use crate::session_map::bindings::{Bound, Reference};
+use crate::session_map::bindings::{Bound, Jump, Reference, Word};
 use crate::session_map::{SessionMap, SessionSymbol, loaded};
 
 /// An indirect function: which image's, and its resolver there. All its aliases are one.
@@ -95,28 +95,27 @@ pub(super) fn symbols(
         }
     }
     let names: Vec<Vec<(&str, u64)>> = images.iter().map(Loaded::indirect_functions).collect();
+    let stubs: Vec<Stubs> = images.iter().map(Stubs::of).collect();
     let name = |function: &Function| {
         let (name, _) = names[function.0].iter().find(|(_, resolver)| *resolver == function.1)?;
-        Some((*name, function.0))
+        Some((*name, *function))
     };
     let mut symbols = Vec::new();
     for (address, functions) in by_address {
-        let mut names: Vec<(&str, usize)> = functions.iter().filter_map(name).collect();
+        let mut names: Vec<(&str, Function)> = functions.iter().filter_map(name).collect();
         let all = names.clone();
         names.retain(|(name, _)| {
             let more = CASES.iter().find(|(case, _)| case == name).map(|(_, more)| *more);
             more.is_none_or(|more| !all.iter().any(|(other, _)| *other == more))
         });
         match names[..] {
-            // Whoever asks such a program gets the address of its stub.
-            [(_, image)] if !images[image].bindings.jumps.is_empty() => {}
-            [(name, image)] => symbols.push(SessionSymbol {
-                address,
-                name: name.to_owned(),
-                size: 0,
-                library: images[image].library(),
-                align: 1,
-            }),
+            [(_, (image, resolver))] => {
+                let (image, stubs) = (&images[image], &stubs[image]);
+                if let Some(name) = aliases(image, resolver).nth(stubs.before_implementation(resolver)) {
+                    let (name, library) = (name.to_owned(), image.library());
+                    symbols.push(SessionSymbol { address, name, size: 0, library, align: 1 });
+                }
+            }
             [] => {}
             _ => {
                 let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
@@ -144,17 +143,54 @@ pub(super) fn stubs(images: &[Loaded]) -> Vec<SessionSymbol> {
                 symbols.push(SessionSymbol { address, name, size: 0, library: None, align: 1 });
             }
         }
-        let functions = image.indirect_functions();
-        for (stub, word) in &image.bindings.jumps {
-            let word = image.bindings.words.iter().find(|other| other.address == *word);
-            let Some(Bound::Resolver(resolver)) = word.map(|word| &word.bound) else {
-                continue;
-            };
-            if let Some((name, _)) = functions.iter().find(|(_, known)| known == resolver) {
-                let (address, name) = (bias.wrapping_add(*stub), (*name).to_owned());
+        let stubs = Stubs::of(image);
+        for (resolver, entries) in &stubs.0 {
+            let implementation = stubs.before_implementation(*resolver);
+            let names = (0..).zip(aliases(image, *resolver)).filter(|(place, _)| *place != implementation);
+            for (jump, (_, name)) in entries.iter().zip(names) {
+                let (address, name) = (bias.wrapping_add(jump.entry), name.to_owned());
                 symbols.push(SessionSymbol { address, name, size: 0, library: None, align: 1 });
             }
         }
     }
     symbols
+}
+
+/// The names of an indirect function, the best one first.
+fn aliases(image: &Loaded, resolver: u64) -> impl Iterator<Item = &str> {
+    image.image.indirect_functions().filter(move |(_, known)| *known == resolver).map(|(name, _)| name)
+}
+
+/// In a program without a dynamic linker, an indirect function has many addresses: that of the implementation, where
+/// code reads it from the global offset table, and that of a stub for each alias. No table says which alias has which
+/// stub; they all do the same. Each address gets a name of its own, the best ones those that the program uses: stubs
+/// whose address is somewhere in it, else the implementation.
+struct Stubs<'a>(BTreeMap<u64, Vec<&'a Jump>>);
+
+impl<'a> Stubs<'a> {
+    /// By resolver, in the order of names.
+    fn of(image: &'a Loaded) -> Self {
+        let resolver = |word: &Word| match word.bound {
+            Bound::Resolver(resolver) => Some((word.address, resolver)),
+            Bound::Name(_) => None,
+        };
+        let words: HashMap<u64, u64> = image.bindings.words.iter().filter_map(resolver).collect();
+        let mut entries: BTreeMap<u64, Vec<&Jump>> = BTreeMap::new();
+        for jump in &image.bindings.jumps {
+            // Linkers other than GNU ld make some of these the functions themselves.
+            let named = matches!(image.image.name_at(jump.entry), Some((_, 0)));
+            if let Some(resolver) = words.get(&jump.word).filter(|_| !named) {
+                entries.entry(*resolver).or_default().push(jump);
+            }
+        }
+        for stubs in entries.values_mut() {
+            stubs.sort_by_key(|jump| (!jump.taken, jump.entry));
+        }
+        Stubs(entries)
+    }
+
+    /// How many stubs have a better name than the implementation.
+    fn before_implementation(&self, resolver: u64) -> usize {
+        self.0.get(&resolver).map_or(0, |stubs| stubs.iter().filter(|jump| jump.taken).count())
+    }
 }
