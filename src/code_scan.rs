@@ -1,13 +1,16 @@
 //! Finds the constants of one code section: decoded, never searched as bytes alone. A search of the bytes only
 //! decides which functions are decoded, and whether anything is left that decoding did not explain.
 
+mod halves;
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity};
+use crate::arch::{Half, Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity};
 use crate::candidates::UpperBytes;
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section, is_relocated};
@@ -15,6 +18,9 @@ use crate::plain_constants::PlainConstant;
 use crate::reloc::RelocKind;
 use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses};
 use crate::session_map::SessionMap;
+pub(crate) use halves::HalfPair;
+use halves::{HalfPairs, HighHalves};
+pub(crate) use parts::{Part, Parts};
 
 /// Decoding again with the data that was found among the code converges at once in real code; hostile code
 /// could drag it on.
@@ -33,6 +39,17 @@ struct Decoded {
     padding: bool,
     /// What they are, all together.
     sensitivity: Sensitivity,
+    /// See [`CodeFound::halves`].
+    halves: Vec<HalfPair>,
+}
+
+/// What a search of a region's bytes shows.
+#[derive(Default)]
+struct Candidates {
+    /// Offsets at which eight bytes without a relocation read as a session address, aligned or not.
+    words: Vec<u64>,
+    /// Some four bytes are the high half of one.
+    high: bool,
 }
 
 /// A region that was decoded.
@@ -40,8 +57,7 @@ struct LookedAt<'r> {
     region: &'r Region<'r>,
     /// Its relocations.
     near: &'r [Relocation],
-    /// See [`CodeScan::candidates`].
-    candidates: Vec<u64>,
+    candidates: Candidates,
     decoded: Decoded,
 }
 
@@ -63,6 +79,8 @@ struct Explained {
     fields: Vec<(u64, Field)>,
     /// Candidates that are no constant of an instruction, and whether all around them are instructions of a function.
     unexplained: Vec<(u64, bool)>,
+    /// See [`CodeFound::halves`].
+    halves: Vec<HalfPair>,
 }
 
 /// What a section holds.
@@ -78,6 +96,8 @@ pub(crate) struct CodeFound {
     pub(crate) accesses: BTreeMap<u64, Vec<PoolAccess>>,
     /// Starts of regions that are nothing but instructions, and what these are.
     pub(crate) sensitivities: Vec<(u64, Sensitivity)>,
+    /// Addresses that code stores in two halves.
+    pub(crate) halves: Vec<HalfPair>,
 }
 
 /// The places of a code section, and the instructions around its relocations that `wanted` selects.
@@ -90,14 +110,14 @@ pub(crate) fn scan_code(
 ) -> CodeFound {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let upper = UpperBytes::of(map.ranges());
+    let search = UpperBytes::of(map.ranges()).map(|upper| (upper, HighHalves::of(map.ranges())));
     let near = relocations_by_region(section, regions);
     let plain = object.machine.arch().plain_form();
-    let scan = CodeScan { object, section, map, regions, near, low, upper, plain, all: false };
-    let needed = |index: usize, candidates: &[u64]| {
+    let scan = CodeScan { object, section, map, regions, near, low, search, plain, all: false };
+    let needed = |index: usize, candidates: &Candidates| {
         let inside = |r: &&Relocation| regions[index].range.contains(&r.offset);
         let relocated = || scan.near[index].iter().filter(inside).any(|r| wanted(section, r));
-        !candidates.is_empty() || low || relocated()
+        !candidates.words.is_empty() || candidates.high || low || relocated()
     };
     let full = |r: &&Relocation| r.kind == RelocKind::Abs64 && wanted(section, r);
     if !section.relocations.iter().any(|r| full(&r))
@@ -117,7 +137,7 @@ pub(crate) fn scan_code(
 
     let mut explained = Explained::default();
     looked_at.iter().for_each(|looked_at| scan.explain(looked_at, &mut explained));
-    let Explained { mut places, plain, fields, unexplained } = explained;
+    let Explained { mut places, plain, fields, unexplained, halves } = explained;
     places.extend(plain.into_iter().map(|plain| scan.plain.place(section.id, plain)));
     // Words that a relocation fills and that are no instruction's constant: instructions read those, too.
     let operands: BTreeSet<u64> = fields.iter().map(|(offset, _)| *offset).collect();
@@ -128,7 +148,7 @@ pub(crate) fn scan_code(
         // The readers of a pool need not be those that were looked at.
         let known: BTreeSet<u64> = looked_at.iter().map(|l| l.region.range.start).collect();
         let rest = (0..regions.len()).into_par_iter().filter(|&i| !known.contains(&regions[i].range.start));
-        let rest: Vec<LookedAt<'_>> = rest.map(|index| scan.look_at(index, Vec::new())).collect();
+        let rest: Vec<LookedAt<'_>> = rest.map(|index| scan.look_at(index, Candidates::default())).collect();
         looked_at.extend(rest);
         scan.settle(&mut looked_at);
         let pools = looked_at.iter().flat_map(|l| l.decoded.pools.iter().copied()).collect();
@@ -141,7 +161,7 @@ pub(crate) fn scan_code(
     }
     places.sort_by_key(|p| p.offset);
     let sensitivities = looked_at.iter().filter_map(LookedAt::sensitivity).collect();
-    CodeFound { places, plain: Vec::new(), fields, accesses, sensitivities }
+    CodeFound { places, plain: Vec::new(), fields, accesses, sensitivities, halves }
 }
 
 /// Where a jump leads; `None`: one of the relocations says where.
@@ -165,7 +185,7 @@ struct CodeScan<'a> {
     /// 32-bit operands can be addresses.
     low: bool,
     /// Of addresses; `None`: there are none.
-    upper: Option<UpperBytes>,
+    search: Option<(UpperBytes, HighHalves)>,
     /// What is not kept as a place.
     plain: PlainForm,
     /// All instructions with a constant or a pc-relative operand are of use.
@@ -188,7 +208,7 @@ fn relocations_by_region<'a>(section: &'a Section<'_>, regions: &[Region<'_>]) -
 impl<'a> CodeScan<'a> {
     /// What the section holds, if no instruction reads data among the code and all candidates are constants of
     /// instructions: then no region says anything of another one, and none has to be kept.
-    fn without_data(&self, needed: &(dyn Fn(usize, &[u64]) -> bool + Sync)) -> Option<CodeFound> {
+    fn without_data(&self, needed: &(dyn Fn(usize, &Candidates) -> bool + Sync)) -> Option<CodeFound> {
         let data = AtomicBool::new(false);
         let start = || (Explained::default(), Vec::new());
         let regions = (0..self.regions.len()).into_par_iter();
@@ -214,6 +234,7 @@ impl<'a> CodeScan<'a> {
             found.plain.extend(explained.plain);
             found.fields.extend(explained.fields);
             found.sensitivities.extend(sensitivities);
+            found.halves.extend(explained.halves);
         }
         found.places.sort_by_key(|p| p.offset);
         found.plain.sort_by_key(|p| p.start);
@@ -251,36 +272,39 @@ impl<'a> CodeScan<'a> {
             plain.binary_search_by_key(*offset, |plain| self.plain.offset(plain)).is_err()
                 && places.binary_search_by_key(*offset, |place| place.offset).is_err()
         };
-        let left = candidates.iter().filter(is_left);
+        explained.halves.extend_from_slice(&decoded.halves);
+        let left = candidates.words.iter().filter(is_left);
         explained.unexplained.extend(left.map(|&offset| (offset, decoded.clean && is_code)));
     }
 
-    /// Offsets in a region at which eight bytes without a relocation read as a session address, aligned or not.
-    fn candidates(&self, index: usize) -> Vec<u64> {
-        let Some(upper) = self.upper else { return Vec::new() };
+    /// Searches the bytes of a region.
+    fn candidates(&self, index: usize) -> Candidates {
+        let mut found = Candidates::default();
+        let Some((upper, highs)) = &self.search else { return found };
         let range = &self.regions[index].range;
-        // The last function's constant may end with the section, but not beyond it.
+        // A high half comes first if its instruction does; the last function's constant may end with the section, but not
+        // beyond it.
+        let start = range.start.saturating_sub(4);
         let end = (range.end + 7).min(self.section.data.len() as u64);
-        let bytes = &self.section.data[range.start as usize..end as usize];
-        let mut found = Vec::new();
+        let bytes = &self.section.data[start as usize..end as usize];
         upper.search(bytes, |at, value| {
-            let offset = range.start + at as u64;
-            if value != 0 && self.map.is_session_constant(value) && !is_relocated(self.near[index], offset, 8)
+            let offset = start + at as u64;
+            found.high |= highs.have(Half::High.of(value));
+            if offset >= range.start
+                && value != 0
+                && self.map.is_session_constant(value)
+                && !is_relocated(self.near[index], offset, 8)
             {
-                found.push(offset);
+                found.words.push(offset);
             }
         });
         found
     }
 
-    fn look_at(&self, index: usize, candidates: Vec<u64>) -> LookedAt<'a> {
+    fn look_at(&self, index: usize, candidates: Candidates) -> LookedAt<'a> {
         let (region, near) = (&self.regions[index], self.near[index]);
-        LookedAt {
-            region,
-            near,
-            candidates,
-            decoded: self.decode(region.range.clone(), near, BTreeSet::new()),
-        }
+        let decoded = self.decode(region.range.clone(), near, candidates.high, BTreeSet::new());
+        LookedAt { region, near, candidates, decoded }
     }
 
     /// A function's pool need not lie in it: decodes again what others read as data.
@@ -299,7 +323,7 @@ impl<'a> CodeScan<'a> {
                     return false;
                 }
                 let known = l.decoded.pools.union(&foreign).copied().collect();
-                l.decoded = self.decode(start..end, l.near, known);
+                l.decoded = self.decode(start..end, l.near, l.candidates.high, known);
                 true
             });
             if !changed.reduce(|| false, |a, b| a | b) {
@@ -309,8 +333,14 @@ impl<'a> CodeScan<'a> {
     }
 
     /// Decodes a region with those relocations; what its instructions read from within the section is data, and is decoded around. So
-    /// are `pools`.
-    fn decode(&self, range: Range<u64>, near: &[Relocation], pools: BTreeSet<(u64, u64)>) -> Decoded {
+    /// are `pools`. `high`: it may have high halves.
+    fn decode(
+        &self,
+        range: Range<u64>,
+        near: &[Relocation],
+        high: bool,
+        pools: BTreeSet<(u64, u64)>,
+    ) -> Decoded {
         let arch = self.object.machine.arch();
         let mut decoded = Decoded { pools, ..Decoded::default() };
         for _ in 0..POOL_ROUNDS {
@@ -320,6 +350,7 @@ impl<'a> CodeScan<'a> {
             // Four bytes are about what an instruction has.
             let mut starts = Vec::with_capacity((range.end - range.start) as usize / 3);
             let mut targets = Vec::new();
+            let mut halves = HalfPairs::of(self, near);
             for part in without(&range, &pools) {
                 arch.decode(self.section.data, part, &mut |instruction| {
                     decoded.clean &= instruction.valid;
@@ -332,11 +363,15 @@ impl<'a> CodeScan<'a> {
                     if !instruction.nop {
                         last = instruction.sensitivity;
                     }
+                    if high {
+                        halves.see(instruction);
+                    }
                     if instruction.operands.iter().any(Option::is_some) || instruction.reference.is_some() {
                         decoded.instructions.push(*instruction);
                     }
                 });
             }
+            decoded.halves = halves.found;
             // It falls into what is behind it, or goes elsewhere, perhaps between what was decoded.
             let inside = |target: &Option<u64>| target.is_some_and(|to| starts.binary_search(&to).is_ok());
             if !last.has(Sensitivity::STOPS) || !targets.iter().all(inside) {
@@ -527,60 +562,4 @@ fn without(range: &Range<u64>, pools: &BTreeSet<(u64, u64)>) -> Vec<Range<u64>> 
         parts.push(at..range.end);
     }
     parts
-}
-
-/// What bytes of a code section belong to.
-#[derive(Debug, Clone)]
-pub(crate) enum Part {
-    /// Data that an instruction reads: these bytes.
-    Pool(Range<u64>),
-    /// A constant of an instruction.
-    Constant(Instruction, Operand),
-    /// The distance of a pc-relative operand.
-    Distance,
-}
-
-/// The parts of a code section, decoded as for [`scan_code`].
-pub(crate) struct Parts {
-    instructions: BTreeMap<u64, Instruction>,
-    pools: BTreeSet<(u64, u64)>,
-}
-
-impl Parts {
-    /// Decodes the section.
-    pub(crate) fn of(
-        object: &ObjectFile<'_>,
-        section: &Section<'_>,
-        bounds: &FunctionBounds<'_>,
-        map: &SessionMap,
-    ) -> Self {
-        let regions = bounds.regions();
-        let near = relocations_by_region(section, regions);
-        let plain = object.machine.arch().plain_form();
-        let scan =
-            CodeScan { object, section, map, regions, near, low: false, upper: None, plain, all: true };
-        let all = (0..regions.len()).into_par_iter();
-        let mut looked_at: Vec<LookedAt<'_>> = all.map(|index| scan.look_at(index, Vec::new())).collect();
-        scan.settle(&mut looked_at);
-        let decoded = || looked_at.iter().map(|l| &l.decoded);
-        let pools = decoded().flat_map(|d| d.pools.iter().copied()).collect();
-        let instructions = decoded().flat_map(|d| &d.instructions).map(|i| (i.offset, *i)).collect();
-        Parts { instructions, pools }
-    }
-
-    /// What the byte at an offset belongs to; `None`: to nothing that holds a constant.
-    pub(crate) fn at(&self, offset: u64) -> Option<Part> {
-        let mut before = self.pools.range(..(offset, u64::MAX)).rev();
-        if let Some(&(start, end)) = before.find(|(_, end)| offset < *end) {
-            return Some(Part::Pool(start..end));
-        }
-        let (_, instruction) = self.instructions.range(..=offset).next_back()?;
-        let holds = |field: u64, width: u8| (field..field + u64::from(width)).contains(&offset);
-        let operand = instruction.operands.iter().flatten().find(|o| holds(o.field, o.width));
-        if let Some(operand) = operand {
-            return Some(Part::Constant(*instruction, *operand));
-        }
-        let distance = instruction.reference.is_some_and(|r| holds(r.field, r.width));
-        distance.then_some(Part::Distance)
-    }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use foldhash::{HashMap, HashSet};
 
 use crate::arch::{Machine, OperandForm, PcUse, Sensitivity, ThreadLocalOffset};
-use crate::code_scan::{self, CodeFound};
+use crate::code_scan::{self, CodeFound, HalfPair};
 use crate::error::{At, Result};
 use crate::frame_table::FrameTable;
 use crate::function_bounds::FunctionBounds;
@@ -127,6 +127,8 @@ pub struct Scan<'d> {
     pub(crate) sensitivities: HashMap<(SectionId, u64), Sensitivity>,
     /// 32-bit operands that are taken for numbers, although the session had memory there.
     pub numbers: Vec<Place>,
+    /// Addresses that code stores in two halves; neither is among the places.
+    pub(crate) halves: Vec<HalfPair>,
     /// Function bounds of every code section, for messages.
     pub bounds: BTreeMap<SectionId, FunctionBounds<'d>>,
     /// Source lines, for messages and the report.
@@ -257,7 +259,7 @@ pub(crate) fn scan<'d>(
     let mut scan = Scan { bounds, thread_local, ..Scan::default() };
     let mut all_plain = PlainConstants { form: object.machine.arch().plain_form(), sections: Vec::new() };
     for (section, found) in sections.iter().zip(found) {
-        let CodeFound { mut places, mut plain, fields, accesses, sensitivities } = found;
+        let CodeFound { mut places, mut plain, fields, accesses, sensitivities, halves } = found;
         plain.retain(|p| !record.covers(section.id, all_plain.form.offset(p)));
         if !plain.is_empty() {
             all_plain.sections.push((section.id, plain));
@@ -267,6 +269,7 @@ pub(crate) fn scan<'d>(
         scan.numbers.extend(places.extract_if(.., |place| !is_settled(place, map, files)));
         places.sort_by_key(|p| p.offset);
         scan.places.extend(places);
+        scan.halves.extend(halves.into_iter().filter(|pair| !record.covers(section.id, pair.low.offset)));
         let here = |offset| (section.id, offset);
         scan.fields.extend(fields.into_iter().map(|(offset, field)| (here(offset), field)));
         scan.sensitivities.extend(sensitivities.into_iter().map(|(start, found)| (here(start), found)));

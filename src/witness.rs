@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 pub use ignored::Ignored;
 
 use crate::Options;
+use crate::code_scan::HalfPair;
 use crate::error::{Error, Problem, Result};
 use crate::object_file::ObjectFile;
 use crate::resolve::Resolved;
@@ -66,6 +67,8 @@ pub(crate) struct Testimony {
     pub(crate) resolved: Vec<Resolved>,
     /// What looked like a place and is none.
     pub(crate) dismissed: Vec<Place>,
+    /// What may be an address in two halves, and nothing says whether.
+    pub(crate) halves: Vec<HalfPair>,
     /// What is contradicted or cannot be explained.
     pub(crate) problems: Vec<Problem>,
     /// How much is proven.
@@ -91,6 +94,7 @@ pub(crate) fn examine(
     let mut testimony = Testimony {
         resolved: Vec::with_capacity(resolved.len()),
         dismissed: Vec::new(),
+        halves: Vec::new(),
         problems: Vec::new(),
         proof: Proof::NoWitness,
         moved_alike: Vec::new(),
@@ -104,6 +108,16 @@ pub(crate) fn examine(
                 testimony.dismissed.push(found.place);
             }
             None => testimony.resolved.push(found),
+        }
+    }
+    for pair in &scan.halves {
+        let places = [pair.low, pair.high];
+        match places.iter().find_map(|place| ignoring(object, &options.ignore, place)) {
+            Some(index) => {
+                used.insert(index);
+                testimony.dismissed.extend(places);
+            }
+            None => testimony.halves.push(*pair),
         }
     }
     if let Some(first) = scan.numbers.first().filter(|_| options.witness.is_none()) {
@@ -121,6 +135,7 @@ pub(crate) fn examine(
     if let Some(witness) = &options.witness {
         testimony = hear(object, map, files, options, scan, witness, testimony, &mut used)?;
     }
+    halves::refuse(object, map, files, options, scan, &mut testimony)?;
     for (index, ignored) in options.ignore.iter().enumerate() {
         if !used.contains(&index) {
             let note = format!("{}: `--ignore {ignored}` covers nothing that was found", object.name);
@@ -197,6 +212,7 @@ fn hear(
         weak("nothing that both session maps name lay elsewhere")?;
     }
     let doubts = comparison.places()? | comparison.differences(used);
+    comparison.halves()?;
     comparison.names();
 
     let mut testimony = comparison.testimony;

@@ -511,6 +511,42 @@ fn the_half_that_did_not_move_is_asked_for() -> Result<(), String> {
 }
 
 #[test]
+fn two_halves_are_an_address_unless_a_witness_says_otherwise() -> Result<(), String> {
+    // Two numbers of one word that together lie in one session's library.
+    let source = "movabs $LIBRARY+0x2400, %rax; movl $0x34561230, (%rdi); movl $0x7f12, 4(%rdi); ret";
+    let (one, _) = pair(source)?;
+    let run = |texts: &[&str]| {
+        let options = Options { ignore: ignore(texts), ..Options::default() };
+        fix(&one.object(), &one.map, &Memory::default(), &options)
+    };
+    let alone = run(&[]).unwrap_err().to_string();
+    assert!(alone.contains("are stored as the halves of 0x7f1234561230"), "{alone}");
+    assert!(alone.contains("give a witness") && alone.lines().count() == 1, "{alone}");
+    for half in [".text+0xc", ".text+0x13"] {
+        assert_eq!(run(&[half]).unwrap().warnings, [] as [String; 0]);
+    }
+    let fixed = both(source)?;
+    expect(&fixed.report, &[("table", "map")]);
+    assert_eq!(fixed.report.proof, "full");
+    // What was shown to be none is so for good.
+    let output = fixed.output.unwrap();
+    let again = ObjectFile::parse("out.o", &output).unwrap();
+    assert!(fix(&again, &one.map, &Memory::default(), &Options::default()).unwrap().output.is_none());
+
+    // A witness whose library lies where this one's does, and one that proves nothing, say nothing of them.
+    let there = Bases { library: ONE.library, ..OTHER };
+    let source = format!("{source}; movabs $HEAP+0x100, %rcx");
+    let (one, other) = (Session::new("in.o", &source, ONE)?, Session::new("twin.o", &source, there)?);
+    let message = refusal(&one, &other);
+    assert!(message.contains("are stored as the halves of 0x7f1234561230"), "{message}");
+    assert!(message.contains("take a witness whose memory lies elsewhere"), "{message}");
+    let weak = rewrite(&one, &one, &[], true).unwrap_err().to_string();
+    assert!(weak.contains("are stored as the halves of 0x7f1234561230"), "{weak}");
+    rewrite(&one, &one, &[".text+0x13"], true).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+#[test]
 fn what_moved_alike_is_listed() -> Result<(), String> {
     let source = "movabs $LIBRARY+0x2400, %rax; movabs $HEAP+0x100, %rcx; ret";
     let fixed = both(source)?;

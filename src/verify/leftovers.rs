@@ -39,6 +39,16 @@ impl Check<'_, '_> {
                 return self.error(place.section, place.offset, &format!("{:#x} is left", place.value));
             }
         }
+        for pair in &left.halves {
+            let place = pair.high;
+            if !dismissed.contains(&(place.section, place.offset, place.value)) {
+                return self.error(
+                    place.section,
+                    place.offset,
+                    &format!("half of {:#x} is left", pair.value()),
+                );
+            }
+        }
         if options.relocation_model == RelocationModel::Static {
             return Ok(());
         }

@@ -114,16 +114,7 @@ impl<'a> Comparison<'a> {
         let their_meaning = self.witness.map.meaning(theirs, self.files, self.private)?;
         let unresolved = |m: &Meaning| matches!(m, Meaning::Unresolved(_));
         if theirs == place.value {
-            let there = self.their_address(meaning);
-            let moved = match there {
-                Some(address) => Some(address != place.value),
-                None => self.movement.moved_at(self.map, place.value).or_else(|| {
-                    // A map with mappings has all of them: what is in none was not there.
-                    let mapped = self.witness.map.is_session_constant(theirs);
-                    (!self.witness.map.mappings.is_empty() && !mapped).then_some(true)
-                }),
-            };
-            return Ok(match moved {
+            return Ok(match self.moved(theirs, meaning) {
                 Some(true) => Verdict::None(format!(
                     "is no address: it does not differ in {}, where that memory lay elsewhere",
                     self.witness.object.name
@@ -160,6 +151,18 @@ impl<'a> Comparison<'a> {
             Explanation::None => {
                 Verdict::Contradiction(self.both((place.value, meaning), (theirs, &their_meaning)))
             }
+        })
+    }
+
+    /// Whether what an address means lay elsewhere in the other session; `None`: nothing says so.
+    pub(super) fn moved(&self, address: u64, meaning: &Meaning) -> Option<bool> {
+        if let Some(there) = self.their_address(meaning) {
+            return Some(there != address);
+        }
+        self.movement.moved_at(self.map, address).or_else(|| {
+            // A map with mappings has all of them: what is in none was not there.
+            let mapped = self.witness.map.is_session_constant(address);
+            (!self.witness.map.mappings.is_empty() && !mapped).then_some(true)
         })
     }
 

@@ -4,14 +4,18 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::Testimony;
 use super::comparison::Comparison;
 use super::derive::{Explanation, Pair};
 use super::differences::REMEDY;
+use crate::Options;
 use crate::arch::{Half, OperandForm};
-use crate::object_file::SectionId;
+use crate::code_scan::HalfPair;
+use crate::error::{Problem, Result};
+use crate::object_file::{ObjectFile, SectionId};
 use crate::resolve::{Evidence, Resolved};
-use crate::scan::{Place, Shape};
-use crate::session_map::{Meaning, Step};
+use crate::scan::{Place, Scan, Shape};
+use crate::session_map::{Files, Meaning, SessionMap, Step};
 
 /// The fields of two neighbouring instructions are no farther apart than both are long.
 const BESIDE: u64 = 32;
@@ -154,6 +158,31 @@ impl Comparison<'_> {
         self.problem_at(place, message);
     }
 
+    /// Settles what may be an address in two halves: both are explained, or are numbers, because they do not differ
+    /// although what was at that address lay elsewhere. Other pairs are left.
+    ///
+    /// # Errors
+    /// An image that is needed and cannot be used.
+    pub(super) fn halves(&mut self) -> Result<()> {
+        let known: BTreeSet<(SectionId, u64)> =
+            self.testimony.resolved.iter().map(|r| (r.place.section, r.place.offset)).collect();
+        for pair in std::mem::take(&mut self.testimony.halves) {
+            let places = [pair.low, pair.high];
+            let differs = |place: &Place| self.their_value(place) != Some(place.value);
+            // What differs is told of where differences are.
+            if places.iter().any(|p| known.contains(&(p.section, p.offset)) || differs(p)) {
+                continue;
+            }
+            let meaning = self.map.meaning(pair.value(), self.files, self.private)?;
+            if self.moved(pair.value(), &meaning) == Some(true) {
+                self.testimony.dismissed.extend(places);
+            } else {
+                self.testimony.halves.push(pair);
+            }
+        }
+        Ok(())
+    }
+
     /// The other half of what a half belongs to can be the same in both sessions: then no byte of it differs, and a
     /// number like it in the function is one or is none.
     pub(super) fn halves_that_did_not_move(&mut self, used: &mut BTreeSet<usize>) {
@@ -202,6 +231,44 @@ impl Comparison<'_> {
             }
         }
     }
+}
+
+/// Refuses the pairs of halves of which nothing says whether they are an address.
+///
+/// # Errors
+/// An image that is needed to say what the address means and cannot be read.
+pub(super) fn refuse(
+    object: &ObjectFile<'_>,
+    map: &SessionMap,
+    files: &dyn Files,
+    options: &Options<'_>,
+    scan: &Scan<'_>,
+    testimony: &mut Testimony,
+) -> Result<()> {
+    let remedy = match options.witness {
+        None => "give a witness, which tells and says what each half is",
+        Some(_) => "take a witness whose memory lies elsewhere",
+    };
+    for pair in std::mem::take(&mut testimony.halves) {
+        let HalfPair { low, high } = pair;
+        let what = match map.meaning(pair.value(), files, options.private)? {
+            Meaning::Unresolved(reason) => reason.split(';').next().unwrap_or_default().to_owned(),
+            meaning => format!("is {}", meaning.text(map)),
+        };
+        let section = object.section(low.section).name;
+        let message = format!(
+            "{:#x} and, at {section}+{:#x}, {:#x} are stored as the halves of {:#x}, which {what}: {remedy}, or declare that \
+             both are numbers with --ignore {section}+{:#x}",
+            high.value as u32,
+            low.offset,
+            low.value as u32,
+            pair.value(),
+            high.offset
+        );
+        let at = Some(scan.at_place(object, &high));
+        testimony.problems.push(Problem { file: object.name.to_owned(), at, message });
+    }
+    Ok(())
 }
 
 /// What a constant holds the low half of, and by how many bits it is shifted there.
