@@ -12,5 +12,6 @@ mod operands;
 mod session;
 mod stubs;
 mod threads;
+mod together;
 mod unsure;
 mod versions;

@@ -16,7 +16,7 @@ use crate::support::toolchain;
 const LIBRARIES: [&str; 2] = ["-lm", "-lstdc++"];
 
 /// Indirect functions of glibc on x86-64, and what they are called when several names have one implementation.
-const INDIRECT: [(&str, &str); 33] = [
+pub(crate) const INDIRECT: [(&str, &str); 33] = [
     ("memcpy", "memmove"),
     ("memmove", "memmove"),
     ("memset", "memset"),
@@ -118,7 +118,7 @@ fn every_name_is_what_another_process_finds() -> Result<(), String> {
     Ok(())
 }
 
-const MATH: [&str; 15] = [
+pub(crate) const MATH: [&str; 15] = [
     "sin", "cos", "tan", "atan", "floor", "ceil", "rint", "trunc", "exp", "log", "sqrt", "cbrt", "fabs",
     "log2", "sinh",
 ];

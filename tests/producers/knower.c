@@ -5,7 +5,8 @@
    prints a line `NAME ADDRESS` for each, then `ready`, and waits for the end of its input; a first line `crash` ends it
    by SIGABRT. Names here are what the source calls things: what a linker calls them is for others to find. With an
    object it makes code while it runs, and says so to debuggers and profilers as compilers do: OBJECT.o through GDB's
-   interface, two functions more in a jitdump file and in a perf map; and starts a thread, which waits. */
+   interface, two functions more in a jitdump file and in a perf map; and starts a thread, which waits. Compiled with
+   -DPRIVATE it also knows what a library keeps to itself, which the library tells it. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <elf.h>
@@ -28,6 +29,10 @@
 long own_variable = 3;
 long own_table[16];
 __attribute__((noinline)) long own_function(long x) { return x + own_variable; }
+
+#ifdef PRIVATE
+void *private_function(void), *private_table(void);
+#endif
 
 /* libstdc++'s, as C++ mangles them. */
 extern char vtable_of_exception[] __asm__("_ZTVSt9exception");
@@ -132,6 +137,9 @@ int main(int argc, char **argv) {
            (void *)typeinfo_of_int);
     printf("own_function %p\nown_variable %p\nown_table+8 %p\n", (void *)own_function, (void *)&own_variable,
            (void *)&own_table[1]);
+#ifdef PRIVATE
+    printf("private_function %p\nprivate_table %p\n", private_function(), private_table());
+#endif
     if (argc > 1) {
         register_object(argv[1]);
         tell_profilers();
