@@ -16,7 +16,7 @@ fn is_default(folder: &str) -> bool {
 /// library; no symbol refers to those that are `anchored`, so they must be linked without being asked whether they
 /// are needed.
 pub(crate) fn line(
-    libraries: &[String],
+    libraries: &[&String],
     anchored: &BTreeSet<String>,
     path_of: impl Fn(&str) -> Option<PathBuf>,
 ) -> String {
@@ -38,7 +38,7 @@ pub(crate) fn line(
         }
         let name = path.as_deref().and_then(Path::file_name).map(|name| name.display().to_string());
         let name = format!("-l:{}", name.as_deref().unwrap_or(library));
-        if anchored.contains(library) {
+        if anchored.contains(*library) {
             arguments.extend([
                 "-Wl,--push-state,--no-as-needed".to_owned(),
                 name,
@@ -69,7 +69,7 @@ mod tests {
         let names: Vec<String> = libraries.iter().map(|(name, _)| (*name).to_owned()).collect();
         let anchored = anchored.iter().map(|name| (*name).to_owned()).collect();
         let path_of = |name: &str| libraries.iter().find(|(n, _)| *n == name)?.1.map(PathBuf::from);
-        line(&names, &anchored, path_of)
+        line(&names.iter().collect::<Vec<_>>(), &anchored, path_of)
     }
 
     #[test]

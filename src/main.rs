@@ -138,9 +138,15 @@ fn rewrite(
     let json = invocation.report.as_ref().map(|location| (location, fixed.report.to_json()));
     let staged_report =
         json.as_ref().map(|(location, json)| output::stage(location, json.as_bytes(), None)).transpose()?;
+    // Another file may be there by now, which a linker looks at; what a compiler made and took away is nowhere.
+    let deleted = |library: &str| map.deleted_library_path(library).map(Path::new);
+    let is_gone = |library: &&String| deleted(library).is_some_and(|path| !path.exists());
+    let (gone, libraries): (Vec<&String>, Vec<&String>) = fixed.report.libraries.iter().partition(is_gone);
     let link_args = print_link_args.then(|| {
-        let path_of = |library: &str| map.library_path(library, &files).map(PathBuf::from);
-        link_args::line(&fixed.report.libraries, &fixed.anchored, path_of)
+        let path_of = |library: &str| {
+            map.library_path(library, &files).map(Path::new).or(deleted(library)).map(PathBuf::from)
+        };
+        link_args::line(&libraries, &fixed.anchored, path_of)
     });
     let rule = match output.file() {
         Some(target) => {
@@ -164,6 +170,12 @@ fn rewrite(
     }
     messages.detail(|color| fixed.report.table(color).to_string());
     if let Some(line) = link_args {
+        for library in gone {
+            messages.warning(&format!(
+                "{library} was deleted while the session used it: link something else that defines what the output \
+                 refers to in it"
+            ));
+        }
         show(&(line + "\n"))?;
     }
     Ok(DONE)

@@ -170,6 +170,13 @@ impl SessionMap {
         paths.iter().find(names).copied()
     }
 
+    /// Where the session had a library that it calls so, if its file had no name any more.
+    pub fn deleted_library_path(&self, library: &str) -> Option<&str> {
+        let paths =
+            self.mappings.iter().filter_map(|mapping| mapping.path.as_deref()?.strip_suffix(loaded::DELETED));
+        paths.into_iter().find(|path| loaded::file_name(path) == library)
+    }
+
     /// Files that may be images, by address: those whose name is the library's, or all if none is.
     fn image_paths(&self, library: Option<&str>) -> Vec<&str> {
         let mut paths: Vec<&str> = Vec::new();

@@ -7,8 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::hosts::own_copy_of_libc;
 use crate::session::{
-    HIDDEN_IN_STATIC_PIE, Session, compile, jit_object, knower, knower_with_code, read_map,
+    HIDDEN_IN_STATIC_PIE, Session, compile, jit_object, knower, knower_with_code, read_map, warned,
 };
 use crate::support::command::succeed;
 use crate::support::relocfix::{assert_same, fix, refused, tool};
@@ -161,6 +162,37 @@ fn of_a_crash_without_a_dynamic_linker() -> Result<(), String> {
     let mut session = session(folder, program)?;
     session.known.retain(|(name, _)| !HIDDEN_IN_STATIC_PIE.contains(&name.as_str()));
     assert_crash_tells_the_same(folder, session).map(drop)
+}
+
+/// A debugger writes what is in no file any more. The kernel does not: the map says less then, and why, and never has the
+/// names of another file that is at the path.
+#[test]
+fn of_a_process_with_a_deleted_library() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let folder = folder.path();
+    let libc = own_copy_of_libc(folder)?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -c unlimited; exec \"$0\""]).arg(knower(folder)?).current_dir(folder);
+    let mut session = Session::start(shell.env("LD_LIBRARY_PATH", folder))?;
+    fs::remove_file(&libc).map_err(|error| error.to_string())?;
+    let maps = [folder.join("live.json"), folder.join("core.json")];
+    let live = session.capture(&maps[0], &[])?;
+    if toolchain::require("gcore").is_some() {
+        let pid = session.child.id().to_string();
+        succeed(Command::new("gcore").arg("-o").arg(folder.join("debugger")).arg(&pid))?;
+        let core = capture_core(&folder.join(format!("debugger.{pid}")), &maps[1])?;
+        assert_eq!(live["symbols"], core["symbols"]);
+    }
+    if !writes_core_files() {
+        return Ok(());
+    }
+    session.crash()?;
+    let (map, said) = warned(&["--core", &core_in(folder)?.display().to_string()], &maps[1])?;
+    let why = "libc.so.6 (deleted): what ";
+    assert!(said.contains(why) && said.contains("what lies in it has no names"), "{said}");
+    let of_libc = map["symbols"].as_array().into_iter().flatten().filter(|s| s["library"] == "libc.so.6");
+    assert_eq!(of_libc.count(), 0);
+    Ok(())
 }
 
 /// Which perf map is a process's that is no more only its user knows.

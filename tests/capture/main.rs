@@ -6,6 +6,7 @@ mod support;
 
 mod cores;
 mod errors;
+mod gccjit;
 mod hosts;
 mod names;
 mod operands;

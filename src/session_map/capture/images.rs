@@ -2,7 +2,6 @@
 //! another one.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::path::Path;
 
 use goblin::elf::header::{EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, Header};
@@ -14,6 +13,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::Process;
 use super::jitdump::is_dump;
+use super::memory_image;
 use super::threads::Layout;
 use crate::Files;
 use crate::arch::Machine;
@@ -168,49 +168,40 @@ fn load_one(
     files: &dyn Files,
 ) -> Result<Loaded, String> {
     let mut why = "it has no name any more".to_owned();
-    let mut denied = None;
+    let mut found = None;
     for place in process.places(&head.first) {
-        let bytes = match files.read(&place) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                why = error.to_string();
-                if error.kind() == io::ErrorKind::PermissionDenied {
-                    // By where it is mapped any file can be read, deleted ones too (proc(5), /proc/pid/map_files).
-                    denied =
-                        Some(format!("{why}; it takes CAP_SYS_ADMIN, which root has outside of containers"));
-                }
-                continue;
+        match files.read(&place) {
+            Err(error) => why = error.to_string(),
+            Ok(bytes) if !is_file_of(head, &bytes) => "another file is there now".clone_into(&mut why),
+            Ok(bytes) => {
+                found = Some((bytes, place == Path::new(&head.path)));
+                break;
             }
-        };
-        if !is_file_of(head, &bytes) {
-            why = "another file is there now".to_owned();
-            continue;
         }
-        let image = Image::parse(&bytes).map_err(|message| format!("{}: {message}", head.path))?;
-        let Some(image) = image else {
-            why = "it is no program or library".to_owned();
-            continue;
-        };
-        let bindings = Bindings::parse(&bytes).map_err(|message| format!("{}: {message}", head.path))?;
-        let biases = map.biases(&head.path, &image);
-        let reachable = place == Path::new(&head.path);
-        return Ok(Loaded {
-            path: head.path.clone(),
-            threads: Layout::read(&image, &bytes),
-            image,
-            biases,
-            bindings,
-            reachable,
-            thread_local: head.thread_local(),
-        });
     }
-    // What else was tried in vain says nothing then.
-    let why = denied.unwrap_or(why);
-    Err(format!(
-        "{}: what {} has mapped cannot be read ({why}): what lies in it has no names",
-        head.path,
-        process.name()
-    ))
+    // Not every user may open what has no name any more, and a core file's machine may be elsewhere.
+    let in_memory = || memory_image::read(process, head.first.range.start, &head.headers).ok();
+    let Some((bytes, reachable)) = found.or_else(|| Some((in_memory()?, false))) else {
+        return Err(format!(
+            "{}: what {} has mapped cannot be read ({why}): what lies in it has no names",
+            head.path,
+            process.name()
+        ));
+    };
+    let malformed = |message: String| format!("{}: {message}", head.path);
+    let image = Image::parse(&bytes).map_err(malformed)?;
+    let image = image.ok_or_else(|| malformed("it is no program or library".to_owned()))?;
+    let bindings = Bindings::parse(&bytes).map_err(malformed)?;
+    let biases = map.biases(&head.path, &image);
+    Ok(Loaded {
+        path: head.path.clone(),
+        threads: Layout::read(&image, &bytes),
+        image,
+        biases,
+        bindings,
+        reachable,
+        thread_local: head.thread_local(),
+    })
 }
 
 /// Whether a file is the one that is mapped.

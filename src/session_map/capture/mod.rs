@@ -8,6 +8,7 @@ mod images;
 mod indirect;
 mod jit_code;
 mod jitdump;
+mod memory_image;
 #[cfg(test)]
 mod memory_process;
 mod needed;
