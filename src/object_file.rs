@@ -210,6 +210,8 @@ pub struct ObjectFile<'d> {
     /// Returns must match calls, or the process is killed where the machine checks it
     /// (`GNU_PROPERTY_X86_FEATURE_1_SHSTK`).
     pub shadow_stack: bool,
+    /// The section with a compiler's intermediate form, which linkers that know it compile instead of linking the code.
+    pub bytecode: Option<SectionId>,
 }
 
 impl<'d> ObjectFile<'d> {

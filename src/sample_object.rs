@@ -20,6 +20,7 @@ pub(crate) fn object<'d>() -> ObjectFile<'d> {
         groups: Vec::new(),
         landing_pads: false,
         shadow_stack: false,
+        bytecode: None,
     };
     add_section(&mut object, "", SectionKind::Format, &[]);
     add_symbol(&mut object, "", SymbolPlace::Undefined, 0..0, SymbolType::None);

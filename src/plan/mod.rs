@@ -316,6 +316,7 @@ pub(crate) fn plan(found: Found<'_>) -> Result<Plan> {
     }
     planner.finish_report();
     let repeated = planner.follow_repeats();
+    planner.refuse_bytecode();
     let Planner { edits, report, anchored, problems, decisions, filled, pool_blocks, placements, .. } =
         planner;
     Ok(Plan { edits, report, anchored, problems, decisions, filled, pool_blocks, placements, repeated })
@@ -405,6 +406,15 @@ impl<'a> Planner<'a> {
         self.report.summary.places += count;
         self.report.summary.resolved += count;
         true
+    }
+
+    /// A linker that compiles the object anew takes nothing of what was fixed: only what stays as it is can go on.
+    fn refuse_bytecode(&mut self) {
+        if let Some(section) = self.object().bytecode.filter(|_| !self.edits.is_empty()) {
+            let message = "holds the code once more, for link-time optimization, with the session's addresses in it: a linker \
+                           would compile that; compile without -flto, or remove it: objcopy -R '.gnu.lto_*' -R .llvm.lto";
+            self.refuse(section, 0, message.to_owned());
+        }
     }
 
     /// Sorts what was noted in planning order, and counts.

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod link_time;
 mod maps;
 mod report;
 mod rewrite;

@@ -26,7 +26,7 @@ use crate::object_file::{
 pub(in crate::format) fn read<'d>(name: &'d str, bytes: &'d [u8]) -> Result<ObjectFile<'d>> {
     let tables = Tables::parse(name, bytes)?;
     let mut sections = sections(&tables)?;
-    refuse_slim_lto(name, &tables, &sections)?;
+    let bytecode = bytecode(name, &tables, &sections)?;
     let symbols = match &tables.symbols {
         Some(table) => symbols(&tables, table)?,
         None => Vec::new(),
@@ -50,6 +50,7 @@ pub(in crate::format) fn read<'d>(name: &'d str, bytes: &'d [u8]) -> Result<Obje
         groups,
         landing_pads,
         shadow_stack,
+        bytecode,
     })
 }
 
@@ -107,20 +108,24 @@ fn section_kind(header: &SectionHeader, name: &str) -> SectionKind {
     }
 }
 
-/// An object that holds only a compiler's intermediate form has no code to rewrite.
-fn refuse_slim_lto(name: &str, tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<()> {
-    let lto = |s: &Section<'_>| s.name.starts_with(".gnu.lto_") || s.name == ".llvm.lto";
+/// The first section with the intermediate form of gcc or LLVM.
+///
+/// # Errors
+/// An object that holds nothing else: there is no code to rewrite.
+fn bytecode(name: &str, tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<Option<SectionId>> {
+    let lto = |s: &&Section<'_>| s.name.starts_with(".gnu.lto_") || s.name == ".llvm.lto";
     let program = |s: &Section<'_>| {
         s.alloc && s.size > 0 && tables.sections[s.id.0 as usize].sh_type != elf::SHT_NOTE.0
     };
-    if sections.iter().any(lto) && !sections.iter().any(program) {
+    let found = sections.iter().find(lto);
+    if found.is_some() && !sections.iter().any(program) {
         return Err(Error::new(
             ErrorKind::UnsupportedObject,
             name,
-            "holds only code for link-time optimization: compile without -flto, or with -ffat-lto-objects",
+            "holds only code for link-time optimization: compile without -flto",
         ));
     }
-    Ok(())
+    Ok(found.map(|section| section.id))
 }
 
 fn null_symbol() -> Symbol<'static> {
