@@ -28,6 +28,7 @@ need python3 python3
 if command -v dpkg >/dev/null && command -v apt-get >/dev/null; then
     printf '#include <libgccjit.h>\n' | gcc -xc -fsyntax-only - 2>/dev/null || packages+=(libgccjit-12-dev)
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+    ls /usr/lib/postgresql/*/lib/llvmjit.so >/dev/null 2>&1 || packages+=(postgresql-15)
     # Ten thousand ordinary objects: static libraries of these, besides the compilers' own.
     for package in llvm-19-dev llvm-14-dev libssl-dev; do
         dpkg -s "$package" >/dev/null 2>&1 || packages+=("$package")

@@ -10,6 +10,7 @@ mod gccjit;
 mod hosts;
 mod names;
 mod operands;
+mod postgresql;
 mod session;
 mod stubs;
 mod threads;
