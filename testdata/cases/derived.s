@@ -59,10 +59,13 @@
 
         .data
         .globl  packed
+        .type   packed, @object
 packed: .byte   7
         .quad   SESSION(table)+8
         .size   packed, . - packed
         .balign 8
         .globl  word_negated
+        .type   word_negated, @object
 word_negated:
         .quad   -SESSION(cell)
+        .size   word_negated, 8
