@@ -1,7 +1,7 @@
 //! GDB's JIT compilation interface (GDB manual, "JIT Compilation Interface"): a list of objects in the process's memory,
 //! whose symbols say where each function of theirs is now.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use goblin::elf::header::ET_REL;
@@ -20,6 +20,10 @@ const VERSION: u32 = 1;
 /// More objects, or bytes of all of them, than any process registers: the list is in memory that may hold anything.
 const MOST_OBJECTS: usize = 1 << 20;
 const MOST_BYTES: u64 = 1 << 31;
+
+/// The process adds and removes objects while it is read. What is the same when it is read again, list and objects, was
+/// there all the while; where not all is, it is tried again, so many times.
+const ATTEMPTS: usize = 16;
 
 /// An object is read in such parts: no more room is taken than there is memory that can be read.
 const PART: u64 = 1 << 20;
@@ -47,32 +51,97 @@ pub(super) fn symbols(
 }
 
 fn add_list(process: &dyn Process, descriptor: u64, symbols: &mut Vec<SessionSymbol>) -> Result<(), String> {
-    let mut bytes = [0; 24];
-    process.read(descriptor, &mut bytes).map_err(|error| error.to_string())?;
-    if u32_at(&bytes, 0) != Some(VERSION) {
-        return Err("is of an unknown version".to_owned());
-    }
-    let mut entry = u64_at(&bytes, 16).unwrap_or(0);
-    let (mut seen, mut total) = (HashSet::new(), 0);
-    let mut problem = None;
-    while entry != 0 {
-        // struct jit_code_entry { entry *next, *previous; const char *object; u64 size }
-        let mut bytes = [0; 32];
-        process.read(entry, &mut bytes).map_err(|error| format!("entry {entry:#x}: {error}"))?;
-        let field = |at| u64_at(&bytes, at).unwrap_or(0);
-        let (address, size) = (field(16), field(24));
-        total = size.saturating_add(total);
-        if !seen.insert(entry) || seen.len() > MOST_OBJECTS || total > MOST_BYTES {
-            return Err("has no end".to_owned());
-        }
-        let object = read_object(process, address, size).map_err(|error| error.to_string());
-        if let Err(why) = object.and_then(|object| add_object(&object, symbols)) {
+    let mut best: Vec<Object> = Vec::new();
+    let mut walked = 0;
+    for _ in 0..ATTEMPTS {
+        let before = List::read(process, descriptor)?;
+        let objects = before.objects(process);
+        let after = List::read(process, descriptor)?;
+        let again = after.objects(process);
+        if before == after && objects == again {
             // The others are good nevertheless.
-            problem.get_or_insert(format!("the object at {address:#x}: {why}"));
+            let problem = objects.iter().find_map(|(entry, object)| {
+                let why = object.as_ref().err()?;
+                Some(format!("the object at {:#x}: {why}", entry.object))
+            });
+            symbols.extend(objects.into_iter().filter_map(|(_, object)| object.ok()).flatten());
+            return before.problem.or(problem).map_or(Ok(()), Err);
         }
-        entry = field(0);
+        let again: HashMap<Entry, &Result<Vec<SessionSymbol>, String>> =
+            again.iter().map(|(entry, object)| (*entry, object)).collect();
+        let mut kept = objects;
+        kept.retain(|(entry, object)| object.is_ok() && again.get(entry) == Some(&object));
+        if kept.len() > best.len() {
+            best = kept;
+        }
+        walked += before.entries.len() + after.entries.len();
+        if walked > MOST_OBJECTS {
+            break;
+        }
     }
-    problem.map_or(Ok(()), Err)
+    symbols.extend(best.into_iter().filter_map(|(_, object)| object.ok()).flatten());
+    Err("changes while it is read: what was added or removed meanwhile has no names".to_owned())
+}
+
+/// An entry of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Entry {
+    address: u64,
+    object: u64,
+    size: u64,
+}
+
+/// An entry and what its object says.
+type Object = (Entry, Result<Vec<SessionSymbol>, String>);
+
+/// The list as it was, up to where it led nowhere.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct List {
+    entries: Vec<Entry>,
+    problem: Option<String>,
+}
+
+impl List {
+    fn read(process: &dyn Process, descriptor: u64) -> Result<List, String> {
+        let mut bytes = [0; 24];
+        process.read(descriptor, &mut bytes).map_err(|error| error.to_string())?;
+        if u32_at(&bytes, 0) != Some(VERSION) {
+            return Err("is of an unknown version".to_owned());
+        }
+        let mut list = List::default();
+        list.problem = list.follow(process, u64_at(&bytes, 16).unwrap_or(0)).err();
+        Ok(list)
+    }
+
+    fn follow(&mut self, process: &dyn Process, first: u64) -> Result<(), String> {
+        let mut address = first;
+        let (mut seen, mut total) = (HashSet::new(), 0);
+        while address != 0 {
+            if !seen.insert(address) || seen.len() > MOST_OBJECTS {
+                return Err("has no end".to_owned());
+            }
+            // struct jit_code_entry { entry *next, *previous; const char *object; u64 size }
+            let mut bytes = [0; 32];
+            process.read(address, &mut bytes).map_err(|error| format!("entry {address:#x}: {error}"))?;
+            let field = |at| u64_at(&bytes, at).unwrap_or(0);
+            let entry = Entry { address, object: field(16), size: field(24) };
+            total = entry.size.saturating_add(total);
+            if total > MOST_BYTES {
+                return Err("has no end".to_owned());
+            }
+            self.entries.push(entry);
+            address = field(0);
+        }
+        Ok(())
+    }
+
+    fn objects(&self, process: &dyn Process) -> Vec<Object> {
+        let symbols = |entry: &Entry| {
+            let object = read_object(process, entry.object, entry.size).map_err(|error| error.to_string())?;
+            symbols_of(&object)
+        };
+        self.entries.iter().map(|entry| (*entry, symbols(entry))).collect()
+    }
 }
 
 fn read_object(process: &dyn Process, address: u64, size: u64) -> io::Result<Vec<u8>> {
@@ -85,23 +154,24 @@ fn read_object(process: &dyn Process, address: u64, size: u64) -> io::Result<Vec
     Ok(object)
 }
 
-/// Adds the symbols of an object that lies in memory: in a relocatable one, sections have the addresses that they
-/// were put at, and symbols lie in sections.
-fn add_object(bytes: &[u8], symbols: &mut Vec<SessionSymbol>) -> Result<(), String> {
+/// The symbols of an object that lies in memory: in a relocatable one, sections have the addresses that they were put
+/// at, and symbols lie in sections.
+fn symbols_of(bytes: &[u8]) -> Result<Vec<SessionSymbol>, String> {
+    let mut symbols = Vec::new();
     let header = header_of(bytes).ok_or("is no 64-bit ELF object")?;
     if header.e_shnum == 0 {
-        return Ok(());
+        return Ok(symbols);
     }
     slice(bytes, "the section header table", header.e_shoff, u64::from(header.e_shnum) * 64)?;
     let sections = SectionHeader::parse(bytes, header.e_shoff as usize, header.e_shnum.into(), CTX)
         .map_err(|error| format!("the section header table: {error}"))?;
     let Some(table) = sections.iter().find(|section| section.sh_type == SHT_SYMTAB) else {
-        return Ok(());
+        return Ok(symbols);
     };
     let strings = sections.get(table.sh_link as usize).ok_or("the symbol table has no string table")?;
     let strings = slice(bytes, "the string table", strings.sh_offset, strings.sh_size)?;
     if table.sh_size < 24 {
-        return Ok(());
+        return Ok(symbols);
     }
     for symbol in symbol_table(bytes, "the symbol table", table.sh_offset, table.sh_size / 24)?.iter() {
         let index = symbol.st_shndx as u32;
@@ -129,7 +199,7 @@ fn add_object(bytes: &[u8], symbols: &mut Vec<SessionSymbol>) -> Result<(), Stri
             });
         }
     }
-    Ok(())
+    Ok(symbols)
 }
 
 #[cfg(test)]
@@ -153,14 +223,51 @@ mod tests {
     fn a_list_that_leads_back_has_no_end() {
         let memory = list(START + 24, START, 24);
         assert_eq!(problem(&memory), "has no end");
-        assert!(memory.bytes_read() < 200, "each entry is read once");
+        assert!(memory.bytes_read() < 200, "each entry is read twice");
     }
 
     #[test]
     fn an_object_as_long_as_it_says_only() {
         let memory = list(0, START, 1 << 30);
         assert!(problem(&memory).starts_with("the object at 0x7f0000000000: "));
-        assert!(memory.bytes_read() <= 2 << 20, "room is taken for what can be read alone");
+        assert!(memory.bytes_read() < 3 << 20, "room is taken for what can be read alone");
         assert_eq!(problem(&list(0, START, u64::MAX)), "has no end");
+    }
+
+    /// An executable in memory with one symbol, `f`, at an address: its words, of which number 36 is that address.
+    fn object(address: u64) -> Vec<u64> {
+        let magic = u64::from_le_bytes([0x7f, b'E', b'L', b'F', 2, 1, 1, 0]);
+        let header = [magic, 0, 2 | 62 << 16 | 1 << 32, 0, 0, 64, 64 << 32, 64 << 16 | 3 << 32];
+        let table = [u64::from(SHT_SYMTAB) << 32, 0, 0, 256, 48, 2, 0, 24];
+        let strings = [3 << 32, 0, 0, 304, 8, 0, 0, 0];
+        // st_name, st_info, st_other and st_shndx in one word.
+        let symbol = [1 | 0x12 << 32 | 1 << 48, address, 4];
+        let words = [&header[..], &[0; 8], &table, &strings, &[0; 3], &symbol, &[u64::from(b'f') << 8]];
+        words.concat()
+    }
+
+    /// Two objects, and the address of the second's symbol, by its number among the words.
+    fn two_objects() -> (Memory, usize) {
+        let objects = [object(0x10000), object(0x20000)];
+        let (first, size) = (START + 11 * 8, objects[0].len() as u64 * 8);
+        let lists = [1, 0, START + 24, START + 56, 0, first, size, 0, START + 24, first + size, size];
+        (Memory::of(lists.into_iter().chain(objects.concat())), 11 + objects[0].len() + 36)
+    }
+
+    fn found(memory: &Memory) -> (Vec<u64>, Result<(), String>) {
+        let mut symbols = Vec::new();
+        let result = add_list(memory, START, &mut symbols);
+        (symbols.iter().map(|symbol| symbol.address).collect(), result)
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_has_no_name() {
+        assert_eq!(found(&two_objects().0), (vec![0x10000, 0x20000], Ok(())));
+        // The symbol's address, and the second entry's size.
+        for word in [two_objects().1, 10] {
+            let (symbols, result) = found(&two_objects().0.changing(word));
+            assert_eq!(symbols, [0x10000], "{word}");
+            assert!(result.is_err_and(|why| why.starts_with("changes while it is read")), "{word}");
+        }
     }
 }

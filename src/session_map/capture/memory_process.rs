@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::{Mapping, Process, Thread};
 use crate::arch::Machine;
@@ -11,17 +11,29 @@ use crate::error::Result;
 /// Where its memory begins.
 pub(super) const START: u64 = 0x7f00_0000_0000;
 
-/// Its memory, and how many bytes were read of it in all.
-pub(super) struct Memory(Vec<u8>, AtomicUsize);
+/// Its memory.
+#[derive(Default)]
+pub(super) struct Memory {
+    bytes: Vec<u8>,
+    /// How many bytes were read of it in all.
+    read: AtomicUsize,
+    /// The offset of a byte that is another one each time, and how often it was read.
+    changes: Option<(usize, AtomicU8)>,
+}
 
 impl Memory {
     /// One with those words.
     pub(super) fn of(words: impl IntoIterator<Item = u64>) -> Self {
-        Memory(words.into_iter().flat_map(u64::to_le_bytes).collect(), AtomicUsize::default())
+        Memory { bytes: words.into_iter().flat_map(u64::to_le_bytes).collect(), ..Memory::default() }
+    }
+
+    /// The same, with a word that changes all the time.
+    pub(super) fn changing(self, word: usize) -> Self {
+        Memory { changes: Some((word * 8, AtomicU8::default())), ..self }
     }
 
     pub(super) fn bytes_read(&self) -> usize {
-        self.1.load(Ordering::Relaxed)
+        self.read.load(Ordering::Relaxed)
     }
 }
 
@@ -36,10 +48,15 @@ impl Process for Memory {
         Ok(Vec::new())
     }
     fn read(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.1.fetch_add(buffer.len(), Ordering::Relaxed);
+        self.read.fetch_add(buffer.len(), Ordering::Relaxed);
         let at = address.wrapping_sub(START) as usize;
-        let found = at.checked_add(buffer.len()).and_then(|end| self.0.get(at..end));
+        let found = at.checked_add(buffer.len()).and_then(|end| self.bytes.get(at..end));
         buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        if let Some((changes, times)) = &self.changes
+            && let Some(byte) = changes.checked_sub(at).and_then(|into| buffer.get_mut(into))
+        {
+            *byte = byte.wrapping_add(times.fetch_add(1, Ordering::Relaxed));
+        }
         Ok(())
     }
     fn places(&self, _: &Mapping) -> Vec<PathBuf> {
