@@ -91,7 +91,8 @@ pub(crate) fn examine(
 /// Whether a function, told by where its parts begin, looks at nothing that is given to it: then it need not be followed.
 pub(crate) fn is_indifferent(scan: &Scan<'_>, code: &ObjectCode<'_>, parts: &[u64], words: bool) -> bool {
     let indifferent = |&part: &u64| {
-        scan.sensitivities.get(&place_of(part)).is_some_and(|found| found.is_indifferent(words))
+        let (section, start) = place_of(part);
+        scan.sensitivities.get(section, start).is_some_and(|found| found.is_indifferent(words))
     };
     // Unwinding may lead anywhere, also between what was decoded.
     let unwinds = |&start: &u64| code.landing_pads(&code.function(start)).is_none_or(|pads| !pads.is_empty());
@@ -123,7 +124,7 @@ fn seeds(object: &ObjectFile<'_>, scan: &Scan<'_>, resolved: &[Resolved]) -> Vec
             Shape::PoolWord => add(None, Some(place.value)),
             Shape::DataWord | Shape::DoubtfulWord if !home.write => add(None, Some(place.value)),
             Shape::Addend(relocation) if home.exec => {
-                let field = scan.fields.get(&(place.section, place.offset));
+                let field = scan.fields.get(place.section, place.offset);
                 // What a branch leads to is in no register, and a distance from elsewhere has other low bits.
                 if let Some(field) = field.filter(|field| field.usage != Some(PcUse::Branch)) {
                     let whole = matches!(relocation.kind, RelocKind::Abs64 | RelocKind::Pc32);
@@ -153,7 +154,7 @@ fn references(object: &ObjectFile<'_>, scan: &Scan<'_>, absolute: &HashMap<Symbo
         for relocation in &section.relocations {
             let Some(&place) = absolute.get(&relocation.symbol) else { continue };
             let Some(address) = number_of(section.id, relocation.offset) else { continue };
-            let field = scan.fields.get(&(section.id, relocation.offset));
+            let field = scan.fields.get(section.id, relocation.offset);
             let instruction = field.and_then(|field| number_of(section.id, field.start));
             if section.exec == instruction.is_some() {
                 seeds.push(Seed { address, place, value: None, instruction });

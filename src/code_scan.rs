@@ -3,6 +3,7 @@
 
 mod halves;
 mod parts;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,7 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::arch::{Half, Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity};
+use crate::arch::{
+    Half, Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey,
+};
 use crate::candidates::UpperBytes;
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section, is_relocated};
@@ -21,10 +24,14 @@ use crate::session_map::SessionMap;
 pub(crate) use halves::HalfPair;
 use halves::{HalfPairs, HighHalves};
 pub(crate) use parts::{Part, Parts};
+pub(crate) use search::has_candidates;
 
 /// Decoding again with the data that was found among the code converges at once in real code; hostile code
 /// could drag it on.
 const POOL_ROUNDS: usize = 8;
+
+/// For how many of a kind there is room at first: more than most functions have.
+const SOME: usize = 16;
 
 /// What decoding one region gave.
 #[derive(Default)]
@@ -210,25 +217,32 @@ impl<'a> CodeScan<'a> {
     /// instructions: then no region says anything of another one, and none has to be kept.
     fn without_data(&self, needed: &(dyn Fn(usize, &Candidates) -> bool + Sync)) -> Option<CodeFound> {
         let data = AtomicBool::new(false);
-        let start = || (Explained::default(), Vec::new());
-        let regions = (0..self.regions.len()).into_par_iter();
-        let parts = regions.fold(start, |(mut explained, mut sensitivities), index| {
-            let candidates = self.candidates(index);
-            if !data.load(Ordering::Relaxed) && needed(index, &candidates) {
-                let looked_at = self.look_at(index, candidates);
-                self.explain(&looked_at, &mut explained);
-                sensitivities.extend(looked_at.sensitivity());
-                if !explained.unexplained.is_empty() || !looked_at.decoded.pools.is_empty() {
-                    data.store(true, Ordering::Relaxed);
+        let explained = |regions: Range<usize>| {
+            let (mut explained, mut sensitivities) = (Explained::default(), Vec::new());
+            for index in regions {
+                let candidates = self.candidates(index);
+                if !data.load(Ordering::Relaxed) && needed(index, &candidates) {
+                    let looked_at = self.look_at(index, candidates);
+                    self.explain(&looked_at, &mut explained);
+                    sensitivities.extend(looked_at.sensitivity());
+                    if !explained.unexplained.is_empty() || !looked_at.decoded.pools.is_empty() {
+                        data.store(true, Ordering::Relaxed);
+                    }
                 }
             }
             (explained, sensitivities)
-        });
+        };
+        // Few parts, and some for each thread.
+        let count = self.regions.len();
+        let at_once = (count / 64).clamp(1, 1024);
+        let starts = (0..count).into_par_iter().step_by(at_once);
+        let parts = starts.map(|start| explained(start..count.min(start + at_once)));
         let parts: Vec<(Explained, Vec<(u64, Sensitivity)>)> = parts.collect();
         if data.into_inner() {
             return None;
         }
         let mut found = CodeFound::default();
+        found.plain.reserve_exact(parts.iter().map(|(explained, _)| explained.plain.len()).sum());
         for (explained, sensitivities) in parts {
             found.places.extend(explained.places);
             found.plain.extend(explained.plain);
@@ -287,6 +301,7 @@ impl<'a> CodeScan<'a> {
         let start = range.start.saturating_sub(4);
         let end = (range.end + 7).min(self.section.data.len() as u64);
         let bytes = &self.section.data[start as usize..end as usize];
+        found.words.reserve(SOME);
         upper.search(bytes, |at, value| {
             let offset = start + at as u64;
             found.high |= highs.have(Half::High.of(value));
@@ -303,7 +318,7 @@ impl<'a> CodeScan<'a> {
 
     fn look_at(&self, index: usize, candidates: Candidates) -> LookedAt<'a> {
         let (region, near) = (&self.regions[index], self.near[index]);
-        let decoded = self.decode(region.range.clone(), near, candidates.high, BTreeSet::new());
+        let decoded = self.decode(region.range.clone(), near, &candidates, BTreeSet::new());
         LookedAt { region, near, candidates, decoded }
     }
 
@@ -323,7 +338,7 @@ impl<'a> CodeScan<'a> {
                     return false;
                 }
                 let known = l.decoded.pools.union(&foreign).copied().collect();
-                l.decoded = self.decode(start..end, l.near, l.candidates.high, known);
+                l.decoded = self.decode(start..end, l.near, &l.candidates, known);
                 true
             });
             if !changed.reduce(|| false, |a, b| a | b) {
@@ -333,54 +348,60 @@ impl<'a> CodeScan<'a> {
     }
 
     /// Decodes a region with those relocations; what its instructions read from within the section is data, and is decoded around. So
-    /// are `pools`. `high`: it may have high halves.
+    /// are `pools`. `candidates`: those of the region.
     fn decode(
         &self,
         range: Range<u64>,
         near: &[Relocation],
-        high: bool,
+        candidates: &Candidates,
         pools: BTreeSet<(u64, u64)>,
     ) -> Decoded {
         let arch = self.object.machine.arch();
         let mut decoded = Decoded { pools, ..Decoded::default() };
         for _ in 0..POOL_ROUNDS {
             let pools = std::mem::take(&mut decoded.pools);
-            decoded = Decoded { clean: true, padding: true, ..Decoded::default() };
-            let mut last = Sensitivity::NONE;
-            // Four bytes are about what an instruction has.
-            let mut starts = Vec::with_capacity((range.end - range.start) as usize / 3);
-            let mut targets = Vec::new();
+            decoded = Decoded::default();
+            decoded.instructions.reserve(candidates.words.len() + near.len());
+            let mut survey = Survey::of(&range);
             let mut halves = HalfPairs::of(self, near);
+            // Of no use, unless they go to where no instruction starts.
+            let mut branches = Vec::with_capacity(SOME);
+            // Whether all jumps lead to where an instruction starts.
+            let mut inside = true;
             for part in without(&range, &pools) {
-                arch.decode(self.section.data, part, &mut |instruction| {
-                    decoded.clean &= instruction.valid;
-                    decoded.padding &= instruction.nop;
-                    decoded.sensitivity |= instruction.sensitivity;
-                    starts.push(instruction.offset);
+                arch.survey(self.section.data, part, &mut survey, &mut |instruction| {
                     if instruction.sensitivity.has(Sensitivity::JUMP) {
-                        targets.push(own_target(instruction, near));
+                        inside &= own_target(instruction, near).is_some();
                     }
-                    if !instruction.nop {
-                        last = instruction.sensitivity;
-                    }
-                    if high {
+                    if candidates.high {
                         halves.see(instruction);
                     }
-                    if instruction.operands.iter().any(Option::is_some) || instruction.reference.is_some() {
+                    // Most have a small number or go on in the function: there can be a hundred for each that is of use.
+                    if self.all || self.is_of_use(instruction, near) {
                         decoded.instructions.push(*instruction);
+                    } else if let Some(PcReference { target, .. }) = instruction.reference {
+                        branches.push((instruction.offset, instruction.length, target));
                     }
                 });
             }
             decoded.halves = halves.found;
-            // It falls into what is behind it, or goes elsewhere, perhaps between what was decoded.
-            let inside = |target: &Option<u64>| target.is_some_and(|to| starts.binary_search(&to).is_ok());
-            if !last.has(Sensitivity::STOPS) || !targets.iter().all(inside) {
-                decoded.sensitivity |= Sensitivity::LOOKS;
+            branches.retain(|(_, _, target)| !survey.starts_at(*target));
+            for &(start, length, _) in &branches {
+                let range = start..start + u64::from(length);
+                arch.decode(self.section.data, range, &mut |branch| {
+                    inside &= !branch.sensitivity.has(Sensitivity::JUMP);
+                    decoded.instructions.push(*branch);
+                });
             }
-            // Most have a small number or go on in the function: there can be a hundred for each that is of use.
-            if !self.all {
-                decoded.instructions.retain(|instruction| self.is_of_use(instruction, &starts, near));
-                decoded.instructions.shrink_to_fit();
+            if !branches.is_empty() {
+                decoded.instructions.sort_by_key(|instruction| instruction.offset);
+            }
+            decoded.clean = survey.clean;
+            decoded.padding = survey.padding;
+            decoded.sensitivity = survey.sensitivity;
+            // It falls into what is behind it, or goes elsewhere, perhaps between what was decoded.
+            if !survey.last.has(Sensitivity::STOPS) || !inside {
+                decoded.sensitivity |= Sensitivity::LOOKS;
             }
             decoded.pools = pools.clone();
             for instruction in &decoded.instructions {
@@ -393,16 +414,13 @@ impl<'a> CodeScan<'a> {
         decoded
     }
 
-    /// Whether an instruction has a place or a relocation, or reaches data. `starts`: where its region's begin; `near`: the
-    /// region's relocations.
-    fn is_of_use(&self, instruction: &Instruction, starts: &[u64], near: &[Relocation]) -> bool {
+    /// Whether an instruction has a place or a relocation, or reaches data. `near`: the region's relocations.
+    fn is_of_use(&self, instruction: &Instruction, near: &[Relocation]) -> bool {
         let mut operands = instruction.operands.iter().flatten();
         let relocated = |field, width: u8| is_relocated(near, field, width.into());
         operands.any(|o| self.operand_place(instruction, o).is_some() || relocated(o.field, o.width))
             || instruction.reference.is_some_and(|reference| {
-                reference.usage != PcUse::Branch
-                    || starts.binary_search(&reference.target).is_err()
-                    || relocated(reference.field, reference.width)
+                reference.usage != PcUse::Branch || relocated(reference.field, reference.width)
             })
     }
 

@@ -109,9 +109,12 @@ pub struct Repeated {
 }
 
 impl Repeated {
-    /// The places with their patterns; one that does not exist is left out.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &Pattern)> {
-        self.places.iter().filter_map(|r| Some((r.offset, self.patterns.get(r.pattern as usize)?)))
+    /// The places that end behind an offset, with their patterns; one that does not exist is left out.
+    pub fn behind(&self, offset: u64) -> impl Iterator<Item = (u64, &Pattern)> {
+        let pattern = |repeat: &Repeat| self.patterns.get(repeat.pattern as usize);
+        let end = |repeat: &Repeat| repeat.offset + pattern(repeat).map_or(0, |p| p.new.len() as u64);
+        let first = self.places.partition_point(|repeat| end(repeat) <= offset);
+        self.places[first..].iter().filter_map(move |repeat| Some((repeat.offset, pattern(repeat)?)))
     }
 }
 

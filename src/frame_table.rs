@@ -6,6 +6,7 @@ use std::ops::Range;
 use gimli::constants::{self as pe, DwEhPe};
 
 use foldhash::HashMap;
+use rayon::prelude::*;
 
 use crate::object_file::{InOrder, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolPlace};
 use crate::pointer_encoding::{self, Cursor, EncodingByte, Unreadable};
@@ -123,9 +124,28 @@ impl<'d> FrameTable<'d> {
     }
 
     fn read_section(&mut self, object: &ObjectFile<'d>, section: &Section<'d>) -> Result<(), Unreadable> {
+        let mut pending = Vec::new();
+        let split = self.split(section, &mut pending);
+        // Each can be read by itself: that they are many is left to all threads.
+        let cies = &self.cies;
+        let read = pending.par_chunks(AT_ONCE).flat_map_iter(|entries| {
+            let mut relocations = InOrder::from(section, entries[0].offset);
+            entries.iter().map(move |Pending { offset, cie, entry }| {
+                read_fde(object, &mut relocations, *offset, (*cie, &cies[cie.0 as usize]), entry.clone())
+            })
+        });
+        let read: Vec<Result<Fde, Unreadable>> = read.collect();
+        self.fdes.reserve(read.len());
+        for fde in read {
+            self.fdes.push(fde?);
+        }
+        split
+    }
+
+    /// Reads the CIEs of a section, and finds the FDEs.
+    fn split(&mut self, section: &Section<'d>, pending: &mut Vec<Pending<'d>>) -> Result<(), Unreadable> {
         let mut known = HashMap::default();
         let mut cursor = Cursor::new(section.data, 0, section.size);
-        let mut relocations = InOrder::of(section);
         while !cursor.is_empty() {
             let offset = cursor.position();
             let length = cursor.u32("the length of an entry")?;
@@ -157,11 +177,22 @@ impl<'d> FrameTable<'d> {
                     message: format!("the CIE pointer {id:#x} does not lead back to a CIE"),
                 });
             };
-            let fde = read_fde(object, &mut relocations, offset, (cie, self.cie(cie)), entry)?;
-            self.fdes.push(fde);
+            pending.push(Pending { offset, cie, entry });
         }
         Ok(())
     }
+}
+
+/// How many entries a thread reads in one go.
+const AT_ONCE: usize = 1024;
+
+/// An FDE that has been found.
+struct Pending<'d> {
+    /// Where its length field is.
+    offset: u64,
+    cie: CieId,
+    /// What follows its CIE pointer.
+    entry: Cursor<'d>,
 }
 
 fn read_cie<'d>(section: &Section<'d>, offset: u64, mut entry: Cursor<'d>) -> Result<Cie<'d>, Unreadable> {

@@ -97,10 +97,12 @@ impl<'d> FunctionBounds<'d> {
         splits.sort_by_key(|&(offset, label)| (offset, best(label)));
         splits.dedup_by_key(|(offset, _)| *offset);
 
-        let mut bounds = FunctionBounds { regions: Vec::new() };
+        let functions = outermost(object, functions);
+        // Between two there may be another one.
+        let mut bounds = FunctionBounds { regions: Vec::with_capacity(2 * functions.len() + splits.len()) };
         let mut end = 0;
         let mut splits = splits.as_slice();
-        for function in outermost(object, functions) {
+        for function in functions {
             bounds.fill(object, end..function.range.start, &mut splits);
             end = function.range.end;
             bounds.push(object, function.range, Some(function.symbol));

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::arch::{CodeView, Lead};
 use crate::frame_table::{FrameTable, Location};
 use crate::function_bounds::{FunctionBounds, Region};
@@ -31,7 +33,7 @@ pub(crate) struct ObjectCode<'a> {
 }
 
 /// Where a function is, and where its parts begin.
-type Function = (Range<u64>, Vec<u64>);
+type Function = (Range<u64>, SmallVec<[u64; 1]>);
 
 /// What unwinding may do.
 #[derive(Default)]
@@ -71,7 +73,7 @@ impl<'a> ObjectCode<'a> {
                         range.end = end;
                         parts.push(start);
                     }
-                    None => functions.push((start..end, vec![start])),
+                    None => functions.push((start..end, smallvec![start])),
                 }
                 open = !sized(region);
             }

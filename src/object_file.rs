@@ -294,11 +294,20 @@ impl<'a> InOrder<'a> {
     /// Those whose offset lies in `range`, which does not start before the last one that was asked about.
     pub fn inside(&mut self, range: std::ops::Range<u64>) -> &'a [Relocation] {
         // No field is wider than eight bytes: what may write to the range stays in sight.
-        let before = |r: &&Relocation| r.offset.saturating_add(7) < range.start;
-        self.next += self.relocations[self.next..].iter().take_while(before).count();
-        let near = &self.relocations[self.next..];
-        let near = &near[near.iter().take_while(|r| r.offset < range.start).count()..];
-        &near[..near.iter().take_while(|r| r.offset < range.end).count()]
+        let first = range.start.saturating_sub(7);
+        while self.relocations.get(self.next).is_some_and(|r| r.offset < first) {
+            self.next += 1;
+        }
+        let offset_at = |at: usize| self.relocations.get(at).map(|r| r.offset);
+        let mut start = self.next;
+        while offset_at(start).is_some_and(|offset| offset < range.start) {
+            start += 1;
+        }
+        let mut end = start;
+        while offset_at(end).is_some_and(|offset| offset < range.end) {
+            end += 1;
+        }
+        &self.relocations[start..end]
     }
 
     /// All that may write to `range`, which does not start before the last one that was asked about.

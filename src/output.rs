@@ -1,11 +1,12 @@
 //! How files are written: whole or not at all. Everything that can fail is done first, in a temporary file of
 //! the same folder ([`stage`]); what is left is a rename ([`Staged::commit`]).
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use rayon::prelude::*;
 use relocfix::{Error, ErrorKind, Result};
 use tempfile::NamedTempFile;
 
@@ -13,6 +14,9 @@ use crate::input::{Location, io_reason};
 
 /// Read and write for everybody whom the umask lets: what programs create files with.
 const NEW_FILE: u32 = 0o666;
+
+/// How many bytes a thread compares in one go: they stay in its cache.
+const AT_ONCE: usize = 1 << 18;
 
 /// As many links in a row as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -63,7 +67,7 @@ fn stage_file<'b>(path: &Path, bytes: &'b [u8], mode: Option<u32>) -> std::resul
         Ok(metadata) if metadata.is_dir() => return Err("Is a directory".to_owned()),
         Ok(metadata) if !metadata.is_file() => return Ok(Step::WriteTo(path.to_owned(), bytes)),
         Ok(metadata) => {
-            if metadata.len() == bytes.len() as u64 && fs::read(path).is_ok_and(|old| old == bytes) {
+            if metadata.len() == bytes.len() as u64 && holds(path, bytes).unwrap_or(false) {
                 return Ok(Step::Nothing);
             }
         }
@@ -96,6 +100,25 @@ fn stage_file<'b>(path: &Path, bytes: &'b [u8], mode: Option<u32>) -> std::resul
         set.map_err(|error| format!("permissions cannot be set: {}", io_reason(&error)))?;
     }
     Ok(Step::Rename(temporary, target))
+}
+
+/// Whether a file holds these bytes and no others where they are. Read in parts by all threads, it needs no memory of its size.
+///
+/// # Errors
+/// Whatever the operating system says.
+fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let parts = bytes.par_chunks(AT_ONCE).enumerate();
+    let same = parts.map_init(
+        || vec![0; AT_ONCE],
+        |buffer, (index, part)| {
+            let buffer = &mut buffer[..part.len()];
+            file.read_exact_at(buffer, (index * AT_ONCE) as u64)?;
+            Ok(buffer == part)
+        },
+    );
+    // The first that differs, or that cannot be read, ends it.
+    same.find_any(|same| !matches!(same, Ok(true))).unwrap_or(Ok(true))
 }
 
 impl Staged<'_> {

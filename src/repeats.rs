@@ -3,25 +3,28 @@
 //! is alike in every respect counts: the section, all bytes of the instruction, no relocation near, around it a function
 //! that takes nothing for granted of its addresses, and no number in it that may lead from this one to another.
 
-use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::HashMap;
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use crate::arch::PlainForm;
 use crate::assumptions::is_indifferent;
 use crate::distances;
 use crate::edits::{Edits, NewRelocation, Pattern, RelocationEdit, Repeat, Repeated};
 use crate::object_code::{ObjectCode, number_of};
-use crate::object_file::{InOrder, ObjectFile, SectionId};
+use crate::object_file::{InOrder, ObjectFile, Relocation, SectionId};
 use crate::plain_constants::{PlainConstant, PlainConstants};
 use crate::scan::{Place, Scan, Shape};
 use crate::session_map::SessionMap;
 
 /// How many places a thread looks at in one go.
 pub(crate) const AT_ONCE: usize = 4096;
+
+/// How many places are looked up one right after the other.
+const FEW: usize = 64;
 
 /// What was kept out of a [`Scan`], by section in order.
 #[derive(Debug)]
@@ -30,8 +33,8 @@ pub(crate) struct Repeats {
     sections: Vec<SectionRepeats>,
 }
 
-/// The bytes of an instruction, and zeros behind them.
-type Bytes = [u8; 16];
+/// The bytes of an instruction as a number, in its lower and upper half.
+type Bytes = (u64, u64);
 
 #[derive(Debug)]
 struct SectionRepeats {
@@ -72,34 +75,52 @@ impl Repeats {
         let length = u64::from(form.length);
         for (id, list) in sections {
             let section = object.section(id);
-            let is_alike = |list: &[PlainConstant]| -> Vec<bool> {
+            let is_alike = |functions: &mut Functions, near: &[Relocation], start| {
+                near.is_empty()
+                    && functions.is_indifferent(scan, code, id, start)
+                    && !(distances && distances::count_from(object, code, id, start))
+            };
+            // Every thread looks at a part by itself; which is the first of a kind tells who looks at the parts in order.
+            let numbered = |list: &[PlainConstant]| {
                 let mut relocations = InOrder::from(section, list[0].start);
                 let mut functions = Functions { words, last: None };
-                let alike = list.iter().map(|&PlainConstant { start, .. }| {
-                    relocations.near(start..start + length).is_empty()
-                        && functions.is_indifferent(scan, code, id, start)
-                        && !(distances && distances::count_from(object, code, id, start))
-                });
-                alike.collect()
-            };
-            let alike: Vec<Vec<bool>> = list.par_chunks(AT_ONCE).map(is_alike).collect();
-            let mut known: HashMap<Bytes, u32> = HashMap::default();
-            let (mut kinds, mut repeated) = (Vec::new(), Vec::new());
-            for (plain, alike) in list.into_iter().zip(alike.into_iter().flatten()) {
-                let PlainConstant { start, value } = plain;
-                let bytes = padded(section.data, start..start + length).filter(|_| alike);
-                match bytes.map(|bytes| known.entry(bytes)) {
-                    Some(Entry::Occupied(kind)) => {
-                        repeated.push(Repeat { offset: start, pattern: *kind.get() });
-                        continue;
-                    }
-                    Some(Entry::Vacant(new)) => {
-                        new.insert(kinds.len() as u32);
-                        kinds.push(Kind { first: start, value });
-                    }
-                    None => {}
+                let mut part = Part { numbers: Vec::with_capacity(list.len()), ..Part::default() };
+                for few in list.chunks(FEW) {
+                    // Apart from the look-up, which waits for memory: so many are on their way at once.
+                    let bytes = few.iter().map(|&PlainConstant { start, .. }| {
+                        let near = relocations.near(start..start + length);
+                        let bytes = short_bytes(section.data, start, form.length);
+                        let bytes = bytes.filter(|_| is_alike(&mut functions, near, start));
+                        bytes.map(|bytes| (bytes as u64, (bytes >> 64) as u64))
+                    });
+                    let bytes: SmallVec<[Option<Bytes>; FEW]> = bytes.collect();
+                    bytes.into_iter().for_each(|bytes| part.add(bytes));
                 }
-                left.push(form.place(id, plain));
+                part
+            };
+            let at_once = list.len().div_ceil(rayon::current_num_threads()).max(AT_ONCE);
+            let parts: Vec<Part> = list.par_chunks(at_once).map(numbered).collect();
+            let mut known: HashMap<Bytes, u32> = HashMap::default();
+            let (mut kinds, mut repeated) = (Vec::new(), Vec::with_capacity(list.len()));
+            for (list, part) in list.chunks(at_once).zip(parts) {
+                let numbers = part.kinds.iter().map(|bytes| {
+                    let next = known.len() as u32;
+                    *known.entry(*bytes).or_insert(next)
+                });
+                let numbers: Vec<u32> = numbers.collect();
+                for (&plain, number) in list.iter().zip(part.numbers) {
+                    let PlainConstant { start, value } = plain;
+                    match numbers.get(number as usize) {
+                        Some(&pattern) if (pattern as usize) < kinds.len() => {
+                            repeated.push(Repeat { offset: start, pattern });
+                            continue;
+                        }
+                        // Kinds are numbered in the order of their first.
+                        Some(_) => kinds.push(Kind { first: start, value }),
+                        None => {}
+                    }
+                    left.push(form.place(id, plain));
+                }
             }
             if !repeated.is_empty() {
                 let kinds = without_single(kinds, &mut repeated);
@@ -158,11 +179,45 @@ impl Repeats {
     }
 }
 
-fn padded(data: &[u8], range: Range<u64>) -> Option<Bytes> {
-    let bytes = data.get(range.start as usize..range.end as usize)?;
-    let mut padded = Bytes::default();
-    padded.get_mut(..bytes.len())?.copy_from_slice(bytes);
-    Some(padded)
+/// The plain constants of a part of a section.
+#[derive(Default)]
+struct Part {
+    known: HashMap<Bytes, u32>,
+    /// In the order of their first.
+    kinds: Vec<Bytes>,
+    /// Of what kind each is, or [`ALONE`].
+    numbers: Vec<u32>,
+}
+
+/// A case of its own.
+const ALONE: u32 = u32::MAX;
+
+impl Part {
+    /// Adds one; `bytes`: what others have to be alike in.
+    fn add(&mut self, bytes: Option<Bytes>) {
+        let number = bytes.map_or(ALONE, |bytes| {
+            let next = self.kinds.len() as u32;
+            *self.known.entry(bytes).or_insert_with(|| {
+                self.kinds.push(bytes);
+                next
+            })
+        });
+        self.numbers.push(number);
+    }
+}
+
+/// Bytes of an instruction as a number; `None`: they are not all there, or more than 16.
+pub(crate) fn short_bytes(data: &[u8], start: u64, length: u8) -> Option<u128> {
+    let bytes = data.get(usize::try_from(start).ok()?..)?;
+    let unused = 128_u32.checked_sub(8 * u32::from(length))?;
+    let number = match bytes.first_chunk() {
+        Some(bytes) => u128::from_le_bytes(*bytes),
+        None => {
+            let bytes = bytes.get(..usize::from(length))?;
+            bytes.iter().rev().fold(0, |number, byte| number << 8 | u128::from(*byte))
+        }
+    };
+    Some(number & u128::MAX.checked_shr(unused).unwrap_or(0))
 }
 
 fn added(edit: &RelocationEdit) -> Option<NewRelocation> {
@@ -291,6 +346,31 @@ mod tests {
         let f = [movabs(0, one), movabs(1, one), movabs(0, other), movabs(0, one), vec![0xc3]].concat();
         let g = [movabs(7, other), movabs(1, one), movabs(0, one), vec![0xc3]].concat();
         assert_eq!(taken(&[f, g], &[]), (vec![0, 10, 20, 41], vec![(30, 0), (51, 10), (61, 0)]));
+    }
+
+    #[test]
+    fn what_is_the_first_of_its_kind_does_not_depend_on_threads() {
+        // One kind is there from the start, one has its first in a later part, and one is met once.
+        let address = |index: usize| match index {
+            0..7_000 => 0x7f12_3456_0010,
+            9_000 => 0x7f12_3456_0030,
+            _ => 0x7f12_3456_0020 - 0x10 * (index as u64 % 2),
+        };
+        let code: Vec<u8> = (0..20_000).flat_map(|index| movabs(0, address(index))).chain([0xc3]).collect();
+        let found = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| taken(std::slice::from_ref(&code), &[]))
+        };
+        let (left, alike) = found(1);
+        assert_eq!(left, [0, 70_000, 90_000]);
+        assert_eq!(alike.len(), 19_997);
+        let right = |&(offset, first): &(u64, u64)| {
+            address(offset as usize / 10) == address(first as usize / 10) && first < offset
+        };
+        assert!(alike.is_sorted() && alike.iter().all(right));
+        for threads in [2, 3, 8] {
+            assert_eq!(found(threads), (left.clone(), alike.clone()));
+        }
     }
 
     #[test]

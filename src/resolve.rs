@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use foldhash::HashMap;
+use rayon::prelude::*;
 
 use crate::Private;
 use crate::error::Result;
@@ -52,18 +53,23 @@ pub fn resolve(
     files: &dyn Files,
     private: Private,
 ) -> Result<Vec<Resolved>> {
-    let mut known: HashMap<u64, Arc<Meaning>> = HashMap::default();
-    let mut resolved = Vec::with_capacity(scan.places.len());
-    for place in &scan.places {
-        let meaning = match known.get(&place.value) {
-            Some(meaning) => Arc::clone(meaning),
-            None => {
-                let meaning = Arc::new(map.meaning(place.value, files, private)?);
-                known.insert(place.value, Arc::clone(&meaning));
-                meaning
-            }
-        };
-        resolved.push(Resolved { place: *place, meaning, evidence: Evidence::Map });
-    }
-    Ok(resolved)
+    let mut known: HashMap<u64, usize> = HashMap::default();
+    let mut values = Vec::new();
+    let indices = scan.places.iter().map(|place| {
+        *known.entry(place.value).or_insert_with(|| {
+            values.push(place.value);
+            values.len() - 1
+        })
+    });
+    let indices: Vec<usize> = indices.collect();
+    let meaning = |value: &u64| map.meaning(*value, files, private).map(Arc::new);
+    let meanings: Vec<Result<Arc<Meaning>>> = values.par_iter().map(meaning).collect();
+    // In the order of the places, whichever was looked up first.
+    let meanings = meanings.into_iter().collect::<Result<Vec<_>>>()?;
+    let resolved = scan.places.iter().zip(indices).map(|(place, index)| Resolved {
+        place: *place,
+        meaning: Arc::clone(&meanings[index]),
+        evidence: Evidence::Map,
+    });
+    Ok(resolved.collect())
 }

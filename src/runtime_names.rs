@@ -11,6 +11,7 @@
 use std::path::PathBuf;
 
 use foldhash::HashSet;
+use rayon::prelude::*;
 
 use crate::Options;
 use crate::error::Result;
@@ -117,7 +118,7 @@ pub(crate) fn unfilled(
     globals: &[Global],
 ) -> Vec<SymbolId> {
     let meant: Vec<&Symbol<'_>> =
-        object.symbols.iter().filter(|symbol| said(symbol.name).is_some()).collect();
+        object.symbols.par_iter().filter(|symbol| said(symbol.name).is_some()).collect();
     if meant.is_empty() {
         return Vec::new();
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashSet;
 
 use crate::arch::{Machine, OperandForm, PcUse, Sensitivity, ThreadLocalOffset};
 use crate::code_scan::{self, CodeFound, HalfPair};
@@ -110,13 +110,38 @@ pub struct PoolAccess {
     pub size: u64,
 }
 
+/// What is known of places in sections: in their order, so that there can be millions.
+#[derive(Debug)]
+pub struct ByPlace<T>(Vec<((SectionId, u64), T)>);
+
+impl<T> Default for ByPlace<T> {
+    fn default() -> Self {
+        ByPlace(Vec::new())
+    }
+}
+
+impl<T> ByPlace<T> {
+    /// Adds what is known of offsets in a section behind all that are known so far; of equal ones the last counts.
+    fn extend(&mut self, section: SectionId, mut known: Vec<(u64, T)>) {
+        known.sort_by_key(|(offset, _)| *offset);
+        self.0.extend(known.into_iter().map(|(offset, known)| ((section, offset), known)));
+    }
+
+    /// What is known of a place.
+    pub fn get(&self, section: SectionId, offset: u64) -> Option<&T> {
+        let behind = self.0.partition_point(|(place, _)| *place <= (section, offset));
+        let (place, known) = self.0.get(behind.checked_sub(1)?)?;
+        (*place == (section, offset)).then_some(known)
+    }
+}
+
 /// What a scan found.
 #[derive(Debug, Default)]
 pub struct Scan<'d> {
     /// By section and offset; absolute symbols at the end, by index.
     pub places: Vec<Place>,
     /// The instructions around the relocated fields that were asked for; what is missing is not part of one.
-    pub fields: BTreeMap<(SectionId, u64), Field>,
+    pub fields: ByPlace<Field>,
     /// Who reaches each [`Shape::PoolWord`], and each word among the code that a relocation of 64 bits fills: reads or writes it, in part or as a part of more, or an address beside it from which code
     /// may go on to it.
     pub accesses: BTreeMap<(SectionId, u64), Vec<PoolAccess>>,
@@ -124,7 +149,7 @@ pub struct Scan<'d> {
     pub thread_local: BTreeMap<(SectionId, u64), ThreadLocalOffset>,
     /// What regions of code that are nothing but instructions consist of, by where they start; those without a place may
     /// be missing.
-    pub(crate) sensitivities: HashMap<(SectionId, u64), Sensitivity>,
+    pub(crate) sensitivities: ByPlace<Sensitivity>,
     /// 32-bit operands that are taken for numbers, although the session had memory there.
     pub numbers: Vec<Place>,
     /// Addresses that code stores in two halves; neither is among the places.
@@ -196,7 +221,7 @@ impl<'d> Scan<'d> {
     /// Offset and length of the instruction that a place or a relocated field is in; of a word among the code, of the
     /// first that reads it.
     fn instruction(&self, section: SectionId, offset: u64) -> Option<(u64, u8)> {
-        if let Some(field) = self.fields.get(&(section, offset)) {
+        if let Some(field) = self.fields.get(section, offset) {
             return Some((field.start, field.length));
         }
         if let Some(access) = self.accesses.get(&(section, offset)).and_then(|accesses| accesses.first()) {
@@ -244,19 +269,52 @@ pub(crate) fn scan<'d>(
     frames: &FrameTable<'_>,
     wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
 ) -> Result<(Scan<'d>, PlainConstants)> {
-    let sections: Vec<&Section<'_>> = object.sections.iter().filter(|s| holds_program_bytes(s)).collect();
     let bounds = FunctionBounds::of_all(object, frames);
+    let (mut scan, plain) = places(object, map, files, record, &bounds, wanted);
+    scan.thread_local = thread_local::find(object, &bounds);
+    scan.bounds = bounds;
+    Ok((scan, plain))
+}
 
+/// The places and halves alone, where there should be none, and no instruction has to be known. `frames` reads the unwind tables.
+///
+/// # Errors
+/// Those of `frames`.
+pub(crate) fn left<'d, 'f>(
+    object: &ObjectFile<'d>,
+    map: &SessionMap,
+    files: &dyn Files,
+    record: &Record,
+    frames: &dyn Fn() -> Result<FrameTable<'f>>,
+) -> Result<Scan<'d>> {
+    let mut code = object.sections.iter().filter(|s| s.exec && holds_program_bytes(s));
+    let decodes = has_low_addresses(map, object.machine) || code.any(|s| code_scan::has_candidates(s, map));
+    let bounds = if decodes { FunctionBounds::of_all(object, &frames()?) } else { BTreeMap::new() };
+    let (mut scan, plain) = places(object, map, files, record, &bounds, &|_, _| false);
+    scan.insert(plain.places());
+    Ok(scan)
+}
+
+/// All but what needs nothing but bounds. Code without any has no candidates, and is not decoded.
+fn places<'d>(
+    object: &ObjectFile<'d>,
+    map: &SessionMap,
+    files: &dyn Files,
+    record: &Record,
+    bounds: &BTreeMap<SectionId, FunctionBounds<'d>>,
+    wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
+) -> (Scan<'d>, PlainConstants) {
+    let sections: Vec<&Section<'_>> = object.sections.iter().filter(|s| holds_program_bytes(s)).collect();
     let found: Vec<CodeFound> = sections
         .par_iter()
         .map(|section| match bounds.get(&section.id) {
             Some(bounds) => code_scan::scan_code(object, section, bounds, map, wanted),
+            None if section.exec => CodeFound::default(),
             None => CodeFound { places: data_words(section, map), ..CodeFound::default() },
         })
         .collect();
 
-    let thread_local = thread_local::find(object, &bounds);
-    let mut scan = Scan { bounds, thread_local, ..Scan::default() };
+    let mut scan = Scan::default();
     let mut all_plain = PlainConstants { form: object.machine.arch().plain_form(), sections: Vec::new() };
     for (section, found) in sections.iter().zip(found) {
         let CodeFound { mut places, mut plain, fields, accesses, sensitivities, halves } = found;
@@ -264,15 +322,15 @@ pub(crate) fn scan<'d>(
         if !plain.is_empty() {
             all_plain.sections.push((section.id, plain));
         }
-        places.extend(addends(object, section, map, &fields));
+        scan.fields.extend(section.id, fields);
+        scan.sensitivities.extend(section.id, sensitivities);
+        places.extend(addends(object, section, map, &scan.fields));
         places.retain(|p| !record.covers(section.id, p.offset));
         scan.numbers.extend(places.extract_if(.., |place| !is_settled(place, map, files)));
         places.sort_by_key(|p| p.offset);
         scan.places.extend(places);
         scan.halves.extend(halves.into_iter().filter(|pair| !record.covers(section.id, pair.low.offset)));
         let here = |offset| (section.id, offset);
-        scan.fields.extend(fields.into_iter().map(|(offset, field)| (here(offset), field)));
-        scan.sensitivities.extend(sensitivities.into_iter().map(|(start, found)| (here(start), found)));
         scan.accesses.extend(accesses.into_iter().map(|(word, accesses)| (here(word), accesses)));
     }
     let known: HashSet<(SectionId, u64)> = scan.places.iter().map(|p| (p.section, p.offset)).collect();
@@ -282,7 +340,7 @@ pub(crate) fn scan<'d>(
     );
     scan.places.sort_by_key(|p| (p.section, p.offset));
     scan.places.extend(absolute_symbols(object, map));
-    Ok((scan, all_plain))
+    (scan, all_plain)
 }
 
 /// Settles what a 32-bit operand is; `false`: a number, for all that is known.
@@ -323,10 +381,9 @@ fn addends(
     object: &ObjectFile<'_>,
     section: &Section<'_>,
     map: &SessionMap,
-    fields: &[(u64, Field)],
+    fields: &ByPlace<Field>,
 ) -> Vec<Place> {
     let mut places = Vec::new();
-    let fields: BTreeMap<u64, Field> = fields.iter().copied().collect();
     for relocation in &section.relocations {
         let symbol = object.symbol(relocation.symbol);
         let base = match symbol.place {
@@ -342,7 +399,7 @@ fn addends(
             RelocKind::Pc32 | RelocKind::Plt32 | RelocKind::Pc64 if section.exec => {
                 // The field counts from its own start, the instruction's target from the next instruction: behind
                 // the field there is an immediate at most.
-                let rest = match fields.get(&relocation.offset) {
+                let rest = match fields.get(section.id, relocation.offset) {
                     Some(f) => Some(f.start + u64::from(f.length) - relocation.offset),
                     None => (0..=8).find(|rest| map.is_session_constant(value.wrapping_add(*rest))),
                 };

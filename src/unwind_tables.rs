@@ -117,6 +117,10 @@ struct Lowering<'o, 'd> {
 
 impl Lowering<'_, '_> {
     fn lower_frames(&mut self, frames: &FrameTable<'_>) {
+        let mut tables = self.object.sections.iter().filter(|s| s.kind == SectionKind::EhFrame);
+        if !tables.any(|table| table.relocations.iter().any(|r| r.kind.is_absolute())) {
+            return;
+        }
         let mut code: Vec<Vec<PointerField>> = vec![Vec::new(); frames.cies.len()];
         let mut areas = code.clone();
         for fde in &frames.fdes {

@@ -6,6 +6,7 @@ mod constants;
 mod leftovers;
 mod repeats;
 mod thunks;
+mod unplanned;
 
 use std::ops::Range;
 
@@ -16,9 +17,7 @@ use smallvec::SmallVec;
 use crate::Options;
 use crate::arch::{Half, Instruction, PcUse};
 use crate::assumptions::{Assumptions, Realigned};
-use crate::edits::{
-    Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, Repeated, SymbolRef,
-};
+use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{
     Binding, InOrder, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
@@ -145,15 +144,7 @@ impl Check<'_, '_> {
             if !same {
                 return self.error(section.id, 0, "a section's header changed");
             }
-            let mut at = 0;
-            for (offset, length) in self.edited_bytes(section.id) {
-                let offset = offset as usize;
-                if section.data[at..offset] != new.data[at..offset] {
-                    return self.error(section.id, at as u64, "bytes changed that were not planned");
-                }
-                at = offset + length;
-            }
-            if section.data[at..] != new.data[at..section.data.len()] {
+            if let Some(at) = unplanned::first_change(self.edits(), section.id, section.data, new.data) {
                 return self.error(section.id, at as u64, "bytes changed that were not planned");
             }
             let edits = self.edits().relocations.get(&section.id).into_iter().flatten().copied();
@@ -171,21 +162,6 @@ impl Check<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    /// Where bytes of a section change, in order, and how many.
-    fn edited_bytes(&self, id: SectionId) -> impl Iterator<Item = (u64, usize)> {
-        let all = &self.edits().bytes;
-        let first = all.partition_point(|edit| edit.section < id);
-        let here = all[first..].iter().take_while(move |edit| edit.section == id);
-        let mut once = here.map(|edit| (edit.offset, edit.new.len())).peekable();
-        let repeated = self.edits().repeated.get(&id).into_iter().flat_map(Repeated::iter);
-        let mut repeated = repeated.map(|(offset, pattern)| (offset, pattern.new.len())).peekable();
-        std::iter::from_fn(move || match (once.peek(), repeated.peek()) {
-            (Some(one), Some(other)) if other < one => repeated.next(),
-            (Some(_), _) => once.next(),
-            (None, _) => repeated.next(),
-        })
     }
 
     fn same_relocations(&self, old: &Section<'_>, new: &Section<'_>) -> Result<()> {

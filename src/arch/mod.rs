@@ -1,6 +1,7 @@
 //! What differs between machines: how instructions are decoded, how a constant in one is replaced, and the
 //! code of the initializer. Instruction bytes live below this module and nowhere else.
 
+mod survey;
 pub mod x86_64;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::ops::Range;
 
 use crate::edits::{NewRelocation, ShortBytes, SymbolRef};
 use crate::reloc::RelocKind;
+pub use survey::Survey;
 
 /// A supported machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -409,6 +411,16 @@ pub trait Arch: Sync {
     /// Decodes `range` of the section with contents `code` from its start and shows every instruction in turn.
     /// Bytes that are no instruction are shown one by one. `range` lies in `code`.
     fn decode(&self, code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction));
+
+    /// The same, and notes every instruction in a survey; shown are only those with a constant or a pc-relative operand, and
+    /// those that are [`Sensitivity::STOPS`].
+    fn survey(
+        &self,
+        code: &[u8],
+        range: Range<u64>,
+        survey: &mut Survey,
+        visit: &mut dyn FnMut(&Instruction),
+    );
 
     /// What nearly all places of a large object are.
     fn plain_form(&self) -> PlainForm;

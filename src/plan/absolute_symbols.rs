@@ -101,7 +101,7 @@ impl Planner<'_> {
                 self.object().symbol(relocation.symbol).name
             ))
         };
-        let field = self.found.scan.fields.get(&(section.id, relocation.offset)).copied();
+        let field = self.found.scan.fields.get(section.id, relocation.offset).copied();
         let Some(field) = field else { return refused() };
         // The field counts from its own start, the instruction from its end.
         let rest = (field.start + u64::from(field.length) - relocation.offset) as i64;

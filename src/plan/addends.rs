@@ -34,7 +34,7 @@ impl Planner<'_> {
         if !self.object().section(place.section).exec {
             return self.plan_data_addend(place, &relocation, &meant);
         }
-        let field = self.found.scan.fields.get(&(place.section, place.offset)).copied();
+        let field = self.found.scan.fields.get(place.section, place.offset).copied();
         let Some(field) = field else {
             return Err("is the addend of a relocation among instructions that belongs to none".to_owned());
         };

@@ -88,7 +88,7 @@ impl Planner<'_> {
             RelocKind::None => return Ok(()),
             RelocKind::Abs64 if section.exec => {
                 let source = self.offset_by(source, relocation.addend);
-                match self.found.scan.fields.get(&(section.id, relocation.offset)) {
+                match self.found.scan.fields.get(section.id, relocation.offset) {
                     Some(f) if f.form.is_some() => {
                         let field = CodeField {
                             section: section.id,
@@ -193,7 +193,7 @@ impl Planner<'_> {
         source: Source,
         name: &str,
     ) -> Result<&'static str, String> {
-        let Some(field) = self.found.scan.fields.get(&(section.id, relocation.offset)).copied() else {
+        let Some(field) = self.found.scan.fields.get(section.id, relocation.offset).copied() else {
             return Err(not_an_operand(name));
         };
         // The field counts from its own start, the instruction from its end.

@@ -129,7 +129,7 @@ impl Planner<'_> {
     /// The instruction whose full-width constant a relocation writes.
     fn code_field(&self, section: &Section<'_>, relocation: &Relocation) -> Result<CodeField, String> {
         let offset = relocation.offset;
-        match self.found.scan.fields.get(&(section.id, offset)) {
+        match self.found.scan.fields.get(section.id, offset) {
             Some(f) if f.form.is_some_and(|form| is_as_wide(form, relocation.kind)) => Ok(CodeField {
                 section: section.id,
                 start: f.start,

@@ -24,9 +24,12 @@ impl Check<'_, '_> {
             .filter(|p| p.delivery == "kept")
             .map(|p| (p.section.as_str(), p.offset))
             .collect();
-        let frames = FrameTable::read(self.output)?;
-        let (mut left, plain) = scan::scan(self.output, map, *files, record, &frames, &|_, _| false)?;
-        left.insert(plain.places());
+        let frames = || FrameTable::read(self.output);
+        if !self.same_frames() {
+            // What was made can be read.
+            frames()?;
+        }
+        let left = scan::left(self.output, map, *files, record, &frames)?;
         for place in left.places {
             if self.is_made(place.section, place.offset) || self.is_number_of_map(&place) {
                 continue;
@@ -54,14 +57,21 @@ impl Check<'_, '_> {
         }
         for section in &self.output.sections {
             for r in &section.relocations {
-                let symbol = self.output.symbol(r.symbol);
-                let number = r.symbol.0 == 0 || symbol.place == SymbolPlace::Absolute;
-                if needs_lowering(section, r) && !number && !record.covers(section.id, r.offset) {
+                let number =
+                    || r.symbol.0 == 0 || self.output.symbol(r.symbol).place == SymbolPlace::Absolute;
+                if needs_lowering(section, r) && !number() && !record.covers(section.id, r.offset) {
                     return self.error(section.id, r.offset, "an absolute relocation is left");
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether the unwind tables are the input's.
+    fn same_frames(&self) -> bool {
+        let old = &self.verification.input.sections;
+        let mut frames = self.output.sections.iter().filter(|s| s.kind == SectionKind::EhFrame);
+        frames.all(|new| old.get(new.id.0 as usize).is_some_and(|old| old.data == new.data))
     }
 
     /// Whether that reads as an instruction's constant in the output alone: in the input some instruction that has been

@@ -5,12 +5,12 @@ use foldhash::HashSet;
 use rayon::prelude::*;
 
 use super::Check;
-use crate::edits::{Repeat, Repeated, ShortBytes};
+use crate::edits::{Pattern, Repeat, Repeated};
 use crate::error::Result;
 use crate::object_file::{InOrder, Section, SectionId, SymbolId};
 use crate::plan::How;
 use crate::reloc::RelocKind;
-use crate::repeats::AT_ONCE;
+use crate::repeats::{AT_ONCE, short_bytes};
 
 impl Check<'_, '_> {
     /// Every repeated place is like its first one, of which it was decided what it yields.
@@ -24,23 +24,25 @@ impl Check<'_, '_> {
         let decided: HashSet<(SectionId, u64)> = decided.map(|d| (d.section, d.start)).collect();
         for (&id, Repeated { patterns, places }) in repeated {
             let (old, new) = (self.verification.input.section(id), self.output.section(id));
-            let mut firsts = Vec::with_capacity(patterns.len());
-            for pattern in patterns {
-                let length = pattern.new.len() as u64;
-                let first =
-                    Alike::of(old, new, pattern.first, length, &mut InOrder::from(new, pattern.first));
-                let Some(first) = first.filter(|_| decided.contains(&(id, pattern.first))) else {
-                    return self.error(id, pattern.first, "what is repeated was not decided");
-                };
-                firsts.push((first, length));
-            }
+            let first = |pattern: &Pattern| {
+                let length = u8::try_from(pattern.new.len()).map_err(|_| pattern.first)?;
+                let mut relocations = InOrder::from(new, pattern.first);
+                let first = Alike::of(old, new, pattern.first, length, &mut relocations);
+                first.filter(|_| decided.contains(&(id, pattern.first))).ok_or(pattern.first)
+            };
+            let firsts: Result<Vec<Alike>, u64> = patterns.par_iter().map(first).collect();
+            let firsts = match firsts {
+                Ok(firsts) => firsts,
+                Err(offset) => return self.error(id, offset, "what is repeated was not decided"),
+            };
             let wrong = places.par_chunks(AT_ONCE).find_map_first(|places| {
                 let mut before = InOrder::from(old, places[0].offset);
                 let mut after = InOrder::from(new, places[0].offset);
                 places.iter().find(|&&Repeat { offset, pattern }| {
-                    let Some((first, length)) = firsts.get(pattern as usize) else { return true };
-                    let here = Alike::of(old, new, offset, *length, &mut after);
-                    here.as_ref() != Some(first) || !before.near(offset..offset + length).is_empty()
+                    let Some(first) = firsts.get(pattern as usize) else { return true };
+                    let here = Alike::of(old, new, offset, first.length, &mut after);
+                    let end = offset + u64::from(first.length);
+                    here.as_ref() != Some(first) || !before.near(offset..end).is_empty()
                 })
             });
             if let Some(Repeat { offset, .. }) = wrong {
@@ -54,26 +56,25 @@ impl Check<'_, '_> {
 /// What has to be alike. Nothing of it lies elsewhere: there can be many of them, in no order.
 #[derive(PartialEq, Eq)]
 struct Alike {
-    old: ShortBytes,
-    new: ShortBytes,
+    length: u8,
+    old: u128,
+    new: u128,
     /// With its distance from the place's start for its offset.
     relocation: (u64, RelocKind, SymbolId, i64),
 }
 
 impl Alike {
-    /// The place of that length at `start`; `None`: it has not one relocation, or is outside of the section.
+    /// The place of that length at `start`; `None`: it has not one relocation, is outside of the section or too long.
     fn of(
         old: &Section<'_>,
         new: &Section<'_>,
         start: u64,
-        length: u64,
+        length: u8,
         relocations: &mut InOrder<'_>,
     ) -> Option<Self> {
-        let range = start..start.checked_add(length)?;
-        let [r] = relocations.inside(range.clone()) else { return None };
-        let bytes = range.start as usize..range.end as usize;
-        let (old, new) = (old.data.get(bytes.clone())?, new.data.get(bytes)?);
+        let [r] = relocations.inside(start..start.checked_add(length.into())?) else { return None };
         let relocation = (r.offset - start, r.kind, r.symbol, r.addend);
-        Some(Alike { old: ShortBytes::from_slice(old), new: ShortBytes::from_slice(new), relocation })
+        let bytes = |section: &Section<'_>| short_bytes(section.data, start, length);
+        Some(Alike { length, old: bytes(old)?, new: bytes(new)?, relocation })
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, OpKind, Register};
 
-use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity};
+use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey};
 use super::known_shapes;
 use super::sensitivity::sensitivity;
 
@@ -24,20 +24,48 @@ const OPTIONS: u32 = DecoderOptions::MPX;
 
 /// See [`super::super::Arch::decode`]. A range that leaves `code` is cut to it.
 pub(super) fn decode(code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction)) {
-    let limit = |offset: u64| usize::try_from(offset).map_or(code.len(), |offset| offset.min(code.len()));
-    let (start, end) = (limit(range.start), limit(range.end));
-    // The slice ends with the range, so an instruction that would leave it fails for want of bytes.
-    let bytes = code.get(start..end).unwrap_or_default();
-    known_shapes::with(|known| {
-        let mut instruction = NONE;
-        let mut position = 0;
-        while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
-            instruction.offset = (start + position) as u64;
-            if !known.shape(rest).is_some_and(|shape| shape.read(rest, &mut instruction)) {
-                instruction = Instruction { offset: instruction.offset, ..NONE };
-            }
-            position += usize::from(instruction.length);
+    let mut instruction = NONE;
+    shapes(code, range, |offset, bytes, shape| {
+        instruction.offset = offset;
+        match shape {
+            Some(shape) => shape.read(bytes, &mut instruction),
+            None => instruction = Instruction { offset, ..NONE },
+        }
+        visit(&instruction);
+    });
+}
+
+/// See [`super::super::Arch::survey`]. A range that leaves `code` is cut to it.
+pub(super) fn survey(
+    code: &[u8],
+    range: Range<u64>,
+    survey: &mut Survey,
+    visit: &mut dyn FnMut(&Instruction),
+) {
+    let mut instruction = NONE;
+    shapes(code, range, |offset, bytes, shape| {
+        let Some(shape) = shape else { return survey.note_other(offset) };
+        survey.note(offset, shape.nop, shape.sensitivity);
+        if shape.shown {
+            instruction.offset = offset;
+            shape.read(bytes, &mut instruction);
             visit(&instruction);
+        }
+    });
+}
+
+/// Shows the instructions of a range one after the other: where each begins, what it and all that is behind it in the range
+/// are, and its shape; without one it is a byte that begins none.
+fn shapes(code: &[u8], range: Range<u64>, mut show: impl FnMut(u64, &[u8], Option<&Shape>)) {
+    let limit = |offset: u64| usize::try_from(offset).map_or(code.len(), |offset| offset.min(code.len()));
+    // What ends with the range is too short for an instruction that would leave it.
+    let (mut at, end) = (limit(range.start), limit(range.end));
+    known_shapes::with(|known| {
+        while at < end {
+            let (bytes, around) = (&code[at..end], &code[at..]);
+            let shape = known.shape(bytes, around).filter(|shape| usize::from(shape.length) <= bytes.len());
+            show(at as u64, bytes, shape);
+            at += shape.map_or(1, |shape| usize::from(shape.length));
         }
     });
 }
@@ -84,6 +112,7 @@ pub(super) fn disassemble(bytes: &[u8], offset: u64) -> String {
 }
 
 /// What the instruction that `bytes` begin with is; `None`: they are none.
+#[cold]
 pub(super) fn shape(bytes: &[u8]) -> Option<Shape> {
     let mut decoder = Decoder::new(64, bytes, OPTIONS);
     let decoded = decoder.decode();
@@ -94,6 +123,9 @@ pub(super) fn shape(bytes: &[u8]) -> Option<Shape> {
     let mut shape =
         Shape { length: decoded.len() as u8, sensitivity: sensitivity(&decoded), ..Shape::default() };
     describe(&decoder, &decoded, bytes, &mut shape);
+    shape.shown = shape.operands.iter().any(Option::is_some)
+        || shape.reference.is_some()
+        || shape.sensitivity.has(Sensitivity::STOPS);
     Some(shape)
 }
 
@@ -249,6 +281,8 @@ fn is_lea(code: Code) -> bool {
 pub(super) struct Shape {
     length: u8,
     nop: bool,
+    /// It has operands or a reference, or the next instruction does not run after it.
+    shown: bool,
     sensitivity: Sensitivity,
     operands: [Option<OperandShape>; 2],
     reference: Option<ReferenceShape>,
@@ -271,10 +305,9 @@ struct ReferenceShape {
 }
 
 impl Shape {
-    /// Makes of an instruction, its offset apart, the one of that shape that `bytes` begin with; `false`: they are too few.
-    /// One is made of another because that is faster than a new one.
-    fn read(&self, bytes: &[u8], instruction: &mut Instruction) -> bool {
-        let Some(bytes) = bytes.get(..usize::from(self.length)) else { return false };
+    /// Makes of an instruction, its offset apart, the one of that shape that `bytes` begin with. One is made of another
+    /// because that is faster than a new one.
+    fn read(&self, bytes: &[u8], instruction: &mut Instruction) {
         let offset = instruction.offset;
         instruction.length = self.length;
         instruction.valid = true;
@@ -296,7 +329,6 @@ impl Shape {
                 usage,
             })
         });
-        true
     }
 }
 

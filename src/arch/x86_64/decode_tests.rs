@@ -282,6 +282,47 @@ fn any_bytes_decode_without_gaps_and_with_fields_inside() {
 }
 
 /// The output of a tool, or `None` (loudly) where it is missing and may be.
+/// What a survey sums up, and what it shows, is what decoding shows one by one.
+#[test]
+fn a_survey_is_of_all_instructions() {
+    for seed in 0..64 {
+        // Instructions of whatever kind, few kinds with nops at the end, and nops alone.
+        let mut bytes = random_bytes(seed, 4096);
+        if seed % 3 > 0 {
+            bytes = bytes.iter().flat_map(|byte| [0x48, 0x89, 0xc0 | byte & 7, 0x74, byte & 0x1f]).collect();
+            bytes.extend([0xc3].into_iter().chain([0x90; 100]));
+        }
+        if seed % 3 == 2 {
+            bytes.fill(0x90);
+        }
+        let range = seed..bytes.len() as u64 - seed;
+        let mut survey = Survey::of(&range);
+        let mut shown = Vec::new();
+        super::survey(&bytes, range.clone(), &mut survey, &mut |i| shown.push(*i));
+        let mut expected = Survey::of(&range);
+        let (mut starts, mut of_interest) = (Vec::new(), Vec::new());
+        decode(&bytes, range.clone(), &mut |i| {
+            expected.clean &= i.valid;
+            expected.padding &= i.nop;
+            expected.sensitivity |= i.sensitivity;
+            if !i.nop {
+                expected.last = i.sensitivity;
+            }
+            starts.push(i.offset);
+            let stops = i.sensitivity.has(Sensitivity::STOPS);
+            if i.operands != [None; 2] || i.reference.is_some() || stops {
+                of_interest.push(*i);
+            }
+        });
+        assert_eq!(shown, of_interest);
+        for offset in 0..bytes.len() as u64 + 100 {
+            assert_eq!(survey.starts_at(offset), starts.binary_search(&offset).is_ok(), "{offset:#x}");
+        }
+        let summed = |of: &Survey| (of.clean, of.padding, of.sensitivity, of.last);
+        assert_eq!(summed(&survey), summed(&expected));
+    }
+}
+
 fn tool(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => {

@@ -21,9 +21,9 @@ const WITHOUT_MODRM_0F: [u16; 16] = [
 
 /// The kinds that a thread has met.
 pub(super) struct KnownShapes {
-    kinds: Box<[(u64, Shape)]>,
+    kinds: Box<[(u64, Shape); KINDS]>,
     /// The last one that could not be remembered.
-    other: Shape,
+    other: (u64, Shape),
 }
 
 thread_local! {
@@ -34,8 +34,8 @@ thread_local! {
 /// Hands the thread's kinds to `work`.
 pub(super) fn with(work: impl FnOnce(&mut KnownShapes)) {
     let empty = || {
-        let kinds = vec![(0, Shape::default()); KINDS].into_boxed_slice();
-        KnownShapes { kinds, other: Shape::default() }
+        let kinds = Box::new([(0, Shape::default()); KINDS]);
+        KnownShapes { kinds, other: (0, Shape::default()) }
     };
     let mut known = KNOWN.take().unwrap_or_else(empty);
     work(&mut known);
@@ -43,30 +43,68 @@ pub(super) fn with(work: impl FnOnce(&mut KnownShapes)) {
 }
 
 impl KnownShapes {
-    /// What the instruction that `bytes` begin with is; `None`: they are none.
-    pub(super) fn shape(&mut self, bytes: &[u8]) -> Option<&Shape> {
-        let head = match bytes.first_chunk::<LONGEST>() {
-            Some(bytes) => head(bytes),
-            None => {
-                // What is not there is no constant either: then there are too few bytes for the shape.
-                let mut padded = [0; LONGEST];
-                padded[..bytes.len()].copy_from_slice(bytes);
-                head(&padded)
-            }
-        };
-        let Some(head) = head else {
-            self.other = shape(bytes)?;
-            return Some(&self.other);
+    /// What the instruction that `bytes` begin with is; `None`: they are none. One that is longer than `bytes` may be told as
+    /// well. `around` begins with `bytes`, and what is behind them may be anything.
+    #[inline(always)]
+    pub(super) fn shape(&mut self, bytes: &[u8], around: &[u8]) -> Option<&Shape> {
+        let head = match around.first_chunk::<LONGEST>() {
+            Some(around) => head(around),
+            None => head_at_end(around),
         };
         // Fibonacci hashing: the upper bits of the product depend on all of the head.
         let hash = head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - KINDS.ilog2());
-        let known = &mut self.kinds[hash as usize];
-        if known.0 != head {
-            *known = (head, shape(bytes)?);
+        let index = hash as usize % KINDS;
+        if self.kinds[index].0 == head && head != 0 {
+            Some(&self.kinds[index].1)
+        } else {
+            self.learn(index, head, bytes)
         }
+    }
+
+    #[cold]
+    fn learn(&mut self, index: usize, head: u64, bytes: &[u8]) -> Option<&Shape> {
+        let shape = shape(bytes)?;
+        let known = if head == 0 { &mut self.other } else { &mut self.kinds[index] };
+        *known = (head, shape);
         Some(&known.1)
     }
 }
+
+/// As [`head`], of fewer bytes.
+#[cold]
+fn head_at_end(bytes: &[u8]) -> u64 {
+    // What is not there is no constant either: then there are too few bytes for the shape.
+    let mut padded = [0; LONGEST];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    head(&padded)
+}
+
+/// How many bytes of an instruction say what it is, as far as an opcode of one byte says that: itself, and a ModRM byte if one
+/// follows; 0: it is none.
+const OPCODE: [u8; 256] = {
+    let mut length = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        length[byte] = match FIRST[byte] {
+            First::Modrm => 2,
+            First::Plain => 1,
+            First::Prefix | First::Rex | First::Escape | First::Vector(_) | First::Unknown => 0,
+        };
+        byte += 1;
+    }
+    length
+};
+
+/// How many SIB bytes follow a ModRM byte (Intel SDM volume 2, table 2-2).
+const HAS_SIB: [u8; 256] = {
+    let mut has = [0; 256];
+    let mut modrm = 0;
+    while modrm < 0xc0 {
+        has[modrm] = (modrm & 7 == 4) as u8;
+        modrm += 1;
+    }
+    has
+};
 
 /// What a byte is where an opcode is expected (Intel SDM volume 2, 2.1 and table A-2).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,15 +147,39 @@ const fn is_in(table: &[u16; 16], opcode: u8) -> bool {
     table[(opcode >> 4) as usize] >> (opcode & 15) & 1 == 1
 }
 
-/// The bytes that decide what an instruction is, all but its constants, and their number above them; `None`: they are
-/// more than seven, or of a kind where others decide, too. Never 0.
-fn head(bytes: &[u8; LONGEST]) -> Option<u64> {
+/// The bytes that decide what an instruction is, all but its constants, and their number above them; 0: they are more than
+/// seven, or of a kind where others decide, too.
+#[inline(always)]
+fn head(bytes: &[u8; LONGEST]) -> u64 {
+    let word = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let length = match short_head(word) {
+        0 => long_head(bytes),
+        length => length,
+    };
+    if length == 0 { 0 } else { word & !(u64::MAX << (8 * length)) | u64::from(length) << 56 }
+}
+
+/// The length of the head of an instruction with no other prefix than REX and an opcode of one byte, as nearly all are; 0: it is
+/// another one. It takes no branch: what comes next in code cannot be foretold.
+#[inline]
+fn short_head(word: u64) -> u32 {
+    let rex = u32::from(word & 0xf0 == 0x40);
+    let word = word >> (8 * rex);
+    let opcode = u32::from(OPCODE[usize::from(word as u8)]);
+    let sib = u32::from(HAS_SIB[usize::from((word >> 8) as u8)]);
+    // Without a ModRM byte there is no SIB byte, and without an opcode nothing.
+    (opcode + rex + (sib & (opcode >> 1))) * u32::from(opcode > 0)
+}
+
+/// How many bytes decide what an instruction is, of all that [`head`] knows.
+#[inline(never)]
+fn long_head(bytes: &[u8; LONGEST]) -> u32 {
     let mut at = 0;
     let mut first = FIRST[usize::from(bytes[0])];
     while first == First::Prefix {
         at += 1;
         if at == 4 {
-            return None;
+            return 0;
         }
         first = FIRST[usize::from(bytes[at])];
     }
@@ -132,7 +194,7 @@ fn head(bytes: &[u8; LONGEST]) -> Option<u64> {
         }
         First::Escape => match bytes[at + 1] {
             // What a 3DNow! instruction does its last byte says.
-            0x0f => return None,
+            0x0f => return 0,
             0x38 | 0x3a => {
                 at += 3;
                 true
@@ -148,21 +210,12 @@ fn head(bytes: &[u8; LONGEST]) -> Option<u64> {
             length == 4 || bytes[at - 1] != 0x77
         }
         // Of prefixes those count that come before REX.
-        First::Prefix | First::Rex | First::Unknown => return None,
+        First::Prefix | First::Rex | First::Unknown => return 0,
     };
     if modrm {
-        let modrm = bytes[at];
-        at += 1;
-        if modrm & 7 == 4 && modrm < 0xc0 {
-            at += 1;
-        }
+        at += 1 + usize::from(HAS_SIB[usize::from(bytes[at])]);
     }
-    if at > 7 {
-        return None;
-    }
-    let word = u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], 0]);
-    let mask = (1 << (8 * at)) - 1;
-    Some(word & mask | (at as u64) << 56)
+    if at > 7 { 0 } else { at as u32 }
 }
 
 #[cfg(test)]
@@ -205,10 +258,13 @@ mod tests {
             for opcode in 0..=255 {
                 for modrm in (0..=255).step_by(if prefix.is_empty() { 1 } else { 3 }) {
                     let first = [prefix, map, &[opcode, modrm, 0x65][..], &[0x11; LONGEST]].concat();
-                    let Some(key) = head(first.first_chunk().expect("a whole one")) else { continue };
+                    let key = head(first.first_chunk().expect("a whole one"));
+                    if key == 0 {
+                        continue;
+                    }
                     let mut second = first.clone();
                     second[(key >> 56) as usize..].fill(0xfe);
-                    assert_eq!(head(second.first_chunk().expect("a whole one")), Some(key), "{first:02x?}");
+                    assert_eq!(head(second.first_chunk().expect("a whole one")), key, "{first:02x?}");
                     assert_eq!(shape(&first), shape(&second), "{first:02x?}");
                     kinds += 1;
                 }
@@ -230,8 +286,8 @@ mod tests {
                 &[0x06, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
                 &[0xc3],
             ] {
-                assert_eq!(shapes.shape(bytes).copied(), of(bytes), "{bytes:02x?}");
-                assert_eq!(shapes.shape(bytes).copied(), of(bytes), "{bytes:02x?}");
+                assert_eq!(shapes.shape(bytes, bytes).copied(), of(bytes), "{bytes:02x?}");
+                assert_eq!(shapes.shape(bytes, bytes).copied(), of(bytes), "{bytes:02x?}");
             }
             known = Some(shapes.kinds.len());
         });

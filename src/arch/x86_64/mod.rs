@@ -32,7 +32,7 @@ use std::ops::Range;
 
 use super::{
     AlignmentNeed, Arch, CodeView, Delivery, Distance, Fragment, Instruction, Lowered, PlainForm, Referent,
-    Seed, ThreadLocalOffset, Thunk, ThunkLinks,
+    Seed, Survey, ThreadLocalOffset, Thunk, ThunkLinks,
 };
 use crate::edits::SymbolRef;
 
@@ -42,6 +42,16 @@ pub struct X86_64;
 impl Arch for X86_64 {
     fn decode(&self, code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction)) {
         decode::decode(code, range, visit);
+    }
+
+    fn survey(
+        &self,
+        code: &[u8],
+        range: Range<u64>,
+        survey: &mut Survey,
+        visit: &mut dyn FnMut(&Instruction),
+    ) {
+        decode::survey(code, range, survey, visit);
     }
 
     fn plain_form(&self) -> PlainForm {

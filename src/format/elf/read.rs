@@ -2,6 +2,7 @@
 //! and range checked, so that later stages can use them without asking again.
 
 use object::elf;
+use rayon::prelude::*;
 
 use super::properties::{Features, features};
 use super::records::{
@@ -142,8 +143,7 @@ fn null_symbol() -> Symbol<'static> {
 }
 
 fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbol<'d>>> {
-    let mut symbols = Vec::with_capacity(table.len());
-    for (index, (entry, shndx)) in table.iter().enumerate() {
+    let symbol = |(index, (entry, shndx)): (usize, (SymbolEntry, SymbolSection))| {
         let wrong = |message: String| {
             let offset = index as u64 * super::records::SYM_SIZE as u64;
             tables.error(table.section, offset, format!("symbol {index}: {message}"))
@@ -152,8 +152,7 @@ fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbo
             if entry != SymbolEntry::default() {
                 return Err(wrong("the first symbol is all zero".to_owned()));
             }
-            symbols.push(null_symbol());
-            continue;
+            return Ok(null_symbol());
         }
         let name = table.name(entry.st_name).ok_or_else(|| {
             wrong(format!("its name's offset {:#x} is outside of the string table", entry.st_name))
@@ -204,7 +203,7 @@ fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbo
             elf::STV_PROTECTED => Visibility::Protected,
             _ => Visibility::Hidden,
         };
-        symbols.push(Symbol {
+        Ok(Symbol {
             id: SymbolId(index as u32),
             name,
             place,
@@ -213,9 +212,10 @@ fn symbols<'d>(tables: &Tables<'d>, table: &SymbolTable<'d>) -> Result<Vec<Symbo
             binding,
             visibility,
             kind,
-        });
-    }
-    Ok(symbols)
+        })
+    };
+    let symbols: Vec<Result<Symbol<'_>>> = table.par_iter().enumerate().map(symbol).collect();
+    symbols.into_iter().collect()
 }
 
 /// Reads the section groups and notes in each member which one it is in.
@@ -322,29 +322,34 @@ fn relocations(tables: &Tables<'_>, sections: &mut [Section<'_>], symbol_count: 
         }
         let size = relocatable_size(&tables.sections[target], section.data);
         let entries = tables.entries::<RELA_SIZE>(index);
-        let mut relocations = Vec::with_capacity(entries.len());
-        for (number, bytes) in entries.iter().enumerate() {
+        let refused = entries.par_iter().enumerate().find_map_first(|(number, bytes)| {
             let entry = RelaEntry::parse(bytes);
-            check_symbol(tables, index, number * RELA_SIZE, entry.r_sym, symbol_count)?;
             let end = entry.r_offset.checked_add(field_width(entry.r_type));
-            if end.is_none_or(|end| end > size) {
-                return Err(tables.error(
-                    index,
-                    (number * RELA_SIZE) as u64,
-                    format!(
-                        "relocation {number} (type {}) at {}+{:#x} is outside of the section's {size:#x} bytes",
-                        entry.r_type, section.name, entry.r_offset
-                    ),
-                ));
-            }
-            relocations.push(Relocation {
+            let message = || {
+                format!(
+                    "relocation {number} (type {}) at {}+{:#x} is outside of the section's {size:#x} bytes",
+                    entry.r_type, section.name, entry.r_offset
+                )
+            };
+            let offset = number * RELA_SIZE;
+            check_symbol(tables, index, offset, entry.r_sym, symbol_count).err().or_else(|| {
+                end.is_none_or(|end| end > size).then(|| tables.error(index, offset as u64, message()))
+            })
+        });
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let relocation = |(number, bytes): (usize, &[u8; RELA_SIZE])| {
+            let entry = RelaEntry::parse(bytes);
+            Relocation {
                 offset: entry.r_offset,
                 kind: relocation_kind(entry.r_type),
                 symbol: SymbolId(entry.r_sym),
                 addend: entry.r_addend,
                 entry: number as u32,
-            });
-        }
+            }
+        };
+        let mut relocations: Vec<Relocation> = entries.par_iter().enumerate().map(relocation).collect();
         relocations.sort_by_key(|r| r.offset);
         section.relocations = relocations;
     }

@@ -239,11 +239,13 @@ impl RelaEntry {
         }
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend(self.r_offset.to_le_bytes());
-        out.extend(self.r_type.to_le_bytes());
-        out.extend(self.r_sym.to_le_bytes());
-        out.extend(self.r_addend.to_le_bytes());
+    pub(super) fn bytes(&self) -> [u8; RELA_SIZE] {
+        let mut bytes = [0; RELA_SIZE];
+        bytes[..8].copy_from_slice(&self.r_offset.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.r_type.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.r_sym.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.r_addend.to_le_bytes());
+        bytes
     }
 }
 

@@ -1,7 +1,9 @@
 //! String tables: names looked up in time that does not depend on their length, and tables built anew from
 //! the names in use, so that a replaced name is nowhere left.
 
-use foldhash::HashMap;
+use std::cmp::Ordering;
+
+use rayon::prelude::*;
 
 /// A string table of the input.
 #[derive(Debug)]
@@ -47,75 +49,93 @@ impl<'d> StringTable<'d> {
 /// objects that differ only in replaced names come out equal.
 #[derive(Debug, Default)]
 pub(super) struct StringTableBuilder<'a> {
-    offsets: HashMap<&'a str, u32>,
+    names: Vec<Name<'a>>,
+}
+
+/// A name, and which one it was.
+#[derive(Debug, Clone, Copy)]
+struct Name<'a> {
+    ending: u64,
+    text: &'a str,
+    index: u32,
 }
 
 impl<'a> StringTableBuilder<'a> {
-    /// Adds a name.
+    /// Adds a name; [`BuiltStringTable::offsets`] has them in the order in which they were added.
     pub(super) fn add(&mut self, name: &'a str) {
-        if !name.is_empty() {
-            self.offsets.insert(name, 0);
-        }
+        // As many as there are symbols and sections, whose numbers have 32 bits.
+        let index = self.names.len() as u32;
+        self.names.push(Name { ending: ending(name, 0), text: name, index });
     }
 
     /// Lays the table out: each name once, and one that ends another only inside it, as assemblers do.
     ///
     /// # Errors
     /// A name with a NUL in it, or 4 GiB of names.
-    pub(super) fn build(mut self) -> std::result::Result<BuiltStringTable<'a>, String> {
-        let mut names: Vec<(u64, &'a str)> = self.offsets.keys().map(|name| (ending(name), *name)).collect();
-        if let Some((_, name)) = names.iter().find(|(_, name)| memchr::memchr(0, name.as_bytes()).is_some()) {
-            return Err(format!("the name {name:?} has a NUL in it"));
+    pub(super) fn build(mut self) -> std::result::Result<BuiltStringTable, String> {
+        let with_nul =
+            self.names.par_iter().find_first(|name| memchr::memchr(0, name.text.as_bytes()).is_some());
+        if let Some(Name { text, .. }) = with_nul {
+            return Err(format!("the name {text:?} has a NUL in it"));
         }
         // Read backwards and descending, each name directly follows one that it ends, if there is one.
-        names.sort_unstable_by(|(a_ending, a), (b_ending, b)| {
-            b_ending.cmp(a_ending).then_with(|| b.bytes().rev().cmp(a.bytes().rev()))
-        });
-        let mut data = vec![0];
+        self.names
+            .par_sort_unstable_by(|a, b| b.ending.cmp(&a.ending).then_with(|| backwards(b.text, a.text)));
+        let mut offsets = vec![0; self.names.len()];
+        let most: usize = self.names.iter().map(|name| name.text.len() + 1).sum();
+        let mut data = Vec::with_capacity(most + 1);
+        data.push(0);
         let mut previous: (&str, usize) = ("", 0);
-        for (_, name) in names {
-            let offset = if previous.0.ends_with(name) {
-                previous.1 + (previous.0.len() - name.len())
-            } else {
-                let offset = data.len();
-                data.extend(name.as_bytes());
-                data.push(0);
-                offset
+        for Name { text, index, .. } in self.names {
+            let offset = match text.len() {
+                0 => 0,
+                length if previous.0.ends_with(text) => previous.1 + (previous.0.len() - length),
+                _ => {
+                    let offset = data.len();
+                    data.extend(text.as_bytes());
+                    data.push(0);
+                    offset
+                }
             };
-            previous = (name, offset);
-            if let (Ok(at), Some(slot)) = (u32::try_from(offset), self.offsets.get_mut(name)) {
-                *slot = at;
-            }
+            previous = (text, offset);
+            offsets[index as usize] = offset as u32;
         }
         if u32::try_from(data.len()).is_err() {
             return Err("the names need 4 GiB or more".to_owned());
         }
-        Ok(BuiltStringTable { data, offsets: self.offsets })
+        Ok(BuiltStringTable { data, offsets })
     }
 }
 
-/// The last eight bytes of a name, which come first in the order of the table; of a shorter one zeros before them.
-fn ending(name: &str) -> u64 {
-    name.bytes()
-        .rev()
-        .chain(std::iter::repeat(0))
-        .take(8)
-        .fold(0, |ending, byte| ending << 8 | u64::from(byte))
+/// Eight bytes of a name that `behind` bytes follow in it, the last one first; where there are none zeros.
+fn ending(name: &str, behind: usize) -> u64 {
+    let rest = &name.as_bytes()[..name.len().saturating_sub(behind)];
+    match rest.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56),
+    }
+}
+
+/// The order of two names without a NUL, read from their ends.
+fn backwards(a: &str, b: &str) -> Ordering {
+    let mut behind = 0;
+    while behind < a.len().max(b.len()) {
+        let order = ending(a, behind).cmp(&ending(b, behind));
+        if order != Ordering::Equal {
+            return order;
+        }
+        behind += 8;
+    }
+    Ordering::Equal
 }
 
 /// A string table of the output.
 #[derive(Debug)]
-pub(super) struct BuiltStringTable<'a> {
+pub(super) struct BuiltStringTable {
     /// Its bytes.
     pub(super) data: Vec<u8>,
-    offsets: HashMap<&'a str, u32>,
-}
-
-impl BuiltStringTable<'_> {
-    /// Where a name is that was added; the empty name is at 0.
-    pub(super) fn offset(&self, name: &str) -> u32 {
-        self.offsets.get(name).copied().unwrap_or(0)
-    }
+    /// Where each name is that was added; the empty name is at 0.
+    pub(super) offsets: Vec<u32>,
 }
 
 #[cfg(test)]
@@ -149,13 +169,18 @@ mod tests {
         };
         let built = build(&names);
         let read = StringTable::parse(&built.data).unwrap();
-        for name in names {
-            assert_eq!(read.get(built.offset(name)), Some(name));
+        for (name, offset) in names.iter().zip(&built.offsets) {
+            assert_eq!(read.get(*offset), Some(*name));
         }
         assert_eq!(built.data.len(), 1 + ".rela.text".len() + 1 + "fputs".len() + 1 + 2);
         let mut reversed = names;
         reversed.reverse();
         assert_eq!(build(&reversed).data, built.data);
+        // Alike in the last eight bytes and more.
+        let alike = ["c.name+0x5000", "d.tame+0x5000", "name+0x5000", "ame+0x5000", "+0x5000"];
+        let built = build(&alike);
+        let whole: usize = alike[..2].iter().map(|name| name.len() + 1).sum();
+        assert_eq!(built.data.len(), 1 + whole);
         let mut builder = StringTableBuilder::default();
         builder.add("a\0b");
         assert!(builder.build().is_err());

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use object::elf;
+use rayon::prelude::*;
 
 use super::records::{
     EHDR_SIZE, FileHeader, REL_SIZE, RELA_SIZE, SHDR_SIZE, SHN_LORESERVE, SHT_ANDROID_RELR, SYM_SIZE,
@@ -62,20 +63,27 @@ impl<'d> SymbolTable<'d> {
 
     /// All symbols, with what their section index means.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SymbolEntry, SymbolSection)> + '_ {
-        self.entries.iter().enumerate().map(|(i, bytes)| {
-            let entry = SymbolEntry::parse(bytes);
-            let section = if entry.st_shndx == elf::SHN_XINDEX.0 {
-                match self.extended.get(i) {
-                    Some(index) => SymbolSection::Ordinary(u32::from_le_bytes(*index)),
-                    None => SymbolSection::Reserved(entry.st_shndx),
-                }
-            } else if u32::from(entry.st_shndx) >= SHN_LORESERVE {
-                SymbolSection::Reserved(entry.st_shndx)
-            } else {
-                SymbolSection::Ordinary(u32::from(entry.st_shndx))
-            };
-            (entry, section)
-        })
+        self.entries.iter().enumerate().map(|(i, bytes)| self.symbol(i, bytes))
+    }
+
+    /// The same for all threads.
+    pub(super) fn par_iter(&self) -> impl IndexedParallelIterator<Item = (SymbolEntry, SymbolSection)> + '_ {
+        self.entries.par_iter().enumerate().map(|(i, bytes)| self.symbol(i, bytes))
+    }
+
+    fn symbol(&self, index: usize, bytes: &[u8; SYM_SIZE]) -> (SymbolEntry, SymbolSection) {
+        let entry = SymbolEntry::parse(bytes);
+        let section = if entry.st_shndx == elf::SHN_XINDEX.0 {
+            match self.extended.get(index) {
+                Some(index) => SymbolSection::Ordinary(u32::from_le_bytes(*index)),
+                None => SymbolSection::Reserved(entry.st_shndx),
+            }
+        } else if u32::from(entry.st_shndx) >= SHN_LORESERVE {
+            SymbolSection::Reserved(entry.st_shndx)
+        } else {
+            SymbolSection::Ordinary(u32::from(entry.st_shndx))
+        };
+        (entry, section)
     }
 
     /// The name at an offset of the string table.

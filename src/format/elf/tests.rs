@@ -15,7 +15,7 @@ use super::records::{SectionHeader, SymbolEntry};
 use super::tables::{SymbolSection, Tables};
 use crate::edits::{
     BytesEdit, Edits, Home, NewLocal, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind,
-    RelocationEdit, SectionEdit, SymbolEdit, SymbolRef,
+    Pattern, RelocationEdit, Repeat, Repeated, SectionEdit, SymbolEdit, SymbolRef,
 };
 use crate::object_file::{ObjectFile, SectionId, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};
 use crate::reloc::RelocKind;

@@ -17,13 +17,14 @@
 mod checks;
 mod layout;
 mod relocations;
+mod repeats;
 mod symbols;
 
 use std::borrow::Cow;
 
 use object::elf;
 
-use self::layout::{Output, OutputSection};
+use self::layout::{Contents, Output, OutputSection};
 use self::symbols::SymbolPlan;
 use super::records::{
     SHF_GNU_RETAIN, SHF_X86_64_LARGE, SHT_LLVM_ADDRSIG, SHT_LLVM_CALL_GRAPH_PROFILE, SectionHeader,
@@ -52,7 +53,7 @@ pub(in crate::format) fn write(object: &ObjectFile<'_>, edits: &Edits) -> Result
     edit_sections(object, &tables, edits, &mut output);
     for extension in &edits.extensions {
         let index = extension.section.0 as usize;
-        output.sections[index].replace([tables.data(index), &extension.data].concat());
+        output.sections[index].replace(Contents::Bytes([tables.data(index), &extension.data].concat()));
     }
     let mut joins = Joins::default();
     for section in &edits.sections {
@@ -65,7 +66,7 @@ pub(in crate::format) fn write(object: &ObjectFile<'_>, edits: &Edits) -> Result
     extend_groups(object, &tables, &plan, &joins, &mut output);
     move_address_significance(&tables, &plan, &mut output)?;
     write_symbols_and_names(object, &tables, edits, &plan, &mut output)?;
-    output.finish(&tables, edits)
+    output.finish(object, &tables, edits)
 }
 
 /// New members of groups, in the order of their indices.
@@ -187,7 +188,7 @@ fn new_section<'a>(object: &ObjectFile<'_>, tables: &Tables<'_>, section: &NewSe
     };
     let contents = match section.kind {
         ZeroFill => None,
-        _ => Some(section.data.clone()),
+        _ => Some(Contents::Bytes(section.data.clone())),
     };
     OutputSection::new(header, section.name.clone(), contents)
 }
@@ -214,7 +215,7 @@ fn extend_groups(
         let new_members = joins.0.iter().filter(|(g, _)| g.0 as usize == id);
         let added: Vec<u8> = new_members.flat_map(|(_, member)| member.to_le_bytes()).collect();
         if !added.is_empty() {
-            section.replace([tables.data(index), &added].concat());
+            section.replace(Contents::Bytes([tables.data(index), &added].concat()));
         }
     }
 }
@@ -240,7 +241,7 @@ fn move_address_significance(tables: &Tables<'_>, plan: &SymbolPlan, output: &mu
             write_uleb128(plan.moved(symbol), &mut moved);
             data = rest;
         }
-        output.sections[index].replace(moved);
+        output.sections[index].replace(Contents::Bytes(moved));
     }
     Ok(())
 }
@@ -283,7 +284,11 @@ fn write_symbols_and_names(
             sh_entsize: 4,
             ..SectionHeader::default()
         };
-        output.sections.push(OutputSection::new(header, ".symtab_shndx".to_owned(), Some(Vec::new())));
+        output.sections.push(OutputSection::new(
+            header,
+            ".symtab_shndx".to_owned(),
+            Some(Contents::Bytes(Vec::new())),
+        ));
     }
 
     // Many names in the same bytes: looking at each would take a time that the file's size does not bound.
@@ -298,35 +303,29 @@ fn write_symbols_and_names(
     let shared = symbol_table.is_some_and(|t| t.strtab == tables.shstrndx);
     let mut builder = StringTableBuilder::default();
     output.sections.iter().for_each(|s| builder.add(&s.name));
-    if shared {
-        symbols.iter().for_each(|s| builder.add(&s.name));
-    }
-    let names = builder.build().map_err(refuse)?;
     let mut own_names = StringTableBuilder::default();
-    if !shared {
-        symbols.iter().for_each(|s| own_names.add(&s.name));
-    }
+    symbols.iter().for_each(|s| if shared { &mut builder } else { &mut own_names }.add(&s.name));
+    let names = builder.build().map_err(refuse)?;
     let own_names = own_names.build().map_err(refuse)?;
 
-    let offsets: Vec<u32> = output.sections.iter().map(|s| names.offset(&s.name)).collect();
-    let symbol_names = if shared { &names } else { &own_names };
-    let (symtab, extension) = symbols::encode(&symbols, |name| symbol_names.offset(name));
-    let names = names.data;
-    for (section, offset) in output.sections.iter_mut().zip(offsets) {
-        section.header.sh_name = offset;
+    let (of_sections, of_symbols) = names.offsets.split_at(output.sections.len());
+    let of_symbols = if shared { of_symbols } else { &own_names.offsets };
+    let (symtab, extension) = symbols::encode(&symbols, of_symbols);
+    for (section, offset) in output.sections.iter_mut().zip(of_sections) {
+        section.header.sh_name = *offset;
     }
     if let Some(table) = symbol_table {
         let section = &mut output.sections[table.section];
         section.header.sh_info = plan.first_global();
-        section.replace(symtab);
+        section.replace(Contents::Bytes(symtab));
         let is_extension = |s: &OutputSection<'_>| s.header.sh_type == elf::SHT_SYMTAB_SHNDX.0;
         if let Some(index) = output.sections.iter().position(is_extension) {
-            output.sections[index].replace(extension);
+            output.sections[index].replace(Contents::Bytes(extension));
         }
         if !shared {
-            output.sections[table.strtab].replace(own_names.data);
+            output.sections[table.strtab].replace(Contents::Bytes(own_names.data));
         }
     }
-    output.sections[tables.shstrndx].replace(names);
+    output.sections[tables.shstrndx].replace(Contents::Bytes(names.data));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Single edits: each does what it says, and what cannot be right is refused.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use super::*;
 
@@ -227,6 +228,82 @@ fn edits_that_cannot_be_right_are_refused() {
             value: 24,
             size: 1,
             function: false,
+        });
+    });
+}
+
+/// Many words become addresses, and what is done at two of them is repeated at all others.
+#[test]
+fn what_is_repeated_is_done_everywhere_or_refused() {
+    const WORDS: u64 = 20_000;
+    let source = format!(".data\n.rept {WORDS}\n.quad 0x7766554433221100\n.endr\n.globl x\n");
+    let Some(bytes) = compile("gcc", &[], "s", &source) else {
+        return;
+    };
+    let object = parse("in.o", &bytes);
+    let data = section(&object, ".data").id;
+    let (old, new) = (0x7766_5544_3322_1100_u64.to_le_bytes(), [0; 8]);
+    let edits = |change: &dyn Fn(&mut Vec<Repeat>, &mut Vec<BytesEdit>)| {
+        let mut edits = Edits::default();
+        let mut patterns = Vec::new();
+        for first in [0, 8] {
+            let symbol = SymbolRef::Section(data);
+            let relocation =
+                NewRelocation { offset: first, kind: RelocKind::Abs64, symbol, addend: first as i64 };
+            edits.relocate(data, RelocationEdit::Add(relocation));
+            let (old, new) = (old.as_slice().into(), new.as_slice().into());
+            patterns.push(Pattern { first, old, new, relocation });
+        }
+        let bytes = |Pattern { first, old, new, .. }: &Pattern| BytesEdit {
+            section: data,
+            offset: *first,
+            old: old.clone(),
+            new: new.clone(),
+        };
+        edits.bytes = patterns.iter().map(bytes).collect();
+        // The last word stays.
+        let mut places: Vec<Repeat> =
+            (2..WORDS - 1).map(|word| Repeat { offset: word * 8, pattern: (word % 7 / 6) as u32 }).collect();
+        change(&mut places, &mut edits.bytes);
+        edits.repeated.insert(data, Repeated { patterns, places: Arc::new(places) });
+        edits
+    };
+
+    let output = write(&object, &edits(&|_, _| ()));
+    let after = parse("out.o", &output);
+    let section = after.section(data);
+    assert!(section.data[..section.data.len() - 8].iter().all(|byte| *byte == 0));
+    assert_eq!(section.data[section.data.len() - 8..], old);
+    assert_eq!(section.relocations.len() as u64, WORDS - 1);
+    for (word, relocation) in (0..).zip(&section.relocations) {
+        let addend = if word < 2 { word * 8 } else { word % 7 / 6 * 8 };
+        assert_eq!((relocation.offset, relocation.addend), (word as u64 * 8, addend));
+    }
+
+    let refused = |expected: &str, change: &dyn Fn(&mut Vec<Repeat>, &mut Vec<BytesEdit>)| {
+        let error = super::super::write(&object, &edits(change)).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(".data+0x13881: the bytes to change are [11", &|places, _| places[9_998].offset += 1);
+    refused("a repeated change that does not exist", &|places, _| places[9_998].pattern = 2);
+    refused("two changes of the same bytes", &|places, _| places[9_998].offset -= 1);
+    refused("two changes of the same bytes", &|places, _| places.swap(4095, 4096));
+    refused("two changes of the same bytes", &|places, _| places.swap(100, 101));
+    // Where all threads' parts end.
+    for last in 4094..4098 {
+        refused("two changes of the same bytes", &|places, _| places[last].offset = places[last + 1].offset);
+    }
+    refused("outside of the section", &|places, _| {
+        places.push(Repeat { offset: WORDS * 8 - 4, pattern: 0 });
+    });
+    refused("outside of the section", &|places, _| places.push(Repeat { offset: u64::MAX, pattern: 0 }));
+    refused("two changes of the same bytes", &|places, bytes| {
+        let offset = places[5_000].offset + 7;
+        bytes.push(BytesEdit {
+            section: data,
+            offset,
+            old: [0x77].as_slice().into(),
+            new: [0x77].as_slice().into(),
         });
     });
 }

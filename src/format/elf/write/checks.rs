@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 
 use object::elf;
-use rayon::prelude::*;
 
 use super::super::tables::Tables;
-use crate::edits::{Edits, Home, NewSectionKind, RelocationEdit, Repeat, SymbolRef};
+use crate::edits::{Edits, Home, NewSectionKind, RelocationEdit, SymbolRef};
 use crate::error::{Error, Result};
 use crate::object_file::{Binding, ObjectFile, SectionId, SectionKind, SymbolId, SymbolPlace};
 
-const TWICE: &str = "two changes of the same bytes";
+pub(super) const TWICE: &str = "two changes of the same bytes";
 
 /// Checks all edits against the object and each other; relocation fields are checked where they are written.
 pub(super) fn check(object: &ObjectFile<'_>, tables: &Tables<'_>, edits: &Edits) -> Result<()> {
@@ -39,7 +38,12 @@ fn editable(object: &ObjectFile<'_>, edits: &Edits, id: SectionId, what: &str) -
     Ok(())
 }
 
-fn refused_at(object: &ObjectFile<'_>, id: SectionId, offset: u64, message: impl Into<String>) -> Error {
+pub(super) fn refused_at(
+    object: &ObjectFile<'_>,
+    id: SectionId,
+    offset: u64,
+    message: impl Into<String>,
+) -> Error {
     Error::refused(object.name, message).at(object.section(id).name, offset)
 }
 
@@ -55,27 +59,11 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
         }
         previous_end = (edit.section, end);
     }
-    for (&id, repeated) in &edits.repeated {
+    // What is repeated is looked at where it is written.
+    for &id in edits.repeated.keys() {
         editable(object, edits, id, "a repeated change")?;
         if edits.relocations.get(&id).is_none_or(Vec::is_empty) {
             return Err(refused_at(object, id, 0, "a repeated change that no edit makes first"));
-        }
-        let end_of = |place: &Repeat| {
-            let Some(pattern) = repeated.patterns.get(place.pattern as usize) else {
-                return Err(refused_at(object, id, place.offset, "a repeated change that does not exist"));
-            };
-            replaced(object, id, place.offset, &pattern.old, &pattern.new)
-        };
-        let ends: Vec<Result<u64>> = repeated.places.par_iter().map(end_of).collect();
-        let mut others = order.iter().filter(|e| e.section == id).peekable();
-        let mut previous_end = 0;
-        for (place, end) in repeated.places.iter().zip(ends) {
-            let end = end?;
-            while others.next_if(|e| e.offset + e.old.len() as u64 <= place.offset).is_some() {}
-            if place.offset < previous_end || others.peek().is_some_and(|e| e.offset < end) {
-                return Err(refused_at(object, id, place.offset, TWICE));
-            }
-            previous_end = end;
         }
     }
     Ok(())
@@ -83,18 +71,32 @@ fn bytes(object: &ObjectFile<'_>, edits: &Edits) -> Result<()> {
 
 /// Where bytes end that are to be replaced, if the old ones are there and the new ones are as many.
 fn replaced(object: &ObjectFile<'_>, id: SectionId, offset: u64, old: &[u8], new: &[u8]) -> Result<u64> {
+    let start = usize::try_from(offset).ok();
+    let end = start.and_then(|s| s.checked_add(old.len()));
+    let found = start.zip(end).and_then(|(start, end)| object.section(id).data.get(start..end));
+    expected(object, id, offset, found, old, new)?;
+    Ok(offset + old.len() as u64)
+}
+
+/// Whether bytes to be replaced, if they are in the section, are those that are expected, and the new ones as many.
+pub(super) fn expected(
+    object: &ObjectFile<'_>,
+    id: SectionId,
+    offset: u64,
+    found: Option<&[u8]>,
+    old: &[u8],
+    new: &[u8],
+) -> Result<()> {
     let refused = |message: String| Err(refused_at(object, id, offset, message));
     if old.len() != new.len() {
         return refused(format!("{} bytes cannot become {}", old.len(), new.len()));
     }
-    let start = usize::try_from(offset).ok();
-    let end = start.and_then(|s| s.checked_add(old.len()));
-    match start.zip(end).and_then(|(start, end)| object.section(id).data.get(start..end)) {
+    match found {
         None => refused("the bytes to change are outside of the section".to_owned()),
         Some(found) if found != old => {
             refused(format!("the bytes to change are {found:02x?}, expected {old:02x?}"))
         }
-        Some(_) => Ok(offset + old.len() as u64),
+        Some(_) => Ok(()),
     }
 }
 

@@ -11,19 +11,19 @@ use super::super::records::{REL_SIZE, RELA_SIZE, RelaEntry, SectionHeader, rel_s
 use super::super::relocation_types::{field_width, number};
 use super::super::tables::Tables;
 use super::Joins;
-use super::layout::{Output, OutputSection};
+use super::layout::{Contents, Output, OutputSection};
 use super::symbols::SymbolPlan;
 use crate::edits::{Edits, NewRelocation, RelocationEdit, Repeated};
 use crate::error::{Error, Result};
 use crate::object_file::{GroupId, ObjectFile, SectionId};
 
 /// Rewrites the tables that change and appends those that are new; the new sections are in `output` already.
-pub(super) fn write(
-    object: &ObjectFile<'_>,
-    tables: &Tables<'_>,
-    edits: &Edits,
-    plan: &SymbolPlan,
-    output: &mut Output<'_>,
+pub(super) fn write<'a>(
+    object: &ObjectFile<'a>,
+    tables: &Tables<'a>,
+    edits: &'a Edits,
+    plan: &'a SymbolPlan,
+    output: &mut Output<'a>,
     joins: &mut Joins,
 ) -> Result<()> {
     let mut without_table = changes(object, edits)?;
@@ -51,7 +51,7 @@ pub(super) fn write(
                 }
                 if plan.moves_symbols() {
                     let moved = move_symbols(tables.entries::<REL_SIZE>(index), plan);
-                    output.sections[index].replace(moved);
+                    output.sections[index].replace(Contents::Bytes(moved));
                 }
             }
             _ => {}
@@ -76,10 +76,10 @@ pub(super) fn write(
                 return Err(field.refused(new.offset, "the relocations of a new section are not in order"));
             }
             previous = new.offset;
-            field.entry(new, plan)?.write(&mut table);
+            table.extend(field.entry(new, plan)?.bytes());
         }
         let target = tables.sections.len() + position;
-        append(tables, output, joins, target, &section.name, section.group, table);
+        append(tables, output, joins, target, &section.name, section.group, Contents::Bytes(table));
     }
     Ok(())
 }
@@ -136,9 +136,9 @@ impl<'a> Fields<'a> {
         Error::refused(self.file, message).at(self.section, offset)
     }
 
-    /// The entries of what is repeated, by offset.
-    fn repeated(&self, plan: &SymbolPlan) -> Result<impl ExactSizeIterator<Item = RelaEntry>> {
-        let (patterns, places) = self.repeated.map_or((&[][..], &[][..]), |r| (&r.patterns, &r.places));
+    /// The entries of what is repeated, by pattern, with the distance from its place for an offset.
+    fn repeated(&self, plan: &SymbolPlan) -> Result<Vec<RelaEntry>> {
+        let patterns = self.repeated.map_or(&[][..], |repeated| &repeated.patterns);
         let mut entries = Vec::with_capacity(patterns.len());
         for pattern in patterns {
             let entry = self.entry(&pattern.relocation, plan)?;
@@ -150,10 +150,7 @@ impl<'a> Fields<'a> {
             }
             entries.push(RelaEntry { r_offset: field, ..entry });
         }
-        Ok(places.iter().map(move |place| {
-            let entry = entries[place.pattern as usize];
-            RelaEntry { r_offset: entry.r_offset.wrapping_add(place.offset), ..entry }
-        }))
+        Ok(entries)
     }
 
     /// The entry of a new relocation.
@@ -176,12 +173,12 @@ impl<'a> Fields<'a> {
 
 /// A table with its edits: the old entries in their order, each addition before the first entry that has a
 /// greater offset.
-fn edited(
-    field: &Fields<'_>,
-    entries: &[[u8; RELA_SIZE]],
+fn edited<'a>(
+    field: &Fields<'a>,
+    entries: &'a [[u8; RELA_SIZE]],
     list: &[RelocationEdit],
-    plan: &SymbolPlan,
-) -> Result<Vec<u8>> {
+    plan: &'a SymbolPlan,
+) -> Result<Contents<'a>> {
     let mut changed: BTreeMap<u32, Option<RelaEntry>> = BTreeMap::new();
     let mut added = Vec::new();
     for edit in list {
@@ -202,32 +199,50 @@ fn edited(
         }
     }
     added.sort_by_key(|entry| entry.r_offset);
-    let repeated = field.repeated(plan)?;
-    let mut table = Vec::with_capacity((entries.len() + added.len() + repeated.len()) * RELA_SIZE);
-    let (mut added, mut repeated) = (added.into_iter().peekable(), repeated.peekable());
-    let mut added = std::iter::from_fn(|| match (added.peek(), repeated.peek()) {
-        (Some(one), Some(other)) if other.r_offset < one.r_offset => repeated.next(),
-        (Some(_), _) => added.next(),
-        (None, _) => repeated.next(),
-    })
-    .peekable();
-    for (index, bytes) in entries.iter().enumerate() {
-        let old = RelaEntry::parse(bytes);
-        let unchanged = RelaEntry { r_sym: plan.moved(old.r_sym), ..old };
-        let entry = match changed.get(&(index as u32)) {
-            Some(Some(new)) => *new,
-            Some(None) => continue,
-            None => unchanged,
+    let patterns = field.repeated(plan)?;
+    let places = field.repeated.map_or(&[][..], |repeated| &repeated.places);
+    let removed = changed.values().filter(|new| new.is_none()).count();
+    let length = (entries.len() - removed + added.len() + places.len()) * RELA_SIZE;
+    let make = move |table: &mut [u8]| {
+        let mut table = table.as_chunks_mut::<RELA_SIZE>().0.iter_mut();
+        let mut put = |entry: RelaEntry| {
+            if let Some(place) = table.next() {
+                *place = entry.bytes();
+            }
         };
-        while let Some(new) = added.next_if(|new| new.r_offset < entry.r_offset) {
-            new.write(&mut table);
+        // Where there is no such pattern its bytes are refused.
+        let mut repeated = places.iter().filter_map(|place| {
+            let entry = *patterns.get(place.pattern as usize)?;
+            Some(RelaEntry { r_offset: entry.r_offset.wrapping_add(place.offset), ..entry })
+        });
+        let (mut once, mut again) = (added.iter().copied().peekable(), repeated.by_ref().peekable());
+        let mut before = |end: Option<u64>, put: &mut dyn FnMut(RelaEntry)| {
+            let inside = |entry: &RelaEntry| end.is_none_or(|end| entry.r_offset < end);
+            loop {
+                let first = match (once.peek(), again.peek()) {
+                    (Some(one), Some(other)) if other.r_offset < one.r_offset => again.next_if(inside),
+                    (Some(_), _) => once.next_if(inside),
+                    (None, _) => again.next_if(inside),
+                };
+                match first {
+                    Some(entry) => put(entry),
+                    None => break,
+                }
+            }
+        };
+        for (index, bytes) in entries.iter().enumerate() {
+            let old = RelaEntry::parse(bytes);
+            let entry = match changed.get(&(index as u32)) {
+                Some(Some(new)) => *new,
+                Some(None) => continue,
+                None => RelaEntry { r_sym: plan.moved(old.r_sym), ..old },
+            };
+            before(Some(entry.r_offset), &mut put);
+            put(entry);
         }
-        entry.write(&mut table);
-    }
-    for new in added {
-        new.write(&mut table);
-    }
-    Ok(table)
+        before(None, &mut put);
+    };
+    Ok(Contents::Made(length, Box::new(make)))
 }
 
 /// A table without addends whose symbols' indices have moved.
@@ -242,14 +257,14 @@ fn move_symbols(entries: &[[u8; REL_SIZE]], plan: &SymbolPlan) -> Vec<u8> {
 }
 
 /// A new table, which joins the group of the section that it applies to.
-fn append(
+fn append<'a>(
     tables: &Tables<'_>,
-    output: &mut Output<'_>,
+    output: &mut Output<'a>,
     joins: &mut Joins,
     target: usize,
     target_name: &str,
     group: Option<GroupId>,
-    contents: Vec<u8>,
+    contents: Contents<'a>,
 ) {
     let mut flags = elf::SHF_INFO_LINK.0;
     if let Some(group) = group {

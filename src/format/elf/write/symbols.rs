@@ -297,17 +297,17 @@ fn apply<'a>(edit: &'a SymbolEdit, symbol: &mut OutputSymbol<'a>) {
     }
 }
 
-/// The bytes of the symbol table and of the table of section indices beside it.
-pub(super) fn encode(symbols: &[OutputSymbol<'_>], name_offset: impl Fn(&str) -> u32) -> (Vec<u8>, Vec<u8>) {
+/// The bytes of the symbol table and of the table of section indices beside it. `names`: where the name of each is.
+pub(super) fn encode(symbols: &[OutputSymbol<'_>], names: &[u32]) -> (Vec<u8>, Vec<u8>) {
     let mut table = Vec::with_capacity(symbols.len() * SYM_SIZE);
     let mut extension = Vec::with_capacity(symbols.len() * 4);
-    for symbol in symbols {
+    for (symbol, &name) in symbols.iter().zip(names) {
         let (short, long) = match symbol.section {
             SymbolSection::Reserved(value) => (value, 0),
             SymbolSection::Ordinary(index) if index >= SHN_LORESERVE => (elf::SHN_XINDEX.0, index),
             SymbolSection::Ordinary(index) => (index as u16, 0),
         };
-        let entry = SymbolEntry { st_name: name_offset(&symbol.name), st_shndx: short, ..symbol.entry };
+        let entry = SymbolEntry { st_name: name, st_shndx: short, ..symbol.entry };
         entry.write(&mut table);
         extension.extend(long.to_le_bytes());
     }
