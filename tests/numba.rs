@@ -52,6 +52,20 @@ fn checked_by(script: &str) -> Result<(), String> {
 }
 
 #[test]
+fn the_comparison_with_numbas_own_works() -> Result<(), String> {
+    let Some(python) = Python::find()? else { return Ok(()) };
+    // As by hand: it compiles the library that the functions call.
+    let mut command = python.script("benchmark.py");
+    let printed = succeed(command.arg("1").env_remove("NUMBA_TEST_LIBRARY"))?.text();
+    for name in ["calls", "recurses", "reads", "allocates", "elements"] {
+        let row = printed.lines().find(|line| line.split(' ').next() == Some(name));
+        let ratio = row.and_then(|row| row.split_whitespace().nth(3)?.parse::<f64>().ok());
+        assert!(ratio.is_some_and(|ratio| ratio > 0.0), "{name}: {printed}");
+    }
+    Ok(())
+}
+
+#[test]
 fn in_the_place_of_numbas_own_cache() -> Result<(), String> {
     let Some(python) = Python::find()? else { return Ok(()) };
     let folder = temporary()?;
