@@ -281,7 +281,6 @@ fn any_bytes_decode_without_gaps_and_with_fields_inside() {
     }
 }
 
-/// The output of a tool, or `None` (loudly) where it is missing and may be.
 /// What a survey sums up, and what it shows, is what decoding shows one by one.
 #[test]
 fn a_survey_is_of_all_instructions() {
@@ -323,6 +322,7 @@ fn a_survey_is_of_all_instructions() {
     }
 }
 
+/// The output of a tool, or `None` (loudly) where it is missing and may be.
 fn tool(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => {
