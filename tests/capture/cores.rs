@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::hosts::own_copy_of_libc;
+use crate::hosts::{is_certain, own_copy_of_libc};
 use crate::session::{
     HIDDEN_IN_STATIC_PIE, Session, compile, jit_object, knower, knower_with_code, read_map, warned,
 };
@@ -150,18 +150,24 @@ fn of_a_crash() -> Result<(), String> {
     Ok(())
 }
 
-/// The same of a program that has all that it uses.
+/// The same of programs that have all that they use.
 #[test]
 fn of_a_crash_without_a_dynamic_linker() -> Result<(), String> {
     if !writes_core_files() {
         return Ok(());
     }
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let folder = folder.path();
-    let program = compile(folder, "knower.c", &["-static-pie", "-fPIE", "-lm", "-lstdc++"])?;
-    let mut session = session(folder, program)?;
-    session.known.retain(|(name, _)| !HIDDEN_IN_STATIC_PIE.contains(&name.as_str()));
-    assert_crash_tells_the_same(folder, session).map(drop)
+    for kind in [["-static-pie", "-fPIE"], ["-static", "-fno-pie"]] {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let folder = folder.path();
+        let program = compile(folder, "knower.c", &[&kind[..], &["-lm", "-lstdc++"]].concat())?;
+        let mut session = session(folder, program)?;
+        match kind[0] {
+            "-static" => session.known.retain(|(name, _)| is_certain(name)),
+            _ => session.known.retain(|(name, _)| !HIDDEN_IN_STATIC_PIE.contains(&name.as_str())),
+        }
+        assert_crash_tells_the_same(folder, session)?;
+    }
+    Ok(())
 }
 
 /// A debugger writes what is in no file any more. The kernel does not: the map says less then, and why, and never has the

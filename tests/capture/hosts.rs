@@ -35,7 +35,7 @@ fn fixed_with(
 }
 
 /// In data, an address inside of something is at a fixed address as small as numbers are: refused without a witness.
-fn is_certain(name: &str) -> bool {
+pub(crate) fn is_certain(name: &str) -> bool {
     !name.contains('+')
 }
 
