@@ -172,8 +172,7 @@ fn rewrite(
     if let Some(line) = link_args {
         for library in gone {
             messages.warning(&format!(
-                "{library} was deleted while the session used it: link something else that defines what the output \
-                 refers to in it"
+                "{library} has no file any more: link something else that defines what the output refers to in it"
             ));
         }
         show(&(line + "\n"))?;

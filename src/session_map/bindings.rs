@@ -8,7 +8,7 @@ use goblin::elf::dynamic::{DT_JMPREL, DT_PLTREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ
 use goblin::elf::header::{ET_EXEC, Header};
 use goblin::elf::reloc::{R_X86_64_GLOB_DAT, R_X86_64_IRELATIVE, R_X86_64_JUMP_SLOT};
 use goblin::elf::section_header::{SHF_EXECINSTR, SHN_UNDEF, SHT_PROGBITS, SHT_RELA, SectionHeader};
-use goblin::elf::sym::STT_FUNC;
+use goblin::elf::sym::{STT_FUNC, STT_GNU_IFUNC};
 use goblin::elf::{Elf, ProgramHeader};
 
 use super::dynamic_symbols::{DynamicSymbols, Version};
@@ -194,8 +194,9 @@ impl Bindings {
             let Some(symbol) = symbols.get(index) else {
                 break;
             };
-            let stub =
-                symbol.st_shndx as u32 == SHN_UNDEF && symbol.st_value != 0 && symbol.st_type() == STT_FUNC;
+            // mold gives it the type that it has where it is defined.
+            let function = [STT_FUNC, STT_GNU_IFUNC].contains(&symbol.st_type());
+            let stub = symbol.st_shndx as u32 == SHN_UNDEF && symbol.st_value != 0 && function;
             if let Some(reference) = stub.then(|| reference(symbols, index)).flatten() {
                 self.stubs.push((reference, symbol.st_value));
             }

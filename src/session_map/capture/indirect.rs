@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::Process;
 use super::images::{Loaded, VDSO};
+use super::{Process, Repeat};
 use crate::session_map::bindings::{Bound, Jump, Reference, Word};
 use crate::session_map::{SessionMap, SessionSymbol, loaded};
 
@@ -86,6 +86,7 @@ pub(super) fn may_implement(map: &SessionMap, definer: &Loaded, address: u64) ->
 pub(super) fn symbols(
     images: &[Loaded],
     implementations: &Implementations,
+    repeats: &mut Vec<Repeat>,
     warnings: &mut Vec<String>,
 ) -> Vec<SessionSymbol> {
     let mut by_address: BTreeMap<u64, Vec<Function>> = BTreeMap::new();
@@ -109,12 +110,9 @@ pub(super) fn symbols(
             more.is_none_or(|more| !all.iter().any(|(other, _)| *other == more))
         });
         match names[..] {
-            [(_, (image, resolver))] => {
-                let (image, stubs) = (&images[image], &stubs[image]);
-                if let Some(name) = aliases(image, resolver).nth(stubs.before_implementation(resolver)) {
-                    let (name, library) = (name.to_owned(), image.library());
-                    symbols.push(SessionSymbol { address, name, size: 0, library, align: 1 });
-                }
+            [(name, (image, resolver))] => {
+                let place = stubs[image].before_implementation(resolver);
+                symbols.extend(named(address, name, images[image].library(), place, repeats));
             }
             [] => {}
             _ => {
@@ -131,7 +129,7 @@ pub(super) fn symbols(
 
 /// What the stubs of programs at a fixed address are called: by the function's name, since to everyone who asks the
 /// program for the function's address it gives the stub's.
-pub(super) fn stubs(images: &[Loaded]) -> Vec<SessionSymbol> {
+pub(super) fn stubs(images: &[Loaded], repeats: &mut Vec<Repeat>) -> Vec<SessionSymbol> {
     let mut symbols = Vec::new();
     for image in images {
         let [bias] = image.biases[..] else {
@@ -143,32 +141,46 @@ pub(super) fn stubs(images: &[Loaded]) -> Vec<SessionSymbol> {
                 symbols.push(SessionSymbol { address, name, size: 0, library: None, align: 1 });
             }
         }
+        let functions = image.indirect_functions();
         let stubs = Stubs::of(image);
         for (resolver, entries) in &stubs.0 {
+            let Some((name, _)) = functions.iter().find(|(_, known)| known == resolver) else {
+                continue;
+            };
             let implementation = stubs.before_implementation(*resolver);
-            let names = (0..).zip(aliases(image, *resolver)).filter(|(place, _)| *place != implementation);
-            for (jump, (_, name)) in entries.iter().zip(names) {
-                let (address, name) = (bias.wrapping_add(jump.entry), name.to_owned());
-                symbols.push(SessionSymbol { address, name, size: 0, library: None, align: 1 });
+            let places = (0..).filter(|place| *place != implementation);
+            for (jump, place) in entries.iter().zip(places) {
+                symbols.extend(named(bias.wrapping_add(jump.entry), name, None, place, repeats));
             }
         }
     }
     symbols
 }
 
-/// The names of an indirect function, the best one first.
-fn aliases(image: &Loaded, resolver: u64) -> impl Iterator<Item = &str> {
-    image.image.indirect_functions().filter(move |(_, known)| *known == resolver).map(|(name, _)| name)
+/// An address of a function: its first one has its name.
+fn named(
+    address: u64,
+    name: &str,
+    library: Option<String>,
+    place: usize,
+    repeats: &mut Vec<Repeat>,
+) -> Option<SessionSymbol> {
+    let name = name.to_owned();
+    if place == 0 {
+        return Some(SessionSymbol { address, name, size: 0, library, align: 1 });
+    }
+    repeats.push(Repeat { address, symbol: name, number: place + 1 });
+    None
 }
 
 /// In a program without a dynamic linker, an indirect function has many addresses: that of the implementation, where
 /// code reads it from the global offset table, and that of a stub for each alias. No table says which alias has which
-/// stub; they all do the same. Each address gets a name of its own, the best ones those that the program uses: stubs
-/// whose address is somewhere in it, else the implementation.
+/// stub; they all do the same. The first address is one that the program uses: of a stub whose address is in its code,
+/// else of the implementation.
 struct Stubs<'a>(BTreeMap<u64, Vec<&'a Jump>>);
 
 impl<'a> Stubs<'a> {
-    /// By resolver, in the order of names.
+    /// By resolver, in their order.
     fn of(image: &'a Loaded) -> Self {
         let resolver = |word: &Word| match word.bound {
             Bound::Resolver(resolver) => Some((word.address, resolver)),
@@ -189,7 +201,7 @@ impl<'a> Stubs<'a> {
         Stubs(entries)
     }
 
-    /// How many stubs have a better name than the implementation.
+    /// How many stubs come before the implementation.
     fn before_implementation(&self, resolver: u64) -> usize {
         self.0.get(&resolver).map_or(0, |stubs| stubs.iter().filter(|jump| jump.taken).count())
     }

@@ -87,8 +87,21 @@ pub struct Captured {
     pub mappings: Vec<Mapping>,
     /// Names that no table of the mapped files gives, or none that can be read later; by address.
     pub symbols: Vec<SessionSymbol>,
+    /// Other addresses of functions that have a name; by address.
+    pub repeats: Vec<Repeat>,
     /// What could not be found out, and what to do about it.
     pub warnings: Vec<String>,
+}
+
+/// Another address of a function: a name of the map has one address only.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Repeat {
+    /// Where it is, too.
+    pub address: u64,
+    /// The function's name.
+    pub symbol: String,
+    /// Which of its addresses this is: 2 or more.
+    pub number: usize,
 }
 
 /// Reads a process; `files` reads those that it has mapped, `system` answers for its C library.
@@ -120,15 +133,17 @@ pub fn capture(process: &dyn Process, files: &dyn Files, system: &dyn SystemLibr
     }
     let mut implementations = indirect::bound(process, &map, &loaded);
     warnings.extend(choices::add(process, &map, &loaded, system, &mut implementations));
-    symbols.extend(indirect::symbols(&loaded, &implementations, &mut warnings));
-    symbols.extend(indirect::stubs(&loaded));
+    let mut repeats = Vec::new();
+    symbols.extend(indirect::symbols(&loaded, &implementations, &mut repeats, &mut warnings));
+    symbols.extend(indirect::stubs(&loaded, &mut repeats));
     symbols.extend(jit_code::symbols(process, &map, &loaded, files, &mut warnings));
     sort(&mut symbols);
+    repeats.sort();
     let mut mappings = map.mappings;
     images::complete(&mut mappings, &loaded);
     images::name_heap(process, &mut mappings, &loaded);
     threads::name(process, &mut mappings, &loaded);
-    Ok(Captured { machine: process.machine(), mappings, symbols, warnings })
+    Ok(Captured { machine: process.machine(), mappings, symbols, repeats, warnings })
 }
 
 /// By address, each once.

@@ -40,6 +40,7 @@ impl Captured {
             machine: self.machine,
             mappings: self.mappings.clone(),
             symbols: near,
+            repeats: self.repeats.iter().filter(|r| holds(&(r.address..r.address + 1))).cloned().collect(),
             warnings: Vec::new(),
         };
         let map = near.parsed(object, &files)?;
@@ -72,7 +73,8 @@ impl Captured {
         let needed = |mapping: &Mapping| holds(&mapping.range) || whole(&mapping.path);
         let mappings = near.mappings.into_iter().filter(needed).collect();
         super::sort(&mut symbols);
-        Ok(Captured { machine: self.machine, mappings, symbols, warnings: self.warnings })
+        let (machine, repeats, warnings) = (self.machine, near.repeats, self.warnings);
+        Ok(Captured { machine, mappings, symbols, repeats, warnings })
     }
 
     /// The map as a later run reads it.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Captured;
+use super::{Captured, Repeat};
 use crate::session_map::{Mapping, SessionSymbol};
 
 impl Captured {
@@ -11,6 +11,7 @@ impl Captured {
         let mut text = format!("{{\n  \"relocfix\": 1,\n  \"machine\": \"{}\"", self.machine.name());
         list(&mut text, "mappings", self.mappings.iter().map(mapping));
         list(&mut text, "symbols", self.symbols.iter().map(symbol));
+        list(&mut text, "values", self.repeats.iter().map(repeat));
         text.push_str("\n}\n");
         text
     }
@@ -49,6 +50,13 @@ fn symbol(symbol: &SessionSymbol) -> String {
         let _ = write!(entry, ", \"library\": {}", quoted(library));
     }
     entry
+}
+
+/// As a value that is nothing but the address of the symbol.
+fn repeat(repeat: &Repeat) -> String {
+    let Repeat { address, symbol, number } = repeat;
+    let (name, symbol) = (quoted(&format!("{symbol}.{number}")), quoted(symbol));
+    format!("\"name\": {name}, \"address\": \"{address:#x}\", \"init\": {{\"symbol\": {symbol}}}")
 }
 
 /// A JSON string.
