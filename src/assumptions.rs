@@ -62,10 +62,11 @@ pub(crate) fn examine(
 ) -> Assumptions {
     let arch = object.machine.arch();
     let seeds = seeds(object, scan, resolved);
-    let mut functions = functions(object, scan, code, resolved, &seeds);
+    let functions = functions(object, scan, code, resolved, &seeds);
     let words = seeds.iter().any(|seed| seed.instruction.is_none());
-    let indifferent = functions.extract_if(.., |parts| is_indifferent(scan, code, parts, words));
-    let indifferent: Vec<Vec<u64>> = indifferent.collect();
+    let looks_at_nothing = |parts: &Vec<u64>| is_indifferent(scan, code, parts, words);
+    let (indifferent, functions): (Vec<Vec<u64>>, Vec<Vec<u64>>) =
+        functions.into_par_iter().partition(looks_at_nothing);
     debug_assert!(
         indifferent.iter().all(|entries| arch.alignment_needs(code, entries, &seeds).is_empty()),
         "a function that looks at no bits needs some"
@@ -178,13 +179,21 @@ fn functions(
     let readers = readers.flat_map(|(r, accesses)| accesses.iter().map(|a| (r.place.section, a.start)));
     let words = seeds.iter().filter(|seed| seed.instruction.is_none()).map(|seed| place_of(seed.address).0);
     let words: BTreeSet<SectionId> = words.collect();
-    let mut starts: BTreeMap<(SectionId, u64), &[u64]> = BTreeMap::new();
+    let mut starts: Vec<((SectionId, u64), &[u64])> = Vec::new();
+    let mut last = (SectionId(0), 0..0);
     for (section, offset) in fields.chain(readers).chain(code.references_to(&words)) {
+        // Many are in the function of the one before.
+        if last.0 == section && last.1.contains(&offset) {
+            continue;
+        }
         if let Some((range, parts)) = code.function_at(section, offset) {
-            starts.insert((section, range.start), parts);
+            starts.push(((section, range.start), parts));
+            last = (section, range.clone());
         }
     }
-    debug_assert!(starts.keys().all(|(section, _)| object.section(*section).exec));
+    starts.sort_unstable_by_key(|(start, _)| *start);
+    starts.dedup_by_key(|(start, _)| *start);
+    debug_assert!(starts.iter().all(|((section, _), _)| object.section(*section).exec));
     let numbered = |(section, _): (SectionId, u64), parts: &[u64]| {
         parts.iter().filter_map(|&part| number_of(section, part)).collect()
     };

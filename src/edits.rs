@@ -108,16 +108,6 @@ pub struct Repeated {
     pub places: Arc<Vec<Repeat>>,
 }
 
-impl Repeated {
-    /// The places that end behind an offset, with their patterns; one that does not exist is left out.
-    pub fn behind(&self, offset: u64) -> impl Iterator<Item = (u64, &Pattern)> {
-        let pattern = |repeat: &Repeat| self.patterns.get(repeat.pattern as usize);
-        let end = |repeat: &Repeat| repeat.offset + pattern(repeat).map_or(0, |p| p.new.len() as u64);
-        let first = self.places.partition_point(|repeat| end(repeat) <= offset);
-        self.places[first..].iter().filter_map(move |repeat| Some((repeat.offset, pattern(repeat)?)))
-    }
-}
-
 /// Bytes of an instruction or a word, which need no memory of their own: there can be millions.
 pub type ShortBytes = smallvec::SmallVec<[u8; 16]>;
 

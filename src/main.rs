@@ -14,6 +14,7 @@ mod output;
 mod system_libraries;
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -120,13 +121,14 @@ fn rewrite(
     files: NamedFiles,
     (output, depfile, print_link_args): (&Location, Option<&Path>, bool),
 ) -> Result<u8> {
-    let map = match found.map {
+    // The process ends with this: what there is of the session goes with it, and not name by name.
+    let map = ManuallyDrop::new(match found.map {
         Some(map) => map,
         None if relocfix::needs_map(object) => {
             return Err(map_sources::none_found(object, &invocation.input, ""));
         }
         None => SessionMap::default(),
-    };
+    });
     let fixed = relocfix::fix(object, &map, &files, options)
         .map_err(|error| report_refusal(invocation, messages, error))?;
 

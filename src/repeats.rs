@@ -23,8 +23,8 @@ use crate::session_map::SessionMap;
 /// How many places a thread looks at in one go.
 pub(crate) const AT_ONCE: usize = 4096;
 
-/// How many places are looked up one right after the other.
-const FEW: usize = 64;
+/// How many places are looked up one right after the other: each look-up waits for memory, and so they wait together.
+pub(crate) const FEW: usize = 64;
 
 /// What was kept out of a [`Scan`], by section in order.
 #[derive(Debug)]
@@ -86,7 +86,6 @@ impl Repeats {
                 let mut functions = Functions { words, last: None };
                 let mut part = Part { numbers: Vec::with_capacity(list.len()), ..Part::default() };
                 for few in list.chunks(FEW) {
-                    // Apart from the look-up, which waits for memory: so many are on their way at once.
                     let bytes = few.iter().map(|&PlainConstant { start, .. }| {
                         let near = relocations.near(start..start + length);
                         let bytes = short_bytes(section.data, start, form.length);
@@ -153,20 +152,22 @@ impl Repeats {
         for SectionRepeats { section, kinds, places } in &self.sections {
             let mut added: Vec<_> = edits.relocations.get(section)?.iter().filter_map(added).collect();
             added.sort_unstable_by_key(|relocation| relocation.offset);
-            let mut patterns = Vec::with_capacity(kinds.len());
-            for &Kind { first, .. } in kinds {
+            let pattern = |&Kind { first, .. }: &Kind| {
                 let at = edits.bytes.binary_search_by_key(&(*section, first), |e| (e.section, e.offset));
                 let edit = &edits.bytes[at.ok()?];
                 let end = first + u64::from(self.form.length);
                 let from = added.partition_point(|relocation| relocation.offset < first);
                 let mut inside = added[from..].iter().take_while(|relocation| relocation.offset < end);
                 let (Some(&relocation), None) = (inside.next(), inside.next()) else { return None };
-                if edit.new.len() != usize::from(self.form.length) {
-                    return None;
-                }
                 let (old, new) = (edit.old.clone(), edit.new.clone());
-                patterns.push(Pattern { first, old, new, relocation });
-            }
+                (new.len() == usize::from(self.form.length)).then_some(Pattern {
+                    first,
+                    old,
+                    new,
+                    relocation,
+                })
+            };
+            let patterns = kinds.par_iter().map(pattern).collect::<Option<Vec<Pattern>>>()?;
             count += places.len();
             edits.repeated.insert(*section, Repeated { patterns, places: Arc::clone(places) });
         }

@@ -25,6 +25,7 @@ mod text_calls;
 mod thunks;
 mod unfilled;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashMap, HashSet};
@@ -35,7 +36,7 @@ use crate::edits::{Edits, NewLocalId, NewSectionId, SymbolRef};
 use crate::error::{Problem, Result};
 use crate::frame_table::FrameTable;
 use crate::object_code::ObjectCode;
-use crate::object_file::{GroupId, ObjectFile, SectionId, SymbolId};
+use crate::object_file::{GroupId, InOrder, ObjectFile, SectionId, SymbolId};
 use crate::record::Record;
 use crate::repeats::Repeats;
 use crate::report::Report;
@@ -265,6 +266,8 @@ struct Planner<'a> {
     decisions: Vec<Decision>,
     /// Instructions that change as a whole, by their first byte.
     replaced_instructions: HashSet<(SectionId, u64)>,
+    /// Where in the relocations of a section the last place was that was looked at, and its offset.
+    relocations: Cell<Option<(SectionId, u64, InOrder<'a>)>>,
     /// Constants that were planned together with the other one of their instruction.
     planned_with_another: BTreeSet<(SectionId, u64)>,
     filled: Filled,
@@ -272,7 +275,7 @@ struct Planner<'a> {
     /// Relocations that are places of their own, by section and entry.
     planned_addends: HashSet<(SectionId, u32)>,
     /// What the session map's meanings become, by where they are.
-    prepared: HashMap<*const Meaning, places::Prepared>,
+    prepared: HashMap<*const Meaning, places::Prepared<'a>>,
     /// Absolute symbols that hold an address of the session, what it means and what that is called.
     absolutes: BTreeMap<SymbolId, (Source, String)>,
     /// Those of them that repeat the name of what lies there.
@@ -366,6 +369,7 @@ impl<'a> Planner<'a> {
             kept: BTreeSet::new(),
             decisions: Vec::new(),
             replaced_instructions: HashSet::default(),
+            relocations: Cell::new(None),
             planned_with_another: BTreeSet::new(),
             filled: Filled::default(),
             pool_blocks: Vec::new(),

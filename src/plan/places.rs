@@ -1,7 +1,7 @@
 //! Session-specific constants: how each gets what it means.
 
+use std::borrow::Cow;
 use std::ops::Range;
-use std::rc::Rc;
 
 use super::symbols::Reach;
 use super::thunks::Replaced;
@@ -9,7 +9,7 @@ use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Half, Lowered};
 use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, ShortBytes, SymbolRef};
 use crate::error::{Error, ErrorKind, Problem, Result};
-use crate::object_file::SectionId;
+use crate::object_file::{InOrder, SectionId};
 use crate::reloc::RelocKind;
 use crate::report::{PlaceReport, TargetName, TargetReport};
 use crate::resolve::Resolved;
@@ -35,12 +35,12 @@ pub(super) struct CodeField {
 
 /// What all places that mean one thing have in common.
 #[derive(Debug, Clone)]
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
     source: Source,
     /// It comes out of the session map: always through a slot.
     is_value: bool,
     /// For people.
-    name: Rc<str>,
+    name: Cow<'a, str>,
 }
 
 /// A place in data, with or without a relocation of its own.
@@ -64,6 +64,8 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// A session map whose expressions cannot be read.
     pub(super) fn plan_places(&mut self) -> Result<()> {
+        self.edits.bytes.reserve(self.found.testimony.resolved.len());
+        self.decisions.reserve(self.found.testimony.resolved.len());
         for (index, resolved) in self.found.testimony.resolved.iter().enumerate() {
             let place = &resolved.place;
             if self.global_words.contains(&(place.section, place.offset)) {
@@ -138,7 +140,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// As [`Self::meaning_source`].
-    fn prepare(&mut self, meaning: &Meaning) -> Result<Prepared> {
+    fn prepare(&mut self, meaning: &'a Meaning) -> Result<Prepared<'a>> {
         let key = std::ptr::from_ref(meaning);
         if let Some(known) = self.prepared.get(&key) {
             return Ok(known.clone());
@@ -147,10 +149,10 @@ impl<'a> Planner<'a> {
         let source = self.meaning_source(meaning)?;
         let name = match meaning {
             // With the offset it would be another name for a slot that has one.
-            Meaning::Value(id, _) => self.found.map.values[id.0 as usize].name.as_str().into(),
-            Meaning::Symbol { name, .. } => name.as_str().into(),
-            Meaning::Anchored { anchor, .. } => anchor.file.as_str().into(),
-            meaning => meaning.text(self.found.map).into(),
+            Meaning::Value(id, _) => Cow::from(&self.found.map.values[id.0 as usize].name),
+            Meaning::Symbol { name, .. } => Cow::from(name),
+            Meaning::Anchored { anchor, .. } => Cow::from(&anchor.file),
+            meaning => Cow::from(meaning.text(self.found.map)),
         };
         let is_value = !matches!(meaning, Meaning::Symbol { .. });
         let prepared = Prepared { source, is_value, name };
@@ -176,7 +178,7 @@ impl<'a> Planner<'a> {
     fn plan_place(
         &mut self,
         place: &Place,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         half: Option<Half>,
         meaning: &Meaning,
     ) -> Result<How, String> {
@@ -393,8 +395,13 @@ impl<'a> Planner<'a> {
         entry: Option<u32>,
     ) -> Result<(), String> {
         let home = self.object().section(section);
-        // No field is wider than eight bytes.
-        let near = home.relocations_in(bytes.start.saturating_sub(7)..bytes.end);
+        // Nearly all are in order.
+        let mut relocations = match self.relocations.take() {
+            Some((known, last, walked)) if known == section && last <= bytes.start => walked,
+            _ => InOrder::from(home, bytes.start),
+        };
+        let near = relocations.near(bytes.clone());
+        self.relocations.set(Some((section, bytes.start, relocations)));
         let other = near.iter().filter(|r| Some(r.entry) != entry).find(|r| r.writes_after(bytes.start));
         match other {
             None => Ok(()),

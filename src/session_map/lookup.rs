@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use rayon::prelude::*;
+
 use super::intervals::{self, Innermost};
 use super::{Files, LOWEST_ADDRESS, Mapping, SessionMap, SessionSymbol, Value, loaded};
 
@@ -81,8 +83,20 @@ impl SessionMap {
         let ranges = mappings
             .chain(self.all_symbols().map(symbol_range))
             .chain(values.iter().map(|(range, _)| range.clone()));
-        let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
-        ranges.extend(self.constants.iter().map(|(number, _)| *number..number.saturating_add(1)));
+        let ranges = || {
+            let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
+            ranges.extend(self.constants.iter().map(|(number, _)| *number..number.saturating_add(1)));
+            intervals::union(ranges)
+        };
+        let by_name = || {
+            let name = |index: &u32| self.symbols[*index as usize].name.as_str();
+            let mut symbols: Vec<u32> = (0..self.symbols.len() as u32).collect();
+            symbols.par_sort_by(|a, b| name(a).cmp(name(b)));
+            symbols
+        };
+        let by_address = || Innermost::new((0..).zip(&self.symbols).map(|(i, s)| (symbol_range(s), i)));
+        // A producer may have written down all symbols of a process.
+        let (by_name, (by_address, ranges)) = rayon::join(by_name, || rayon::join(by_address, ranges));
 
         let mut last = None;
         let mut files_before = Vec::with_capacity(self.mappings.len());
@@ -96,20 +110,17 @@ impl SessionMap {
                 build_ids.insert(path.clone(), id.clone());
             }
         }
-        let mut symbols_by_name: Vec<u32> = (0..self.symbols.len() as u32).collect();
-        symbols_by_name.sort_by(|a, b| self.symbols[*a as usize].name.cmp(&self.symbols[*b as usize].name));
-
         self.index = Index {
-            ranges: intervals::union(ranges),
+            ranges,
             values,
-            symbols: Innermost::new((0..).zip(&self.symbols).map(|(i, s)| (symbol_range(s), i))),
+            symbols: by_address,
             unbound: Innermost::new((0..).zip(unbound()).map(|(i, s)| (symbol_range(s), i))),
             threads: Innermost::new((0..).zip(&self.threads).map(|(i, m)| (m.range.clone(), i))),
             exact: OnceLock::new(),
             ends: OnceLock::new(),
             files_before,
             build_ids,
-            symbols_by_name,
+            symbols_by_name: by_name,
         };
     }
 

@@ -3,6 +3,7 @@
 
 use foldhash::HashSet;
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::Check;
 use crate::edits::{Pattern, Repeat, Repeated};
@@ -10,7 +11,7 @@ use crate::error::Result;
 use crate::object_file::{InOrder, Section, SectionId, SymbolId};
 use crate::plan::How;
 use crate::reloc::RelocKind;
-use crate::repeats::{AT_ONCE, short_bytes};
+use crate::repeats::{AT_ONCE, FEW, short_bytes};
 
 impl Check<'_, '_> {
     /// Every repeated place is like its first one, of which it was decided what it yields.
@@ -35,14 +36,21 @@ impl Check<'_, '_> {
                 Ok(firsts) => firsts,
                 Err(offset) => return self.error(id, offset, "what is repeated was not decided"),
             };
+            let lengths: Vec<u8> = firsts.iter().map(|first| first.length).collect();
             let wrong = places.par_chunks(AT_ONCE).find_map_first(|places| {
                 let mut before = InOrder::from(old, places[0].offset);
                 let mut after = InOrder::from(new, places[0].offset);
-                places.iter().find(|&&Repeat { offset, pattern }| {
-                    let Some(first) = firsts.get(pattern as usize) else { return true };
-                    let here = Alike::of(old, new, offset, first.length, &mut after);
-                    let end = offset + u64::from(first.length);
-                    here.as_ref() != Some(first) || !before.near(offset..end).is_empty()
+                places.chunks(FEW).find_map(|few| {
+                    let here = few.iter().map(|&Repeat { offset, pattern }| {
+                        let length = *lengths.get(pattern as usize)?;
+                        let alone = before.near(offset..offset.checked_add(length.into())?).is_empty();
+                        Alike::of(old, new, offset, length, &mut after).filter(|_| alone)
+                    });
+                    let here: SmallVec<[Option<Alike>; FEW]> = here.collect();
+                    let wrong = |(repeat, here): &(&Repeat, Option<Alike>)| {
+                        here.is_none() || here.as_ref() != firsts.get(repeat.pattern as usize)
+                    };
+                    few.iter().zip(here).find(wrong).map(|(repeat, _)| repeat)
                 })
             });
             if let Some(Repeat { offset, .. }) = wrong {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::edits::Edits;
+use crate::edits::{Edits, Repeat};
 use crate::object_file::SectionId;
 
 /// How many bytes a thread compares in one go.
@@ -12,10 +12,15 @@ const AT_ONCE: usize = 1 << 18;
 
 /// Where such a byte is in a section, or shortly before it; `new` may go on behind the end of `old`.
 pub(super) fn first_change(edits: &Edits, section: SectionId, old: &[u8], new: &[u8]) -> Option<usize> {
+    let repeated = edits.repeated.get(&section);
+    let places = repeated.map_or(&[][..], |repeated| &repeated.places);
+    // Of patterns, which are looked up in no order.
+    let lengths: Vec<usize> =
+        repeated.iter().flat_map(|repeated| &repeated.patterns).map(|pattern| pattern.new.len()).collect();
     let parts = (0..old.len()).into_par_iter().step_by(AT_ONCE);
     parts.find_map_first(|start| {
         let end = old.len().min(start + AT_ONCE);
-        change_in(start..end, edited(edits, section, start as u64), old, new)
+        change_in(start..end, edited(edits, section, start as u64, (places, &lengths)), old, new)
     })
 }
 
@@ -42,14 +47,24 @@ fn change_in(
 }
 
 /// Where bytes of a section change, in order, and how many; at least those that end behind `start`.
-fn edited(edits: &Edits, id: SectionId, start: u64) -> impl Iterator<Item = (u64, usize)> {
+fn edited<'a>(
+    edits: &'a Edits,
+    id: SectionId,
+    start: u64,
+    (places, lengths): (&'a [Repeat], &'a [usize]),
+) -> impl Iterator<Item = (u64, usize)> + use<'a> {
     let before = edits
         .bytes
         .partition_point(|edit| (edit.section, edit.offset + edit.new.len() as u64) <= (id, start));
     let here = edits.bytes[before..].iter().take_while(move |edit| edit.section == id);
     let mut once = here.map(|edit| (edit.offset, edit.new.len())).peekable();
-    let repeated = edits.repeated.get(&id).into_iter().flat_map(move |repeated| repeated.behind(start));
-    let mut repeated = repeated.map(|(offset, pattern)| (offset, pattern.new.len())).peekable();
+    let range =
+        move |place: &Repeat| (place.offset, lengths.get(place.pattern as usize).copied().unwrap_or(0));
+    let before = places.partition_point(|place| {
+        let (offset, length) = range(place);
+        offset + length as u64 <= start
+    });
+    let mut repeated = places[before..].iter().map(range).peekable();
     std::iter::from_fn(move || match (once.peek(), repeated.peek()) {
         (Some(one), Some(other)) if other < one => repeated.next(),
         (Some(_), _) => once.next(),
@@ -62,7 +77,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::edits::{BytesEdit, NewRelocation, Pattern, Repeat, Repeated, SymbolRef};
+    use crate::edits::{BytesEdit, NewRelocation, Pattern, Repeated, SymbolRef};
     use crate::object_file::SymbolId;
     use crate::reloc::RelocKind;
 

@@ -2,6 +2,7 @@
 //! that are expected, and no others change them, is told where they are changed, by all threads.
 
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::checks::{TWICE, expected, refused_at};
 use crate::edits::{BytesEdit, Repeat, Repeated};
@@ -10,6 +11,9 @@ use crate::object_file::{ObjectFile, SectionId};
 
 /// How many places a thread looks at in one go.
 const AT_ONCE: usize = 4096;
+
+/// How many patterns are looked up one right after the other: each look-up waits for memory, and so they wait together.
+const FEW: usize = 32;
 
 /// A part of a section.
 struct Part<'a> {
@@ -76,11 +80,16 @@ impl Section<'_> {
         };
         let mut once = &self.once[self.once.partition_point(before(start))..];
         let mut free = start;
-        for &Repeat { offset, pattern } in places {
-            let Some(pattern) = self.repeated.patterns.get(pattern as usize) else {
+        let pattern = |place: &Repeat| self.repeated.patterns.get(place.pattern as usize);
+        let ends = places.chunks(FEW).flat_map(|few| {
+            let end = |place: &Repeat| Some(place.offset.saturating_add(pattern(place)?.old.len() as u64));
+            few.iter().map(end).collect::<SmallVec<[Option<u64>; FEW]>>()
+        });
+        for (place, end) in places.iter().zip(ends) {
+            let offset = place.offset;
+            let (Some(pattern), Some(end)) = (pattern(place), end) else {
                 return Err(self.refused(offset, "a repeated change that does not exist"));
             };
-            let end = offset.saturating_add(pattern.old.len() as u64);
             once = &once[once.iter().copied().take_while(before(offset)).count()..];
             // What the next part starts with is not among the bytes.
             let overlaps = offset < free || once.first().is_some_and(|edit| edit.offset < end);
