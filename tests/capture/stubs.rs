@@ -16,7 +16,7 @@ use crate::support::relocfix::{assert_same, fix};
 use crate::support::toolchain::{Linker, Linkers};
 
 /// Libc itself calls others of their aliases than the program uses, and has the address of `strcmp`, too, which has no
-/// alias.
+/// alias. Two functions may have one implementation, of which nothing is to be said.
 const PROGRAM: &str = r#"
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -27,7 +27,8 @@ void *__mempcpy(void *, const void *, size_t);
 #define SHOW(NAME) printf(#NAME " %p\n", (void *)NAME);
 static void *volatile word = (void *)strnlen;
 int main(void) {
-    void *computed;
+    void *computed, *volatile unused = (void *)memcpy;
+    unused = (void *)memmove;
     __asm__("lea wcslen(%%rip), %0" : "=r"(computed));
     SHOW(mempcpy) SHOW(__mempcpy) SHOW(strcasecmp) SHOW(wmemset) SHOW(strcmp)
     printf("strnlen %p\nwcslen %p\n", word, computed);

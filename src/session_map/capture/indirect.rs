@@ -17,7 +17,12 @@ pub(super) type Implementations = BTreeMap<Function, BTreeSet<u64>>;
 
 /// Different functions that may share an implementation, where it can do what both do: the first one is a case of
 /// the second (C11 7.24.2.1 and 7.24.2.2), which elsewhere may be more than the first.
-const CASES: [(&str, &str); 2] = [("memcpy", "memmove"), ("__memcpy_chk", "__memmove_chk")];
+const CASES: [(&str, &str); 3] = [
+    ("memcpy", "memmove"),
+    ("__memcpy_chk", "__memmove_chk"),
+    // What is left to them where lld made a stub the function itself.
+    ("__new_memcpy", "__libc_memmove"),
+];
 
 /// Reads every word that was bound to an indirect function.
 pub(super) fn bound(process: &dyn Process, map: &SessionMap, images: &[Loaded]) -> Implementations {
