@@ -44,6 +44,13 @@ fn is_deleted(path: &str) -> bool {
     path.ends_with(DELETED)
 }
 
+/// Whether it is what the kernel calls memory that processes share (`memfd_create`, `shmget`, `mmap` without a file), or
+/// that of a POSIX object without a name, not a file that once was somewhere.
+fn is_memory(path: &str) -> bool {
+    let memory = ["/memfd:", "/SYSV", "/anon_hugepage", "/dev/zero (deleted)"];
+    memory.iter().any(|name| path.starts_with(name)) || (path.starts_with("/dev/shm/") && is_deleted(path))
+}
+
 /// A path's last part.
 pub(super) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -252,7 +259,7 @@ fn describe(mapping: &Mapping) -> String {
             )
         }
         Some(name) if name.starts_with('[') => format!("is in {name}"),
-        Some(path) if path.starts_with("/memfd:") => {
+        Some(path) if is_memory(path) => {
             format!(
                 "is in {path}, memory that only its own process has (for code made at run time a perf map names the \
                  functions: `--symbols /tmp/perf-PID.map`)"

@@ -210,6 +210,25 @@ fn meanings() {
     }
 }
 
+/// What the kernel calls memory that was never a file.
+#[test]
+fn memory_without_a_file() {
+    for (path, memory) in [
+        ("/SYSV00000000 (deleted)", true),
+        ("/dev/zero (deleted)", true),
+        ("/anon_hugepage (deleted)", true),
+        ("/dev/shm/jit (deleted)", true),
+        ("/dev/shm/jit", false),
+        ("/tmp/SYSV00000000 (deleted)", false),
+    ] {
+        let map = format!(
+            r#""mappings": [{{"start": "0x7f0000000000", "end": "0x7f0000001000", "perms": "rw-", "path": "{path}"}}]"#
+        );
+        let found = meaning(&parse(&map).unwrap(), 0x7f0000000010, &Memory::default());
+        assert_eq!(found.contains("memory that only its own process has"), memory, "{found}");
+    }
+}
+
 #[test]
 fn addresses_of_symbols() {
     let map = parse(
