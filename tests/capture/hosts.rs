@@ -168,8 +168,9 @@ fn a_pid_namespace() -> Result<(), String> {
     assert_fixed(&session, &session.object(folder)?, &maps[0], &[Mode::Pie])?;
     let enter = |namespaces: &[&str], number: &str, map: &Path| {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &session.pid.to_string(), "--user", "--pid"]).args(namespaces);
-        command.arg(env!("CARGO_BIN_EXE_relocfix")).args(["capture", "--pid", number, "-o"]).arg(map);
+        command.args(["--target", &session.pid.to_string(), "--preserve-credentials", "--user", "--pid"]);
+        command.args(namespaces).arg(env!("CARGO_BIN_EXE_relocfix"));
+        command.args(["capture", "--pid", number, "-o"]).arg(map);
         command
     };
     succeed(&mut enter(&["--mount"], "1", &maps[1]))?;
