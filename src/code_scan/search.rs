@@ -28,3 +28,46 @@ pub(crate) fn has_candidates(section: &Section<'_>, map: &SessionMap) -> bool {
         any
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::arch::Machine;
+    use crate::object_file::SectionKind;
+    use crate::sample_object::{add_section, object};
+    use crate::{Files, MapSource};
+
+    struct NoFiles;
+    impl Files for NoFiles {
+        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[test]
+    fn what_lies_in_two_threads_parts_is_found() {
+        let text = br#"{"relocfix": 1, "machine": "x86_64",
+            "mappings": [{"start": "0x7f1234560000", "end": "0x7f1234570000"}]}"#;
+        let source = MapSource { name: "map".to_owned(), folder: PathBuf::new(), text };
+        let map = SessionMap::parse(&[source], Machine::X86_64, &NoFiles).expect("a session map");
+        let found = |code: &[u8]| {
+            let mut object = object();
+            let id = add_section(&mut object, ".text", SectionKind::Contents, code);
+            has_candidates(object.section(id), &map)
+        };
+        let mut code = vec![0x90; 2 * AT_ONCE + 100];
+        assert!(!found(&code));
+        let around = |at: usize| at - 9..at + 2;
+        let last = code.len() - 8;
+        for at in around(AT_ONCE).chain(around(2 * AT_ONCE)).chain([0, 1, last - 1, last]) {
+            code[at..at + 8].copy_from_slice(&0x7f12_3456_0010_u64.to_le_bytes());
+            assert!(found(&code), "{at:#x}");
+            code[at..at + 8].fill(0x90);
+        }
+        // Half of one behind four other bytes.
+        code[AT_ONCE - 2..AT_ONCE + 2].copy_from_slice(&0x7f12_u32.to_le_bytes());
+        assert!(found(&code));
+    }
+}
