@@ -12,6 +12,7 @@ mod map_sources;
 mod messages;
 mod output;
 mod system_libraries;
+mod threads;
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -69,14 +70,8 @@ fn status(error: &Error) -> u8 {
 }
 
 fn run(invocation: &Invocation, messages: &Messages) -> Result<u8> {
-    if let Some(threads) = invocation.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        let started = pool.build_global();
-        started.map_err(|error| {
-            Error::new(ErrorKind::Io, "", format!("cannot start {threads} threads: {error}"))
-        })?;
-    }
     let input = input::open(&invocation.input)?;
+    threads::start(invocation.threads, input.len() as u64 + map_sources::size(invocation))?;
     let object = ObjectFile::parse(&input.name, &input)?;
     let files = NamedFiles::default();
     let mut found = map_sources::find(invocation, &object, &files)?;

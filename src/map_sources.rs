@@ -28,6 +28,15 @@ pub(crate) fn find(invocation: &Invocation, object: &ObjectFile<'_>, files: &dyn
     find_of(&invocation.input, &invocation.session_maps, additions, invocation.options.infer, object, files)
 }
 
+/// How many bytes the session map of a run and its additions have, but for one that the object carries.
+pub(crate) fn size(invocation: &Invocation) -> u64 {
+    let beside = neighbour_path(&invocation.input).filter(|_| invocation.session_maps.is_empty());
+    let given = invocation.session_maps.iter().chain(&invocation.proc_maps).chain(&invocation.symbols);
+    // What cannot be read is told when it is.
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+    given.chain(&beside).map(size).sum()
+}
+
 /// Finds, reads and merges the session maps of a witness, for which nothing else stands.
 ///
 /// # Errors
