@@ -144,7 +144,7 @@ struct CommonArgs {
     /// Write what was found and done as JSON; `-` is stdout
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Threads [default: all cores, one for small files]; the output is the same
+    /// Threads [default: all cores, or one]; the output is the same
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Errors only: no warnings, and for `check` no table
