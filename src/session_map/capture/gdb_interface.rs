@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use goblin::elf::header::ET_REL;
 use goblin::elf::section_header::{SHF_ALLOC, SHN_LORESERVE, SHN_UNDEF, SHT_SYMTAB, SectionHeader};
@@ -22,8 +24,11 @@ const MOST_OBJECTS: usize = 1 << 20;
 const MOST_BYTES: u64 = 1 << 31;
 
 /// The process adds and removes objects while it is read. What is the same when it is read again, list and objects, was
-/// there all the while; where not all is, it is tried again, so many times.
-const ATTEMPTS: usize = 16;
+/// there all the while; where not all is, or the list led to where an entry had been, it is read again, so many times.
+const READINGS: usize = 64;
+
+/// How long a list that led to the same nowhere twice is left alone: the process may have been stopped amid a change.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// An object is read in such parts: no more room is taken than there is memory that can be read.
 const PART: u64 = 1 << 20;
@@ -51,36 +56,68 @@ pub(super) fn symbols(
 }
 
 fn add_list(process: &dyn Process, descriptor: u64, symbols: &mut Vec<SessionSymbol>) -> Result<(), String> {
-    let mut best: Vec<Object> = Vec::new();
+    let (mut whole, mut torn) = (Readings::default(), Readings::default());
     let mut walked = 0;
-    for _ in 0..ATTEMPTS {
-        let before = List::read(process, descriptor)?;
-        let objects = before.objects(process);
-        let after = List::read(process, descriptor)?;
-        let again = after.objects(process);
-        if before == after && objects == again {
-            // The others are good nevertheless.
-            let problem = objects.iter().find_map(|(entry, object)| {
-                let why = object.as_ref().err()?;
-                Some(format!("the object at {:#x}: {why}", entry.object))
-            });
-            symbols.extend(objects.into_iter().filter_map(|(_, object)| object.ok()).flatten());
-            return before.problem.or(problem).map_or(Ok(()), Err);
-        }
-        let again: HashMap<Entry, &Result<Vec<SessionSymbol>, String>> =
-            again.iter().map(|(entry, object)| (*entry, object)).collect();
-        let mut kept = objects;
-        kept.retain(|(entry, object)| object.is_ok() && again.get(entry) == Some(&object));
-        if kept.len() > best.len() {
-            best = kept;
-        }
-        walked += before.entries.len() + after.entries.len();
-        if walked > MOST_OBJECTS {
+    for reading in 0..READINGS {
+        let list = List::read(process, descriptor)?;
+        walked += list.entries.len();
+        let readings = if list.problem.is_none() { &mut whole } else { &mut torn };
+        readings.add(list);
+        if whole.alike > 0 || reading > 0 && walked > MOST_OBJECTS {
             break;
         }
+        if torn.alike > 0 {
+            thread::sleep(PAUSE);
+        }
     }
-    symbols.extend(best.into_iter().filter_map(|(_, object)| object.ok()).flatten());
-    Err("changes while it is read: what was added or removed meanwhile has no names".to_owned())
+    let result = if whole.alike > 0 || whole.number == 0 && torn.alike + 1 == torn.number {
+        let of_an_object = |(entry, object): &Object| {
+            let why = object.as_ref().err()?;
+            Some(format!("the object at {:#x}: {why}", entry.object))
+        };
+        let list = if whole.alike > 0 { whole.last.as_ref() } else { torn.last.as_ref() };
+        let problem =
+            list.and_then(|list| list.problem.clone().or_else(|| list.entries.iter().find_map(of_an_object)));
+        problem.map_or(Ok(()), Err)
+    } else {
+        Err("changes while it is read: what was added or removed meanwhile has no names".to_owned())
+    };
+    // Where a list was read to its end, whatever is in it all the while was found.
+    let kept = if whole.number > 1 { whole.kept } else { torn.kept };
+    symbols.extend(kept.into_iter().filter_map(|(_, object)| object.ok()).flatten());
+    result
+}
+
+/// What came of reading a list again and again.
+#[derive(Default)]
+struct Readings {
+    number: usize,
+    last: Option<List>,
+    /// How many of the last ones were like the one before.
+    alike: usize,
+    /// The most that was in one and the next, with all that was in them all.
+    kept: Vec<Object>,
+}
+
+impl Readings {
+    fn add(&mut self, list: List) {
+        self.number += 1;
+        let Some(last) = self.last.replace(list) else {
+            return;
+        };
+        let again = self.last.as_ref();
+        self.alike = if again == Some(&last) { self.alike + 1 } else { 0 };
+        let again: HashMap<Entry, &Symbols> = again
+            .into_iter()
+            .flat_map(|list| &list.entries)
+            .map(|(entry, object)| (*entry, object))
+            .collect();
+        let mut kept = last.entries;
+        kept.retain(|(entry, object)| again.get(entry) == Some(&object));
+        if kept.len() >= self.kept.len() {
+            self.kept = kept;
+        }
+    }
 }
 
 /// An entry of the list.
@@ -91,13 +128,16 @@ struct Entry {
     size: u64,
 }
 
-/// An entry and what its object says.
-type Object = (Entry, Result<Vec<SessionSymbol>, String>);
+/// What an object says, or why it says nothing.
+type Symbols = Result<Vec<SessionSymbol>, String>;
+
+/// An entry and its object.
+type Object = (Entry, Symbols);
 
 /// The list as it was, up to where it led nowhere.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct List {
-    entries: Vec<Entry>,
+    entries: Vec<Object>,
     problem: Option<String>,
 }
 
@@ -108,40 +148,37 @@ impl List {
         if u32_at(&bytes, 0) != Some(VERSION) {
             return Err("is of an unknown version".to_owned());
         }
-        let mut list = List::default();
-        list.problem = list.follow(process, u64_at(&bytes, 16).unwrap_or(0)).err();
-        Ok(list)
-    }
-
-    fn follow(&mut self, process: &dyn Process, first: u64) -> Result<(), String> {
-        let mut address = first;
-        let (mut seen, mut total) = (HashSet::new(), 0);
-        while address != 0 {
-            if !seen.insert(address) || seen.len() > MOST_OBJECTS {
-                return Err("has no end".to_owned());
-            }
-            // struct jit_code_entry { entry *next, *previous; const char *object; u64 size }
-            let mut bytes = [0; 32];
-            process.read(address, &mut bytes).map_err(|error| format!("entry {address:#x}: {error}"))?;
-            let field = |at| u64_at(&bytes, at).unwrap_or(0);
-            let entry = Entry { address, object: field(16), size: field(24) };
-            total = entry.size.saturating_add(total);
-            if total > MOST_BYTES {
-                return Err("has no end".to_owned());
-            }
-            self.entries.push(entry);
-            address = field(0);
-        }
-        Ok(())
-    }
-
-    fn objects(&self, process: &dyn Process) -> Vec<Object> {
-        let symbols = |entry: &Entry| {
-            let object = read_object(process, entry.object, entry.size).map_err(|error| error.to_string())?;
-            symbols_of(&object)
+        let mut entries = Vec::new();
+        let problem = follow(process, u64_at(&bytes, 16).unwrap_or(0), &mut entries).err();
+        let with_object = |entry: Entry| {
+            let object = read_object(process, entry.object, entry.size).map_err(|error| error.to_string());
+            (entry, object.and_then(|object| symbols_of(&object)))
         };
-        self.entries.iter().map(|entry| (*entry, symbols(entry))).collect()
+        Ok(List { entries: entries.into_iter().map(with_object).collect(), problem })
     }
+}
+
+/// The entries from the first on, and why there are no more where the list does not end.
+fn follow(process: &dyn Process, first: u64, entries: &mut Vec<Entry>) -> Result<(), String> {
+    let mut address = first;
+    let (mut seen, mut total) = (HashSet::new(), 0);
+    while address != 0 {
+        if !seen.insert(address) || seen.len() > MOST_OBJECTS {
+            return Err("has no end".to_owned());
+        }
+        // struct jit_code_entry { entry *next, *previous; const char *object; u64 size }
+        let mut bytes = [0; 32];
+        process.read(address, &mut bytes).map_err(|error| format!("entry {address:#x}: {error}"))?;
+        let field = |at| u64_at(&bytes, at).unwrap_or(0);
+        let entry = Entry { address, object: field(16), size: field(24) };
+        total = entry.size.saturating_add(total);
+        if total > MOST_BYTES {
+            return Err("has no end".to_owned());
+        }
+        entries.push(entry);
+        address = field(0);
+    }
+    Ok(())
 }
 
 fn read_object(process: &dyn Process, address: u64, size: u64) -> io::Result<Vec<u8>> {
@@ -156,7 +193,7 @@ fn read_object(process: &dyn Process, address: u64, size: u64) -> io::Result<Vec
 
 /// The symbols of an object that lies in memory: in a relocatable one, sections have the addresses that they were put
 /// at, and symbols lie in sections.
-fn symbols_of(bytes: &[u8]) -> Result<Vec<SessionSymbol>, String> {
+fn symbols_of(bytes: &[u8]) -> Symbols {
     let mut symbols = Vec::new();
     let header = header_of(bytes).ok_or("is no 64-bit ELF object")?;
     if header.e_shnum == 0 {
@@ -223,14 +260,14 @@ mod tests {
     fn a_list_that_leads_back_has_no_end() {
         let memory = list(START + 24, START, 24);
         assert_eq!(problem(&memory), "has no end");
-        assert!(memory.bytes_read() < 200, "each entry is read twice");
+        assert!(memory.bytes_read() < 100 * READINGS, "each entry is read once each time");
     }
 
     #[test]
     fn an_object_as_long_as_it_says_only() {
         let memory = list(0, START, 1 << 30);
         assert!(problem(&memory).starts_with("the object at 0x7f0000000000: "));
-        assert!(memory.bytes_read() < 3 << 20, "room is taken for what can be read alone");
+        assert!(memory.bytes_read() < READINGS * 3 << 19, "room is taken for what can be read alone");
         assert_eq!(problem(&list(0, START, u64::MAX)), "has no end");
     }
 
@@ -265,9 +302,31 @@ mod tests {
         assert_eq!(found(&two_objects().0), (vec![0x10000, 0x20000], Ok(())));
         // The symbol's address, and the second entry's size.
         for word in [two_objects().1, 10] {
-            let (symbols, result) = found(&two_objects().0.changing(word));
+            let (symbols, result) = found(&two_objects().0.changing(word, u8::wrapping_add));
             assert_eq!(symbols, [0x10000], "{word}");
             assert!(result.is_err_and(|why| why.starts_with("changes while it is read")), "{word}");
         }
+    }
+
+    /// Word 3 is where the second entry is, 56 bytes into the memory; what is at 24 is the first, which leads to itself.
+    #[test]
+    fn a_list_that_leads_nowhere_is_read_again() {
+        let torn_but = |to| found(&two_objects().0.changing(3, to));
+        let (both, changes) = (vec![0x10000, 0x20000], "changes while it is read");
+        assert_eq!(torn_but(|time, next| if time < 30 { 24 } else { next }), (both.clone(), Ok(())));
+        assert_eq!(torn_but(|time, next| if time % 30 > 0 { 24 } else { next }), (both, Ok(())));
+        let (symbols, result) = torn_but(|time, next| if time > 0 { 24 } else { next });
+        assert_eq!(symbols, [0x10000], "it was whole once alone");
+        assert!(result.is_err_and(|why| why.starts_with(changes)));
+        assert_eq!(torn_but(|_, _| 24), (vec![0x10000], Err("has no end".to_owned())));
+    }
+
+    /// Word 2 is where the list begins: with the second entry, or in the first object, where no entry is.
+    #[test]
+    fn what_stays_is_kept_however_often_more_was_there() {
+        let to = |time, first| if time % 2 > 0 { 88 } else { [first, 56][usize::from(time / 2 % 2)] };
+        let (symbols, result) = found(&two_objects().0.changing(2, to));
+        assert_eq!(symbols, [0x20000]);
+        assert!(result.is_err_and(|why| why.starts_with("changes while it is read")));
     }
 }

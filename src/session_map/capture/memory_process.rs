@@ -17,8 +17,8 @@ pub(super) struct Memory {
     bytes: Vec<u8>,
     /// How many bytes were read of it in all.
     read: AtomicUsize,
-    /// The offset of a byte that is another one each time, and how often it was read.
-    changes: Option<(usize, AtomicU8)>,
+    /// The offset of a byte that changes, how often it was read, and what it then is, of that number and itself.
+    changes: Option<(usize, AtomicU8, fn(u8, u8) -> u8)>,
 }
 
 impl Memory {
@@ -27,9 +27,10 @@ impl Memory {
         Memory { bytes: words.into_iter().flat_map(u64::to_le_bytes).collect(), ..Memory::default() }
     }
 
-    /// The same, with a word that changes all the time.
-    pub(super) fn changing(self, word: usize) -> Self {
-        Memory { changes: Some((word * 8, AtomicU8::default())), ..self }
+    /// The same, with a word whose first byte changes while it is read: it is what the function makes of how often it was
+    /// read and of what it was.
+    pub(super) fn changing(self, word: usize, to: fn(u8, u8) -> u8) -> Self {
+        Memory { changes: Some((word * 8, AtomicU8::default(), to)), ..self }
     }
 
     pub(super) fn bytes_read(&self) -> usize {
@@ -52,10 +53,10 @@ impl Process for Memory {
         let at = address.wrapping_sub(START) as usize;
         let found = at.checked_add(buffer.len()).and_then(|end| self.bytes.get(at..end));
         buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        if let Some((changes, times)) = &self.changes
+        if let Some((changes, times, to)) = &self.changes
             && let Some(byte) = changes.checked_sub(at).and_then(|into| buffer.get_mut(into))
         {
-            *byte = byte.wrapping_add(times.fetch_add(1, Ordering::Relaxed));
+            *byte = to(times.fetch_add(1, Ordering::Relaxed), *byte);
         }
         Ok(())
     }
