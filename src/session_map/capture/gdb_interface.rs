@@ -95,7 +95,7 @@ struct Readings {
     last: Option<List>,
     /// How many of the last ones were like the one before.
     alike: usize,
-    /// The most that was in one and the next, with all that was in them all.
+    /// What is in both the last one and the one before: all that was there all the while is.
     kept: Vec<Object>,
 }
 
@@ -112,11 +112,8 @@ impl Readings {
             .flat_map(|list| &list.entries)
             .map(|(entry, object)| (*entry, object))
             .collect();
-        let mut kept = last.entries;
-        kept.retain(|(entry, object)| again.get(entry) == Some(&object));
-        if kept.len() >= self.kept.len() {
-            self.kept = kept;
-        }
+        self.kept = last.entries;
+        self.kept.retain(|(entry, object)| again.get(entry) == Some(&object));
     }
 }
 
