@@ -11,10 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::arch::{
-    Half, Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey,
-};
-use crate::candidates::UpperBytes;
+use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey};
 use crate::function_bounds::{FunctionBounds, Region};
 use crate::object_file::{ObjectFile, Relocation, Section, is_relocated};
 use crate::plain_constants::PlainConstant;
@@ -22,8 +19,9 @@ use crate::reloc::RelocKind;
 use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses};
 use crate::session_map::SessionMap;
 pub(crate) use halves::HalfPair;
-use halves::{HalfPairs, HighHalves};
+use halves::HalfPairs;
 pub(crate) use parts::{Part, Parts};
+use search::Search;
 pub(crate) use search::has_candidates;
 
 /// Decoding again with the data that was found among the code converges at once in real code; hostile code
@@ -117,10 +115,10 @@ pub(crate) fn scan_code(
 ) -> CodeFound {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let search = UpperBytes::of(map.ranges()).map(|upper| (upper, HighHalves::of(map.ranges())));
     let near = relocations_by_region(section, regions);
     let plain = object.machine.arch().plain_form();
-    let scan = CodeScan { object, section, map, regions, near, low, search, plain, all: false };
+    let scan =
+        CodeScan { object, section, map, regions, near, low, search: Search::of(map), plain, all: false };
     let needed = |index: usize, candidates: &Candidates| {
         let inside = |r: &&Relocation| regions[index].range.contains(&r.offset);
         let relocated = || scan.near[index].iter().filter(inside).any(|r| wanted(section, r));
@@ -192,7 +190,7 @@ struct CodeScan<'a> {
     /// 32-bit operands can be addresses.
     low: bool,
     /// Of addresses; `None`: there are none.
-    search: Option<(UpperBytes, HighHalves)>,
+    search: Option<Search<'a>>,
     /// What is not kept as a place.
     plain: PlainForm,
     /// All instructions with a constant or a pc-relative operand are of use.
@@ -294,23 +292,17 @@ impl<'a> CodeScan<'a> {
     /// Searches the bytes of a region.
     fn candidates(&self, index: usize) -> Candidates {
         let mut found = Candidates::default();
-        let Some((upper, highs)) = &self.search else { return found };
+        let Some(search) = &self.search else { return found };
         let range = &self.regions[index].range;
         // A high half comes first if its instruction does; the last function's constant may end with the section, but not
         // beyond it.
         let start = range.start.saturating_sub(4);
         let end = (range.end + 7).min(self.section.data.len() as u64);
-        let bytes = &self.section.data[start as usize..end as usize];
         found.words.reserve(SOME);
-        upper.search(bytes, |at, value| {
-            let offset = start + at as u64;
-            found.high |= highs.have(Half::High.of(value));
-            if offset >= range.start
-                && value != 0
-                && self.map.is_session_constant(value)
-                && !is_relocated(self.near[index], offset, 8)
-            {
-                found.words.push(offset);
+        search.run(self.section, self.near[index], start as usize..end as usize, |seen| {
+            found.high |= seen.high;
+            if seen.word && seen.offset >= range.start {
+                found.words.push(seen.offset);
             }
         });
         found

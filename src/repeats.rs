@@ -275,27 +275,13 @@ impl Functions {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use super::*;
-    use crate::arch::Machine;
     use crate::frame_table::FrameTable;
     use crate::object_file::{SectionKind, SymbolId, SymbolPlace, SymbolType};
     use crate::record::Record;
     use crate::reloc::RelocKind;
-    use crate::sample_object::{add_section, add_symbol, object, relocate};
+    use crate::sample_object::{MAP, NoFiles, add_section, add_symbol, object, relocate, session_map};
     use crate::scan::scan;
-    use crate::{Files, MapSource};
-
-    struct NoFiles;
-    impl Files for NoFiles {
-        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-    }
-
-    const MAP: &str = r#"{"relocfix": 1, "machine": "x86_64",
-        "mappings": [{"start": "0x7f1234560000", "end": "0x7f1234570000"}]}"#;
 
     /// `movabs $address, %register`, of the registers that need no other prefix.
     fn movabs(register: u8, address: u64) -> Vec<u8> {
@@ -320,8 +306,7 @@ mod tests {
         for &offset in relocations {
             relocate(&mut object, text, offset, RelocKind::None, SymbolId(0), 0);
         }
-        let source = MapSource { name: "map".to_owned(), folder: PathBuf::new(), text: map.as_bytes() };
-        let map = SessionMap::parse(&[source], Machine::X86_64, &NoFiles).expect("a session map");
+        let map = session_map(map);
         let frames = FrameTable::read(&object).expect("no table");
         let record = Record::read(&object).expect("no record");
         let apart = || scan(&object, &map, &NoFiles, &record, &frames, &|_, _| false).expect("a scan");

@@ -1,4 +1,7 @@
-//! Small objects for unit tests, made without a file.
+//! Small objects for unit tests, made without a file, and the map of a session.
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::arch::Machine;
 use crate::format::Format;
@@ -7,6 +10,8 @@ use crate::object_file::{
     SymbolType, Visibility,
 };
 use crate::reloc::RelocKind;
+use crate::session_map::SessionMap;
+use crate::{Files, MapSource};
 
 /// An object with the null section and the null symbol only.
 pub(crate) fn object<'d>() -> ObjectFile<'d> {
@@ -93,4 +98,23 @@ pub(crate) fn relocate(
     let entry = relocations.len() as u32;
     relocations.push(Relocation { offset, kind, symbol, addend, entry });
     relocations.sort_by_key(|relocation| relocation.offset);
+}
+
+/// The map of a session that had memory.
+pub(crate) const MAP: &str = r#"{"relocfix": 1, "machine": "x86_64",
+    "mappings": [{"start": "0x7f1234560000", "end": "0x7f1234570000"}]}"#;
+
+/// A map that names no files.
+pub(crate) fn session_map(text: &str) -> SessionMap {
+    let source = MapSource { name: "map".to_owned(), folder: PathBuf::new(), text: text.as_bytes() };
+    SessionMap::parse(&[source], Machine::X86_64, &NoFiles).expect("a session map")
+}
+
+/// There are none.
+pub(crate) struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
 }

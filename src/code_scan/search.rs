@@ -1,57 +1,81 @@
-//! Whether there is anything in a section for which it would have to be decoded.
+//! The search for what bytes of code may hold of the session's addresses, before they are decoded.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::halves::HighHalves;
 use crate::arch::Half;
 use crate::candidates::UpperBytes;
-use crate::object_file::Section;
+use crate::object_file::{Relocation, Section, is_relocated};
 use crate::session_map::SessionMap;
 
 /// How many bytes a thread searches in one go.
 const AT_ONCE: usize = 1 << 18;
 
+/// What is looked for.
+pub(super) struct Search<'m> {
+    map: &'m SessionMap,
+    upper: UpperBytes,
+    highs: HighHalves,
+}
+
+/// Eight bytes whose upper ones are an address's.
+pub(super) struct Seen {
+    /// Where they are in the section.
+    pub(super) offset: u64,
+    /// The upper four are the high half of an address.
+    pub(super) high: bool,
+    /// All eight are an address, and have no relocation.
+    pub(super) word: bool,
+}
+
+impl<'m> Search<'m> {
+    /// For addresses of a session; `None`: it has none.
+    pub(super) fn of(map: &'m SessionMap) -> Option<Self> {
+        let upper = UpperBytes::of(map.ranges())?;
+        Some(Search { map, upper, highs: HighHalves::of(map.ranges()) })
+    }
+
+    /// Shows what lies in a range of a section, aligned or not. `near`: all relocations that may write there.
+    pub(super) fn run(
+        &self,
+        section: &Section<'_>,
+        near: &[Relocation],
+        range: Range<usize>,
+        mut show: impl FnMut(Seen),
+    ) {
+        self.upper.search(&section.data[range.clone()], |at, value| {
+            let offset = (range.start + at) as u64;
+            let high = self.highs.have(Half::High.of(value));
+            let word = value != 0 && self.map.is_session_constant(value) && !is_relocated(near, offset, 8);
+            show(Seen { offset, high, word });
+        });
+    }
+}
+
 /// Whether a section has eight bytes without a relocation that read as a session address, aligned or not, or four that are the
 /// high half of one.
 pub(crate) fn has_candidates(section: &Section<'_>, map: &SessionMap) -> bool {
-    let Some(upper) = UpperBytes::of(map.ranges()) else { return false };
-    let highs = HighHalves::of(map.ranges());
+    let Some(search) = Search::of(map) else { return false };
     (0..section.data.len()).into_par_iter().step_by(AT_ONCE).any(|start| {
         // The last constant of a part may end in the next one.
         let end = section.data.len().min(start + AT_ONCE + 7);
         let mut any = false;
-        upper.search(&section.data[start..end], |at, value| {
-            let offset = (start + at) as u64;
-            any |= highs.have(Half::High.of(value))
-                || value != 0 && map.is_session_constant(value) && !section.is_relocated(offset, 8);
-        });
+        search.run(section, &section.relocations, start..end, |seen| any |= seen.high || seen.word);
         any
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use super::*;
-    use crate::arch::Machine;
     use crate::object_file::SectionKind;
-    use crate::sample_object::{add_section, object};
-    use crate::{Files, MapSource};
-
-    struct NoFiles;
-    impl Files for NoFiles {
-        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-    }
+    use crate::sample_object::{MAP, add_section, object, session_map};
 
     #[test]
     fn what_lies_in_two_threads_parts_is_found() {
-        let text = br#"{"relocfix": 1, "machine": "x86_64",
-            "mappings": [{"start": "0x7f1234560000", "end": "0x7f1234570000"}]}"#;
-        let source = MapSource { name: "map".to_owned(), folder: PathBuf::new(), text };
-        let map = SessionMap::parse(&[source], Machine::X86_64, &NoFiles).expect("a session map");
+        let map = session_map(MAP);
         let found = |code: &[u8]| {
             let mut object = object();
             let id = add_section(&mut object, ".text", SectionKind::Contents, code);

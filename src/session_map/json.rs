@@ -250,7 +250,7 @@ fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &[u8]) -> Result<T, Err
         let path = error.path().to_string().trim_end_matches(".?").to_owned();
         let inner = error.into_inner();
         let message = match path.as_str() {
-            "." => inner.to_string(),
+            "." | "?" => inner.to_string(),
             path => format!("{path}: {inner}"),
         };
         Error::new(ErrorKind::SessionMap, name, message)

@@ -15,15 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-struct jit_code_entry {
-    struct jit_code_entry *next, *previous;
-    const char *object;
-    uint64_t size;
-};
-struct {
-    uint32_t version, action;
-    struct jit_code_entry *relevant, *first;
-} __jit_debug_descriptor = {1, 0, NULL, NULL};
+#include "jit_interface.h"
 
 static char file[1 << 16], *base;
 static size_t size;

@@ -26,6 +26,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "jit_interface.h"
+
 long own_variable = 3;
 long own_table[16];
 __attribute__((noinline)) long own_function(long x) { return x + own_variable; }
@@ -50,16 +52,6 @@ extern char typeinfo_of_int[] __asm__("_ZTIi");
 #define MATH(F)                                                                                                         \
     F(sin) F(cos) F(tan) F(atan) F(floor) F(ceil) F(rint) F(trunc) F(exp) F(log) F(sqrt) F(cbrt) F(fabs) F(log2) F(sinh)
 
-/* GDB manual, "JIT Compilation Interface". */
-struct jit_code_entry {
-    struct jit_code_entry *next, *previous;
-    const char *object;
-    uint64_t size;
-};
-struct {
-    uint32_t version, action;
-    struct jit_code_entry *relevant, *first;
-} __jit_debug_descriptor = {1, 0, NULL, NULL};
 
 /* mov $number, %eax; ret */
 static char *make(int number) {

@@ -265,6 +265,7 @@ fn syntax_errors_have_line_and_column() {
         error.to_string()
     };
     for (text, expected) in [
+        ("{", "m.json: EOF while parsing an object at line 1 column 1"),
         ("", "m.json: EOF while parsing a value at line 1 column 0"),
         ("\u{feff}{}", "m.json: expected value at line 1 column 1"),
         ("[1]", "invalid type: sequence, expected an object at line 1 column"),
