@@ -264,7 +264,7 @@ mod tests {
     fn an_object_as_long_as_it_says_only() {
         let memory = list(0, START, 1 << 30);
         assert!(problem(&memory).starts_with("the object at 0x7f0000000000: "));
-        assert!(memory.bytes_read() < READINGS * 3 << 19, "room is taken for what can be read alone");
+        assert!(memory.bytes_read() < READINGS * (3 << 19), "room is taken for what can be read alone");
         assert_eq!(problem(&list(0, START, u64::MAX)), "has no end");
     }
 

@@ -11,14 +11,17 @@ use crate::error::Result;
 /// Where its memory begins.
 pub(super) const START: u64 = 0x7f00_0000_0000;
 
+/// What a byte is, of how often it was read and of what it was.
+type Change = fn(u8, u8) -> u8;
+
 /// Its memory.
 #[derive(Default)]
 pub(super) struct Memory {
     bytes: Vec<u8>,
     /// How many bytes were read of it in all.
     read: AtomicUsize,
-    /// The offset of a byte that changes, how often it was read, and what it then is, of that number and itself.
-    changes: Option<(usize, AtomicU8, fn(u8, u8) -> u8)>,
+    /// The offset of a byte that changes and how often it was read.
+    changes: Option<(usize, AtomicU8, Change)>,
 }
 
 impl Memory {
@@ -27,9 +30,8 @@ impl Memory {
         Memory { bytes: words.into_iter().flat_map(u64::to_le_bytes).collect(), ..Memory::default() }
     }
 
-    /// The same, with a word whose first byte changes while it is read: it is what the function makes of how often it was
-    /// read and of what it was.
-    pub(super) fn changing(self, word: usize, to: fn(u8, u8) -> u8) -> Self {
+    /// The same, with a word whose first byte changes while it is read.
+    pub(super) fn changing(self, word: usize, to: Change) -> Self {
         Memory { changes: Some((word * 8, AtomicU8::default(), to)), ..self }
     }
 
