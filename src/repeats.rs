@@ -152,13 +152,17 @@ impl Repeats {
         for SectionRepeats { section, kinds, places } in &self.sections {
             let mut added: Vec<_> = edits.relocations.get(section)?.iter().filter_map(added).collect();
             added.sort_unstable_by_key(|relocation| relocation.offset);
+            let (mut bytes, mut added) = (edits.bytes.iter().peekable(), added.iter().peekable());
+            // All three are in order.
             let pattern = |&Kind { first, .. }: &Kind| {
-                let at = edits.bytes.binary_search_by_key(&(*section, first), |e| (e.section, e.offset));
-                let edit = &edits.bytes[at.ok()?];
+                while bytes.next_if(|edit| (edit.section, edit.offset) < (*section, first)).is_some() {}
+                let edit = bytes.next_if(|edit| (edit.section, edit.offset) == (*section, first))?;
                 let end = first + u64::from(self.form.length);
-                let from = added.partition_point(|relocation| relocation.offset < first);
-                let mut inside = added[from..].iter().take_while(|relocation| relocation.offset < end);
-                let (Some(&relocation), None) = (inside.next(), inside.next()) else { return None };
+                while added.next_if(|relocation| relocation.offset < first).is_some() {}
+                let relocation = *added.next_if(|relocation| relocation.offset < end)?;
+                if added.next_if(|relocation| relocation.offset < end).is_some() {
+                    return None;
+                }
                 let (old, new) = (edit.old.clone(), edit.new.clone());
                 (new.len() == usize::from(self.form.length)).then_some(Pattern {
                     first,
@@ -167,7 +171,7 @@ impl Repeats {
                     relocation,
                 })
             };
-            let patterns = kinds.par_iter().map(pattern).collect::<Option<Vec<Pattern>>>()?;
+            let patterns = kinds.iter().map(pattern).collect::<Option<Vec<Pattern>>>()?;
             count += places.len();
             edits.repeated.insert(*section, Repeated { patterns, places: Arc::clone(places) });
         }

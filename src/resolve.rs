@@ -54,6 +54,7 @@ pub fn resolve(
     private: Private,
 ) -> Result<Vec<Resolved>> {
     let mut known: HashMap<u64, usize> = HashMap::default();
+    known.reserve(scan.places.len());
     let mut values = Vec::new();
     let indices = scan.places.iter().map(|place| {
         *known.entry(place.value).or_insert_with(|| {

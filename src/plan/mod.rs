@@ -11,6 +11,7 @@ mod initializer;
 mod libraries;
 mod names;
 mod owners;
+mod place_reports;
 mod places;
 mod pool_words;
 mod protocol;

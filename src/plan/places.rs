@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::place_reports::private_reason;
 use super::symbols::Reach;
 use super::thunks::Replaced;
-use super::{Decision, Destination, Found, Holds, How, Planner, Source, Store};
+use super::{Decision, Destination, Holds, How, Planner, Source, Store};
 use crate::arch::{Delivery, Half, Lowered};
 use crate::edits::{BytesEdit, NewRelocation, RelocationEdit, ShortBytes, SymbolRef};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::object_file::{InOrder, SectionId};
 use crate::reloc::RelocKind;
-use crate::report::{PlaceReport, TargetName, TargetReport};
 use crate::resolve::Resolved;
 use crate::scan::{Place, Shape};
 use crate::session_map::{Meaning, Step};
@@ -64,8 +64,10 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// A session map whose expressions cannot be read.
     pub(super) fn plan_places(&mut self) -> Result<()> {
-        self.edits.bytes.reserve(self.found.testimony.resolved.len());
-        self.decisions.reserve(self.found.testimony.resolved.len());
+        let count = self.found.testimony.resolved.len();
+        self.edits.bytes.reserve(count);
+        self.decisions.reserve(count);
+        self.replaced_instructions.reserve(count);
         for (index, resolved) in self.found.testimony.resolved.iter().enumerate() {
             let place = &resolved.place;
             if self.global_words.contains(&(place.section, place.offset)) {
@@ -165,13 +167,14 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// An expression that cannot be read; a place without a meaning has no source.
     pub(super) fn meaning_source(&mut self, meaning: &Meaning) -> Result<Source> {
-        match meaning.expression(self.found.map) {
-            Some(expression) => self.source(&expression),
-            None => {
-                let message = meaning.text(self.found.map);
-                Err(Error::new(ErrorKind::Unresolved, self.object().name, message))
-            }
+        // Nearly all are.
+        if let Meaning::Symbol { name, offset, .. } = meaning {
+            return Ok(Source::Address(self.symbol_named(name)?, *offset));
         }
+        let map = self.found.map;
+        let unresolved = || Error::new(ErrorKind::Unresolved, self.object().name, meaning.text(map));
+        let expression = meaning.expression(map).ok_or_else(unresolved)?;
+        self.source(&expression)
     }
 
     /// Plans one place and says how it gets what it means.
@@ -495,29 +498,6 @@ impl<'a> Planner<'a> {
         arch.disassemble(&self.instruction(section, start, length), start)
     }
 
-    fn target_report(&self, meaning: &Meaning) -> TargetReport {
-        let map = self.found.map;
-        match meaning {
-            Meaning::Value(id, offset) => {
-                let name = TargetName::Value(map.values[id.0 as usize].name.clone());
-                TargetReport { name, offset: *offset }
-            }
-            Meaning::Symbol { name, offset, .. } => {
-                TargetReport { name: TargetName::Symbol(name.clone()), offset: *offset }
-            }
-            Meaning::Anchored { anchor, .. } => {
-                let name = TargetName::File(anchor.file.clone());
-                TargetReport { name, offset: anchor.offset as i64 }
-            }
-            Meaning::Derived { .. } | Meaning::Difference { .. } => {
-                TargetReport { name: TargetName::Expression(meaning.text(map)), offset: 0 }
-            }
-            Meaning::Constant(_) | Meaning::Unresolved(_) => {
-                TargetReport { name: TargetName::Constant(meaning.text(map)), offset: 0 }
-            }
-        }
-    }
-
     /// Lists the library that a meaning is in.
     pub(super) fn note_library(&mut self, meaning: &Meaning) {
         match meaning {
@@ -535,42 +515,6 @@ impl<'a> Planner<'a> {
             _ => {}
         }
     }
-
-    fn place_report(&self, resolved: &Resolved) -> PlaceReport {
-        let Found { object, scan, .. } = self.found;
-        let place = &resolved.place;
-        let kind = match place.shape {
-            Shape::DataWord | Shape::DoubtfulWord => "data",
-            Shape::Addend(_) => "addend",
-            Shape::AbsoluteSymbol(_) => "absolute-symbol",
-            Shape::Instruction { .. } | Shape::PoolWord | Shape::Ambiguous | Shape::Doubtful { .. } => "code",
-        };
-        let symbol = match place.shape {
-            Shape::AbsoluteSymbol(id) => Some(object.symbol(id).name.to_owned()),
-            _ => None,
-        };
-        PlaceReport {
-            section: place.home(object).to_owned(),
-            symbol,
-            offset: place.offset,
-            kind: kind.to_owned(),
-            width: place.width,
-            value: place.value,
-            reads: if place.shape == Shape::PoolWord {
-                scan.reads(place.section, place.offset)
-            } else {
-                Vec::new()
-            },
-            function: scan.function(place.section, place.offset).map(str::to_owned),
-            line: scan.lines.at(object, place.section, place.offset),
-            target: None,
-            delivery: String::new(),
-            evidence: resolved.evidence.name().to_owned(),
-            assumes_alignment: 1,
-            reason: None,
-            instruction: None,
-        }
-    }
 }
 
 /// Why a place stays what it is, as its reason.
@@ -586,15 +530,5 @@ fn half_of<'m>(place: &Place, meaning: &'m Meaning) -> (Option<Half>, &'m Meanin
         // A process has its memory below 1 << 47 (psABI 3.4.1): what is left of an address fits, whatever its sign.
         Meaning::Derived { step: Step::Shr(16..), .. } if place.width == 4 => (Some(Half::Low), meaning),
         meaning => (None, meaning),
-    }
-}
-
-/// What an address is that has no name and needs none.
-fn private_reason(meaning: &Meaning) -> Option<String> {
-    match meaning {
-        Meaning::Anchored { what, .. } => Some(what.clone()),
-        Meaning::Derived { base, .. } => private_reason(base),
-        Meaning::Difference { to, from } => private_reason(to).or_else(|| private_reason(from)),
-        Meaning::Constant(_) | Meaning::Value(..) | Meaning::Symbol { .. } | Meaning::Unresolved(_) => None,
     }
 }

@@ -201,7 +201,7 @@ impl Planner<'_> {
 
     /// What messages call a relocation's symbol.
     pub(super) fn relocation_symbol(&self, relocation: &Relocation) -> String {
-        self.symbol_text(SymbolRef::Existing(relocation.symbol))
+        self.symbol_text(SymbolRef::Existing(relocation.symbol)).to_owned()
     }
 
     /// Notes what a section of the input comes to hold.

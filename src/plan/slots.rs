@@ -153,9 +153,9 @@ impl Planner<'_> {
             return slot;
         }
         let section = self.section(POINTER_SLOTS, group);
-        let name = name.map_or_else(|| self.symbol_text(symbol), str::to_owned);
+        let name = name.unwrap_or_else(|| self.symbol_text(symbol));
         // What lies in a section of ours has an offset that means nothing to people.
-        let name = slot_name(&name, if matches!(symbol, SymbolRef::NewSection(_)) { 0 } else { addend });
+        let name = slot_name(name, if matches!(symbol, SymbolRef::NewSection(_)) { 0 } else { addend });
         self.report.summary.slots += 1;
         // Its offset is known when all slots are: see `lay_out_slots`.
         let slot = self.add_local(name, Home::New(section), 0, POINTER, false);
@@ -189,10 +189,33 @@ impl Planner<'_> {
     }
 }
 
+/// `relocfix.slot.TARGET+0x10`. There can be as many as places: what formats anything takes longer than all else that a
+/// slot needs.
 fn slot_name(target: &str, offset: i64) -> String {
-    match offset {
-        0 => format!("relocfix.slot.{target}"),
-        1.. => format!("relocfix.slot.{target}+{offset:#x}"),
-        _ => format!("relocfix.slot.{target}-{:#x}", offset.unsigned_abs()),
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut name = String::with_capacity("relocfix.slot.".len() + target.len() + "-0x".len() + 16);
+    name.push_str("relocfix.slot.");
+    name.push_str(target);
+    if offset != 0 {
+        name.push_str(if offset > 0 { "+0x" } else { "-0x" });
+        let number = offset.unsigned_abs();
+        let digits = (0..=number.ilog2() / 4).rev();
+        name.extend(digits.map(|digit| char::from(DIGITS[(number >> (4 * digit)) as usize & 15])));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_called_by_what_they_hold() {
+        for offset in [1, 9, 0xf, 0x10, 0x1234, i64::MAX, -1, -0x8000, i64::MIN] {
+            let sign = if offset > 0 { '+' } else { '-' };
+            let name = format!("relocfix.slot.obj{sign}{:#x}", offset.unsigned_abs());
+            assert_eq!(slot_name("obj", offset), name);
+        }
+        assert_eq!(slot_name("obj", 0), "relocfix.slot.obj");
     }
 }

@@ -109,22 +109,22 @@ impl Planner<'_> {
     }
 
     /// What a message or a symbol of ours calls a symbol.
-    pub(super) fn symbol_text(&self, symbol: SymbolRef) -> String {
+    pub(super) fn symbol_text(&self, symbol: SymbolRef) -> &str {
         match symbol {
             SymbolRef::Existing(id) => {
                 let symbol = self.object().symbol(id);
                 match symbol.place {
                     SymbolPlace::Section(section) if symbol.name.is_empty() => {
-                        self.object().section(section).name.to_owned()
+                        self.object().section(section).name
                     }
-                    _ => symbol.name.to_owned(),
+                    _ => symbol.name,
                 }
             }
-            SymbolRef::Section(id) => self.object().section(id).name.to_owned(),
-            SymbolRef::NewSection(id) => self.edits.sections[id.0 as usize].name.clone(),
-            SymbolRef::Local(id) => self.edits.locals[id.0 as usize].name.clone(),
-            SymbolRef::Undefined(id) => self.edits.undefined[id.0 as usize].name.clone(),
-            SymbolRef::Weak(id) => self.edits.weak[id.0 as usize].name.clone(),
+            SymbolRef::Section(id) => self.object().section(id).name,
+            SymbolRef::NewSection(id) => &self.edits.sections[id.0 as usize].name,
+            SymbolRef::Local(id) => &self.edits.locals[id.0 as usize].name,
+            SymbolRef::Undefined(id) => &self.edits.undefined[id.0 as usize].name,
+            SymbolRef::Weak(id) => &self.edits.weak[id.0 as usize].name,
         }
     }
 
