@@ -261,6 +261,10 @@ impl Session {
             !bytes.windows(spelled.len()).any(|window| window == spelled),
             "{stem}: a name spells an address"
         );
+        // As fast as in Numba's own memory it is where it lies as it does there.
+        let object = ::relocfix::ObjectFile::parse(stem, &bytes).map_err(|error| error.to_string())?;
+        let mut code = object.sections.iter().filter(|s| s.exec && !s.name.ends_with(".relocfix"));
+        assert!(code.all(|section| section.align >= 64), "{stem}: how fast it is depends on the linker");
         Ok(output)
     }
 

@@ -9,6 +9,8 @@ _NOTE = 4
 # The bit of a version that only references to that version bind to.
 _HIDDEN = 0x8000
 _LOCAL, _FUNCTION, _OBJECT, _INDIRECT = 0, 2, 1, 10
+# A flag of sections with instructions.
+_EXECUTABLE = 4
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ def _table(image, wanted):
             start = strings + name
             text = image[start : image.index(b"\0", start)].decode()
             yield Symbol(text, section, info >> 4, info & 15, value, length)
+
+
+def with_code_aligned(image, alignment):
+    """The object file with each section of instructions aligned to so many bytes, if it was to less."""
+    table, size, count = struct.unpack_from("<Q10xHH", image, 40)
+    aligned = bytearray(image)
+    for header in range(table, table + size * count, size):
+        flags, old = struct.unpack_from("<Q32xQ", image, header + 8)
+        if flags & _EXECUTABLE:
+            struct.pack_into("<Q", aligned, header + 48, max(old, alignment))
+    return bytes(aligned)
 
 
 def symbols(image):

@@ -5,7 +5,12 @@ here: the whole module, or only what the native entry of a function needs, witho
 """
 import llvmlite.binding as llvm
 
+from . import elf
 from .errors import NotPortable
+
+# Numba's code starts on a page. How fast a loop runs depends on where it lies in blocks of so many bytes, which a processor
+# fetches and keeps together.
+_BLOCK = 64
 
 
 def whole(library, entry):
@@ -35,4 +40,4 @@ def _module(library, entry):
 
 
 def _emit(library, module):
-    return library.codegen._tm.emit_object(module)
+    return elf.with_code_aligned(library.codegen._tm.emit_object(module), _BLOCK)
