@@ -4,7 +4,7 @@
 use super::image::Likeness;
 use super::json::Unsigned;
 use super::loaded::Located;
-use super::{Files, SessionMap, SessionSymbol};
+use super::{Files, NamedAddress, SessionMap};
 
 /// A page. Loaders map files in whole ones.
 pub(crate) const PAGE: u64 = 0x1000;
@@ -14,6 +14,7 @@ pub(crate) const PAGE: u64 = 0x1000;
 const LINKAGE_ENTRY: u64 = 16;
 
 /// The alignment that an entry declares; `address` is what it has in this session.
+#[inline]
 pub(super) fn declared_alignment(align: Option<Unsigned>, address: u64) -> Result<u64, String> {
     let Some(Unsigned(align)) = align else { return Ok(1) };
     if !align.is_power_of_two() {
@@ -39,9 +40,8 @@ impl SessionMap {
         address: u64,
         files: &dyn Files,
     ) -> u64 {
-        let entries = self.symbols_named(name).into_iter();
-        let same = |s: &&SessionSymbol| library.is_none() || s.library.as_deref() == library;
-        let ours = entries.filter(|s| s.address == address).filter(same);
+        let same = |s: &NamedAddress<'_>| library.is_none() || s.library == library;
+        let ours = self.symbols_named(name).filter(|s| s.address == address).filter(same);
         let declared = ours.map(|s| s.align).max().unwrap_or(1);
         let Ok(Located::Image { image, address: in_file, .. }) = self.locate(address, files) else {
             return declared;

@@ -10,6 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use super::expression::Returns;
 use super::json_symbols;
 use super::julia_manifest::{self, Manifest};
+use super::symbols::Symbols;
 use crate::error::{Error, ErrorKind};
 
 /// The version of the format that this program reads.
@@ -26,7 +27,7 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) mappings: Vec<Object<MappingEntry>>,
     #[serde(default)]
-    pub(super) symbols: Vec<Object<SymbolEntry>>,
+    pub(super) symbols: SymbolList,
     #[serde(default)]
     pub(super) values: Vec<Object<ValueEntry>>,
     #[serde(default)]
@@ -56,7 +57,7 @@ impl Document {
             version: VERSION,
             machine: None,
             mappings: Vec::new(),
-            symbols: Vec::new(),
+            symbols: SymbolList::default(),
             values,
             globals,
             imports: Vec::new(),
@@ -65,6 +66,27 @@ impl Document {
             before,
             after,
         }
+    }
+}
+
+/// The list of symbols.
+#[derive(Debug)]
+pub(super) enum SymbolList {
+    /// Its entries.
+    Entries(Vec<Object<SymbolEntry>>),
+    /// What they mean, read at once.
+    Checked(Symbols),
+}
+
+impl Default for SymbolList {
+    fn default() -> Self {
+        SymbolList::Entries(Vec::new())
+    }
+}
+
+impl<'de> Deserialize<'de> for SymbolList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(SymbolList::Entries)
     }
 }
 
@@ -209,7 +231,7 @@ pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
     if let Some((rest, symbols)) = json_symbols::cut_out(text)
         && let Some(document) = right(&rest)
     {
-        return Ok(Document { symbols, ..document });
+        return Ok(Document { symbols: SymbolList::Checked(symbols), ..document });
     }
     if let Some(document) = right(text) {
         return Ok(document);

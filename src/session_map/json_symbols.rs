@@ -1,19 +1,24 @@
 //! The list `symbols` of a session map, read by hand: there can be millions of entries, nearly all written in the same few
-//! ways, and a reader of all of JSON takes ten times as long. Whatever is written another way, and whatever is wrong, is
+//! ways, and a reader of all of JSON takes many times as long. Whatever is written another way, and whatever is wrong, is
 //! left to that reader.
 
 use rayon::prelude::*;
 
-use super::json::{Object, SymbolEntry, Unsigned};
+use super::json::Unsigned;
+use super::memory::named_address;
+use super::symbols::{NamedAddress, Symbols};
 
 /// A shorter text is not worth being read in parts.
 const PART: usize = 1 << 20;
-/// What an entry takes in a text, at least: to know how many there may be.
+/// What an entry takes in a text, at least, and its name: to know how many there may be.
 const ENTRY: usize = 48;
+const NAME: usize = 8;
+/// In so many ways entries may be written in turn.
+const SHAPES: usize = 4;
 
-/// The entries, and the text with an empty list in place of theirs; `None`: there is no such list, or it is not to be read
+/// The symbols, and the text with an empty list in place of theirs; `None`: there is no such list, or it is not to be read
 /// here.
-pub(super) fn cut_out(text: &[u8]) -> Option<(Vec<u8>, Vec<Object<SymbolEntry>>)> {
+pub(super) fn cut_out(text: &[u8]) -> Option<(Vec<u8>, Symbols)> {
     let text = std::str::from_utf8(text).ok()?;
     let mut reader = Reader { text, at: 0 };
     reader.eat(b'{')?;
@@ -26,22 +31,22 @@ pub(super) fn cut_out(text: &[u8]) -> Option<(Vec<u8>, Vec<Object<SymbolEntry>>)
     reader.eat(b'[')?;
     let start = reader.at;
     let (symbols, end) = match reader.next()? {
-        b']' => (Vec::new(), reader.at),
+        b']' => (Symbols::default(), reader.at),
         _ => in_parts(text, start).or_else(|| in_one(text, start))?,
     };
     let rest = text.get(end..)?;
     Some(([text.get(..start)?, rest].concat().into_bytes(), symbols))
 }
 
-/// The entries of the list whose first one starts there, and where the list ends.
-fn in_one(text: &str, start: usize) -> Option<(Vec<Object<SymbolEntry>>, usize)> {
-    let mut part = Part::read(text, start, text.len())?;
-    part.is_last.then(|| (std::mem::take(&mut part.entries), part.end))
+/// The symbols of the list whose first entry starts there, and where the list ends.
+fn in_one(text: &str, start: usize) -> Option<(Symbols, usize)> {
+    let part = Part::read(text, start, text.len())?;
+    part.is_last.then_some((part.symbols, part.end))
 }
 
 /// The same by several threads. Where an entry starts in the middle of the text can only be guessed: it was right if what
 /// comes before ends there.
-fn in_parts(text: &str, start: usize) -> Option<(Vec<Object<SymbolEntry>>, usize)> {
+fn in_parts(text: &str, start: usize) -> Option<(Symbols, usize)> {
     let count = rayon::current_num_threads().min((text.len() - start) / PART);
     if count < 2 {
         return None;
@@ -50,7 +55,7 @@ fn in_parts(text: &str, start: usize) -> Option<(Vec<Object<SymbolEntry>>, usize
         let from = start + (text.len() - start) / count * i;
         let mut braces = memchr::memchr_iter(b'{', text.as_bytes().get(from..)?).map(|at| from + at);
         // In a name there may be one, too.
-        braces.find(|&at| Reader { text, at }.entry().is_some())
+        braces.find(|&at| Reader { text, at }.entry(at).is_some())
     };
     let mut starts = vec![start];
     starts.extend((1..count).map_while(guess));
@@ -60,17 +65,13 @@ fn in_parts(text: &str, start: usize) -> Option<(Vec<Object<SymbolEntry>>, usize
         Part::read(text, starts[i], until)
     };
     let parts: Vec<Option<Part>> = (0..starts.len()).into_par_iter().map(read).collect();
-    let mut entries = Vec::new();
+    let mut symbols = Symbols::default();
     let mut next = start;
     for (part, start) in parts.into_iter().zip(&starts) {
-        let mut part = part.filter(|_| *start == next)?;
-        if entries.is_empty() {
-            entries = part.entries;
-        } else {
-            entries.append(&mut part.entries);
-        }
+        let part = part.filter(|_| *start == next)?;
+        symbols.append(part.symbols);
         if part.is_last {
-            return Some((entries, part.end));
+            return Some((symbols, part.end));
         }
         next = part.end;
     }
@@ -79,7 +80,7 @@ fn in_parts(text: &str, start: usize) -> Option<(Vec<Object<SymbolEntry>>, usize
 
 /// Some entries.
 struct Part {
-    entries: Vec<Object<SymbolEntry>>,
+    symbols: Symbols,
     /// Where the next entry starts, or the list's end.
     end: usize,
     is_last: bool,
@@ -89,9 +90,34 @@ impl Part {
     /// Reads from the start of an entry to the first one that does not start before `until`.
     fn read(text: &str, start: usize, until: usize) -> Option<Self> {
         let mut reader = Reader { text, at: start };
-        let mut entries = Vec::with_capacity(until.saturating_sub(start) / ENTRY);
+        let room = until.saturating_sub(start) / ENTRY;
+        let mut symbols = Symbols::with_capacity(room, room * NAME);
+        let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(SHAPES);
+        let (mut entry, _) = reader.entry(start)?;
         let is_last = loop {
-            entries.push(Object(reader.entry()?));
+            symbols.push(entry.symbol()?).ok()?;
+            // The last value of the entry ends here.
+            let behind = reader.at;
+            let mut alike = None;
+            for (number, shape) in shapes.iter().enumerate() {
+                if behind + shape.brace < until
+                    && let Some(next) = reader.entry_like(shape)
+                {
+                    alike = Some(number);
+                    entry = next;
+                    break;
+                }
+                reader.at = behind;
+            }
+            match alike {
+                Some(0) => continue,
+                Some(number) => {
+                    shapes.swap(0, number);
+                    continue;
+                }
+                None => {}
+            }
+            reader.eat(b'}')?;
             match reader.next()? {
                 b',' => reader.at += 1,
                 b']' => break true,
@@ -101,23 +127,68 @@ impl Part {
             if reader.at >= until {
                 break false;
             }
+            let (next, shape) = reader.entry(behind)?;
+            entry = next;
+            shapes.truncate(SHAPES - 1);
+            shapes.insert(0, shape);
         };
-        Some(Part { entries, end: reader.at, is_last })
+        Some(Part { symbols, end: reader.at, is_last })
     }
 }
 
-/// The bytes that end a string, or make it one that is not read here: `"`, `\`, and control characters.
-const ENDS_STRING: [bool; 256] = {
-    let mut ends = [false; 256];
-    let mut byte = 0;
-    while byte < b' ' as usize {
-        ends[byte] = true;
-        byte += 1;
+/// An entry, as far as it has been read.
+#[derive(Debug, Default)]
+struct Entry<'t> {
+    address: Option<u64>,
+    size: Option<u64>,
+    align: Option<u64>,
+    name: Option<&'t str>,
+    library: Option<&'t str>,
+}
+
+impl<'t> Entry<'t> {
+    /// What it means, if it is right.
+    #[inline(always)]
+    fn symbol(&self) -> Option<NamedAddress<'t>> {
+        // What is read here has no NUL.
+        let name = self.name.filter(|name| !name.is_empty())?;
+        let library = self.library.filter(|_| self.library != Some(""));
+        if library != self.library {
+            return None;
+        }
+        let (size, align) = (self.size.unwrap_or_default(), self.align.map(Unsigned));
+        named_address(self.address?, name, size, library, align).ok()
     }
-    ends[b'"' as usize] = true;
-    ends[b'\\' as usize] = true;
-    ends
-};
+}
+
+/// A key of an entry.
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    Address,
+    Size,
+    Align,
+    Name,
+    Library,
+}
+
+const KEYS: [(&str, Key); 5] = [
+    ("\"address\"", Key::Address),
+    ("\"name\"", Key::Name),
+    ("\"size\"", Key::Size),
+    ("\"library\"", Key::Library),
+    ("\"align\"", Key::Align),
+];
+
+/// How an entry is written: who writes many writes most of them alike, and what stands around the values need not be read
+/// again.
+#[derive(Debug, Default)]
+struct Shape<'t> {
+    /// Each key, whether its value is hexadecimal, and what stands before the value and behind the last one, which may be
+    /// another entry's.
+    values: Vec<(Key, bool, &'t [u8])>,
+    /// How far behind the other entry's last value this entry begins.
+    brace: usize,
+}
 
 /// What each byte is as a digit; 255: none.
 const DIGITS: [u8; 256] = {
@@ -139,6 +210,7 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     /// The next byte that is no white space, which stays the next.
+    #[inline(always)]
     fn next(&mut self) -> Option<u8> {
         loop {
             match *self.text.as_bytes().get(self.at)? {
@@ -154,81 +226,123 @@ impl<'t> Reader<'t> {
         found.then_some(())
     }
 
+    /// Goes on behind these characters, if they are next.
+    #[inline(always)]
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        let found = self.text.as_bytes().get(self.at..)?.starts_with(word);
+        self.at += if found { word.len() } else { 0 };
+        found.then_some(())
+    }
+
     /// A string without escapes.
     fn string(&mut self) -> Option<&'t str> {
         self.eat(b'"')?;
+        self.rest_of_string()
+    }
+
+    /// One whose quotation mark is behind.
+    #[inline(always)]
+    fn rest_of_string(&mut self) -> Option<&'t str> {
         let rest = self.text.as_bytes().get(self.at..)?;
-        let length = rest.iter().position(|&byte| ENDS_STRING[usize::from(byte)])?;
+        let length = string_length(rest)?;
         let string = self.text.get(self.at..self.at + length)?;
         self.at += length + 1;
         (rest[length] == b'"').then_some(string)
     }
 
-    /// A non-negative integer in decimal, or in hexadecimal as a string.
-    fn unsigned(&mut self) -> Option<u64> {
-        let hexadecimal = self.next()? == b'"';
-        if hexadecimal {
-            self.at += 1;
-            self.word("0x").then_some(())?;
-        }
-        let base = if hexadecimal { 16 } else { 10 };
-        let start = self.at;
+    /// The digits of a number in decimal, or in hexadecimal and with the quotation mark behind it.
+    #[inline(always)]
+    fn digits(&mut self, hexadecimal: bool) -> Option<u64> {
+        let rest = self.text.as_bytes().get(self.at..)?;
         let mut number = 0_u64;
-        while let Some(digit) = self.text.as_bytes().get(self.at).map(|&byte| DIGITS[usize::from(byte)])
-            && u64::from(digit) < base
-        {
-            number = number.checked_mul(base)?.checked_add(digit.into())?;
-            self.at += 1;
-        }
-        let digits = self.text.as_bytes().get(start..self.at)?;
-        let end = *self.text.as_bytes().get(self.at)?;
-        // A fraction, an exponent, a zero in front: not here.
-        let plain = match hexadecimal {
-            true => end == b'"',
-            false => {
-                !matches!(end, b'.' | b'e' | b'E') && (digits.len() == 1 || digits.first() != Some(&b'0'))
+        let mut count = 0;
+        if hexadecimal {
+            for &byte in rest {
+                let digit = DIGITS[usize::from(byte)];
+                if digit > 15 {
+                    break;
+                }
+                number = number << 4 | u64::from(digit);
+                count += 1;
             }
+            // Zeros in front may be more.
+            let whole = rest.get(count) == Some(&b'"') && (1..=16).contains(&count);
+            self.at += count + 1;
+            return whole.then_some(number);
+        }
+        for &byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            count += 1;
+        }
+        self.at += count;
+        // Nineteen digits are always less than 64 bits.
+        ((1..=19).contains(&count) && (count == 1 || rest[0] != b'0')).then_some(number)
+    }
+
+    /// The value of a key that an entry does not have yet.
+    #[inline(always)]
+    fn value(&mut self, key: Key, hexadecimal: bool, entry: &mut Entry<'t>) -> Option<()> {
+        let twice = match key {
+            Key::Address => entry.address.replace(self.digits(hexadecimal)?).is_some(),
+            Key::Size => entry.size.replace(self.digits(hexadecimal)?).is_some(),
+            Key::Align => entry.align.replace(self.digits(hexadecimal)?).is_some(),
+            Key::Name => entry.name.replace(self.rest_of_string()?).is_some(),
+            Key::Library => entry.library.replace(self.rest_of_string()?).is_some(),
         };
-        self.at += usize::from(hexadecimal);
-        (plain && !digits.is_empty()).then_some(number)
+        (!twice).then_some(())
     }
 
-    /// Goes on behind these characters, if they are next.
-    fn word(&mut self, word: &str) -> bool {
-        let found = self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes()));
-        self.at += if found { word.len() } else { 0 };
-        found
-    }
-
-    /// An entry with each key once.
-    fn entry(&mut self) -> Option<SymbolEntry> {
-        let (mut address, mut size, mut align) = (None, None, None);
-        let (mut name, mut library) = (None, None);
+    /// An entry with each key once, up to its last value, and how it is written, from `behind` on.
+    fn entry(&mut self, behind: usize) -> Option<(Entry<'t>, Shape<'t>)> {
+        let mut entry = Entry::default();
+        self.next()?;
+        let mut shape = Shape { values: Vec::with_capacity(KEYS.len()), brace: self.at - behind };
+        let mut behind = behind;
         self.eat(b'{')?;
         loop {
             self.next()?;
-            let number = [("\"address\"", &mut address), ("\"size\"", &mut size), ("\"align\"", &mut align)];
-            let text = [("\"name\"", &mut name), ("\"library\"", &mut library)];
-            let twice = if let Some((_, number)) = number.into_iter().find(|(key, _)| self.word(key)) {
-                self.eat(b':')?;
-                number.replace(Unsigned(self.unsigned()?)).is_some()
-            } else if let Some((_, text)) = text.into_iter().find(|(key, _)| self.word(key)) {
-                self.eat(b':')?;
-                text.replace(self.string()?.to_owned()).is_some()
-            } else {
-                true
+            let &(_, key) = KEYS.iter().find(|(key, _)| self.word(key.as_bytes()).is_some())?;
+            self.eat(b':')?;
+            let quoted = self.next()? == b'"';
+            let hexadecimal = match key {
+                Key::Address | Key::Size | Key::Align => quoted,
+                Key::Name | Key::Library if quoted => false,
+                Key::Name | Key::Library => return None,
             };
-            if twice {
-                return None;
+            self.at += usize::from(quoted);
+            if hexadecimal {
+                self.word(b"0x")?;
             }
+            shape.values.push((key, hexadecimal, self.text.as_bytes().get(behind..self.at)?));
+            self.value(key, hexadecimal, &mut entry)?;
+            behind = self.at;
             match self.next()? {
                 b',' => self.at += 1,
                 b'}' => break,
                 _ => return None,
             }
         }
-        self.at += 1;
-        Some(SymbolEntry { address: address?, name: name?, size: size.unwrap_or_default(), library, align })
+        self.at = behind;
+        Some((entry, shape))
+    }
+
+    /// The next entry, up to its last value, if it is written like another.
+    #[inline(always)]
+    fn entry_like(&mut self, shape: &Shape<'t>) -> Option<Entry<'t>> {
+        let mut entry = Entry::default();
+        for &(key, hexadecimal, before) in &shape.values {
+            self.word(before)?;
+            self.value(key, hexadecimal, &mut entry)?;
+        }
+        let behind = self.at;
+        // It may have more.
+        let ends = self.next()? == b'}';
+        self.at = behind;
+        ends.then_some(entry)
     }
 
     /// Goes behind a value, whatever it is; if it is none, that will be found out where it is read.
@@ -267,15 +381,43 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// How long a string is, whose first byte is given, up to the first byte that ends it or makes it one that is not read here.
+#[inline(always)]
+fn string_length(bytes: &[u8]) -> Option<usize> {
+    // Eight bytes at a time: of each that ends the string the highest bit becomes 1, and of none before the first of those.
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
+    let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let (words, last) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let ends = below(word, b' ') | is(word, b'"') | is(word, b'\\');
+        if ends != 0 {
+            return Some(number * 8 + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let length = last.iter().position(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\'))?;
+    Some(words.len() * 8 + length)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::json::Document;
+    use super::super::json::{Document, Object, SymbolEntry, SymbolList};
+    use super::super::memory::symbol;
     use super::*;
 
-    /// What the reader of all of JSON finds; `None`: it refuses the text.
+    /// The entries that the reader of all of JSON finds; `None`: it refuses the text.
     fn by_the_other(text: &str) -> Option<Vec<Object<SymbolEntry>>> {
-        let read = serde_json::from_str::<Object<Document>>(text);
-        read.ok().map(|document| document.0.symbols)
+        match serde_json::from_str::<Object<Document>>(text).ok()?.0.symbols {
+            SymbolList::Entries(entries) => Some(entries),
+            SymbolList::Checked(_) => None,
+        }
+    }
+
+    /// The symbols of those entries; `None`: one of them is wrong.
+    fn symbols_of(entries: &[Object<SymbolEntry>]) -> Option<Vec<NamedAddress<'_>>> {
+        entries.iter().map(|entry| symbol(&entry.0).ok()).collect()
     }
 
     /// Both together: what was cut out is what the other one reads in the whole text, and what is left is read by it.
@@ -284,7 +426,7 @@ mod tests {
         let rest = by_the_other(std::str::from_utf8(&rest).expect("text"));
         assert_eq!(rest.as_deref().map(<[_]>::len), by_the_other(text).map(|_| 0), "{text}");
         if let Some(whole) = by_the_other(text) {
-            assert_eq!(symbols, whole, "{text}");
+            assert_eq!(Some(symbols.iter().collect()), symbols_of(&whole), "{text}");
         }
         Some(symbols.len())
     }
@@ -295,13 +437,13 @@ mod tests {
             |list: &str| format!("{{\"relocfix\": 1, \"symbols\": [{list}], \"machine\": \"x86_64\"}}");
         for (entries, count) in [
             ("", 0),
-            (r#"{"address": "0x10", "name": "a"}"#, 1),
+            (r#"{"address": "0x1000", "name": "a"}"#, 1),
             (
-                r#"{"address": 16, "name": "a", "size": 8},{"name":"b","library":"l.so","address":"0xfFfFfFfFfFfFfFfF"}"#,
+                r#"{"address": 4096, "name": "a", "size": 8},{"name":"b","library":"l.so","address":"0xfFfFfFfFfFfFfFf0"}"#,
                 2,
             ),
             (
-                "\n{ \"align\" : 64 ,\t\"address\" : 0 , \"name\" : \"}],{\" }\r\n , {\"address\": 18446744073709551615, \"name\": \"ü\"} ",
+                "\n{ \"align\" : 64 ,\t\"address\" : 8192 , \"name\" : \"}],{\" }\r\n , {\"address\": 9223372036854775807, \"name\": \"ü\"} ",
                 2,
             ),
         ] {
@@ -312,7 +454,9 @@ mod tests {
             Some(0)
         );
         assert_eq!(
-            agree(r#"{"relocfix": 1, "ready": [{"symbol": "f"}], "symbols": [{"address": 1, "name": "a"}]}"#),
+            agree(
+                r#"{"relocfix": 1, "ready": [{"symbol": "f"}], "symbols": [{"address": 4096, "name": "a"}]}"#
+            ),
             Some(1)
         );
     }
@@ -321,31 +465,43 @@ mod tests {
     fn what_is_written_otherwise_is_left() {
         let entry = |entry: &str| format!("{{\"relocfix\": 1, \"symbols\": [{entry}]}}");
         for wrong in [
-            r#"{"address": "0x10", "name": "\u0061"}"#,
+            r#"{"address": "0x1000", "name": "\u0061"}"#,
             r#"{"address": "0x", "name": "a"}"#,
             r#"{"address": "0x11112222333344445", "name": "a"}"#,
             r#"{"address": "-0x1", "name": "a"}"#,
             r#"{"address": "16", "name": "a"}"#,
             r#"{"address": -1, "name": "a"}"#,
-            r#"{"address": 1.0, "name": "a"}"#,
-            r#"{"address": 1e3, "name": "a"}"#,
-            r#"{"address": 01, "name": "a"}"#,
+            r#"{"address": 4096.0, "name": "a"}"#,
+            r#"{"address": 4096e3, "name": "a"}"#,
+            r#"{"address": 04096, "name": "a"}"#,
             r#"{"address": 18446744073709551616, "name": "a"}"#,
-            r#"{"address": 1, "name": null}"#,
-            r#"{"address": 1, "name": "a", "library": null}"#,
-            r#"{"address": 1, "name": "a", "name": "b"}"#,
-            r#"{"address": 1, "name": "a", "more": 1}"#,
-            r#"{"address": 1}"#,
+            r#"{"address": 4096, "name": null}"#,
+            r#"{"address": 4096, "name": "a", "library": null}"#,
+            r#"{"address": 4096, "name": "a", "name": "b"}"#,
+            r#"{"address": 4096, "name": "a", "more": 1}"#,
+            r#"{"address": 4096}"#,
             r#"{"name": "a"}"#,
             r#"{}"#,
             r#"[1, "a"]"#,
-            r#"{"address": 1, "name": "a"} {"address": 1, "name": "a"}"#,
-            r#"{"address": 1, "name": "a"},"#,
-            r#"{"address": 1, "name": "a",}"#,
-            "{\"address\": 1, \"name\": \"a\nb\"}",
-            r#"{"address": 1, "name": "a"#,
+            r#"{"address": 4096, "name": "a"} {"address": 4096, "name": "a"}"#,
+            r#"{"address": 4096, "name": "a"},"#,
+            r#"{"address": 4096, "name": "a",}"#,
+            "{\"address\": 4096, \"name\": \"a\nb\"}",
+            r#"{"address": 4096, "name": "a"#,
+            r#"{"address": "4096", "name": "a"}"#,
+            r#"{"address": 4096, "name": a}"#,
+            r#"{"address": 4096, "name": ""}"#,
+            r#"{"address": 4096, "name": "a", "library": ""}"#,
+            r#"{"address": 4095, "name": "a"}"#,
+            r#"{"address": "0xffffffffffffffff", "name": "a"}"#,
+            r#"{"address": 4096, "name": "a", "size": 18446744073709547520}"#,
+            r#"{"address": 4096, "name": "a", "align": 8192}"#,
+            r#"{"address": 4096, "name": "a", "align": 0}"#,
         ] {
             assert_eq!(agree(&entry(wrong)), None, "{wrong}");
+            // Behind such as are written likewise.
+            let likely = r#"{"address": 4096, "name": "a"}, {"address": "0x1001", "name": "a"}, {"address": 4098, "name": "a"}"#;
+            assert_eq!(agree(&entry(&format!("{likely}, {likely}, {wrong}"))), None, "{wrong}");
         }
         for other in [
             "",
@@ -364,19 +520,69 @@ mod tests {
         assert_eq!(agree(r#"{"relocfix": 1, "symbols": [], "symbols": []}"#), Some(0));
     }
 
+    /// Each way of writing an entry after each other one, several times.
+    #[test]
+    fn entries_may_be_written_in_turn() {
+        let ways = [
+            r#"{"address": "0x%", "name": "some_name"}"#,
+            r#"{"address": "0x%", "name": "name_of_16_bytes"}"#,
+            r#"{"address": "0x%", "name": "f", "size": 10}"#,
+            r#"{"address": "0x%", "name": "f", "size": "0x10"}"#,
+            r#"{"address": "0x%", "name": "f", "library": "l"}"#,
+            r#"{"address": "0x%", "size": 10, "name": "f", "library": "m"}"#,
+            "{\n  \"name\": \"ü{}\",\n  \"address\": \"0x%\",\n  \"align\": 4\n}",
+        ];
+        let mut written = Vec::new();
+        for _ in 0..3 {
+            for one in ways {
+                for other in ways {
+                    for way in [one, other, other, one] {
+                        written.push(way.replace('%', &format!("{:x}", 0x1000 + written.len() * 16)));
+                    }
+                }
+            }
+        }
+        let count = written.len();
+        for between in [",", ", ", "\n  ,\n"] {
+            let text = format!("{{\"relocfix\": 1, \"symbols\": [{}]}}", written.join(between));
+            assert_eq!(agree(&text), Some(count));
+        }
+    }
+
+    #[test]
+    fn strings_end_at_the_first_byte_that_ends_them() {
+        for length in 0..40 {
+            for byte in 0..=u8::MAX {
+                let mut text = vec![b'a'; 40];
+                text[length] = byte;
+                text.extend(b"\"\\\n");
+                let ends = byte < b' ' || byte == b'"' || byte == b'\\';
+                assert_eq!(string_length(&text), Some(if ends { length } else { 40 }), "{byte} at {length}");
+            }
+        }
+        assert_eq!(string_length(b"abcdefgh"), None);
+        assert_eq!(string_length(b"abcdefghi"), None);
+    }
+
     #[test]
     fn many_are_read_in_parts() {
         let entry =
             |i: u32| format!(r#"{{"address": "0x{i:x}", "name": "{{\\,name_{i}\\"}}"#).replace('\\', "");
-        let entries: Vec<String> = (1..60_000).map(entry).collect();
+        let entries: Vec<String> = (4096..64_096).map(entry).collect();
         let text = format!("{{\"symbols\": [{}], \"relocfix\": 1}}", entries.join(", "));
         let start = text.find('[').expect("the list") + 1;
+        let part = Part::read(&text, start, start + 1000).expect("some entries");
+        assert!(!part.is_last && text[part.end..].starts_with('{'), "{}", part.end);
+        assert!((start + 1000..start + 1050).contains(&part.end), "{}", part.end);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
         let parts = pool.install(|| in_parts(&text, start));
         let (parts, end) = parts.expect("more than one part");
-        assert_eq!(Some((&parts, end)), in_one(&text, start).as_ref().map(|(one, end)| (one, *end)));
+        let (one, one_end) = in_one(&text, start).expect("one part");
+        assert!(parts.iter().eq(one.iter()) && end == one_end);
         assert_eq!(text.as_bytes()[end], b']');
-        assert_eq!(parts.len(), 59_999);
-        assert_eq!(parts, by_the_other(&text).expect("a session map"));
+        assert_eq!(parts.len(), 60_000);
+        assert!(parts.is_ascending());
+        let entries = by_the_other(&text).expect("a session map");
+        assert_eq!(Some(parts.iter().collect()), symbols_of(&entries));
     }
 }

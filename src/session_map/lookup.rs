@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use rayon::prelude::*;
-
 use super::intervals::{self, Innermost};
-use super::{Files, LOWEST_ADDRESS, Mapping, SessionMap, SessionSymbol, Value, loaded};
+use super::symbols::ByName;
+use super::{Files, LOWEST_ADDRESS, Mapping, NamedAddress, SessionMap, SessionSymbol, Value, loaded};
 
 /// What lookups search; all of it follows from the map's entries.
 #[derive(Debug, Default)]
@@ -15,17 +14,18 @@ pub(super) struct Index {
     ranges: Vec<Range<u64>>,
     /// Values with an address, header included, by address: they do not overlap.
     values: Vec<(Range<u64>, u32)>,
-    symbols: Innermost,
+    /// None: no two symbols overlap.
+    symbols: Option<Innermost>,
     unbound: Innermost,
     threads: Innermost,
-    /// Addresses of symbols and values, and declared constants, once they are asked for.
+    /// Addresses of values and of what has no name for linkers, and declared constants, once they are asked for.
     exact: OnceLock<Vec<u64>>,
-    /// Where sized symbols and values end, once that is asked for.
+    /// Where sized values, what has no name for linkers, and symbols that may overlap end, once that is asked for.
     ends: OnceLock<Vec<u64>>,
     /// For each mapping the nearest one before it that is of a file.
     files_before: Vec<Option<u32>>,
     build_ids: HashMap<String, String>,
-    symbols_by_name: Vec<u32>,
+    symbols_by_name: OnceLock<ByName>,
 }
 
 /// What a number is that is so small that it need not be an address.
@@ -51,11 +51,6 @@ fn sorted(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
     numbers
 }
 
-/// The addresses that a symbol stands for.
-fn symbol_range(symbol: &SessionSymbol) -> Range<u64> {
-    symbol.address..symbol.address.saturating_add(symbol.size.max(1))
-}
-
 /// The addresses that a value stands for, its header included.
 pub(super) fn value_range(value: &Value) -> Option<Range<u64>> {
     let address = value.address?;
@@ -76,27 +71,27 @@ impl SessionMap {
         let mut values: Vec<(Range<u64>, u32)> = (0..).zip(&self.values).filter_map(numbered).collect();
         values.sort_unstable_by_key(|(range, _)| range.start);
 
-        let unbound = || self.unbound.iter().map(|(symbol, _)| symbol);
+        // Those of a program's functions touch one another.
+        let mut of_symbols: Vec<Range<u64>> = Vec::new();
+        let mut overlap = false;
+        for range in self.symbols.ranges() {
+            match of_symbols.last_mut() {
+                Some(last) if range.start <= last.end => {
+                    overlap |= range.start < last.end;
+                    last.end = last.end.max(range.end);
+                }
+                _ => of_symbols.push(range),
+            }
+        }
+        let unbound = || self.unbound.iter().map(|(symbol, _)| symbol.view().range());
         // One page lies at the same address in every process of every machine (-10 MiB, which numbers may be, too).
         let moving = |m: &&Mapping| m.path.as_deref() != Some("[vsyscall]");
         let mappings = self.mappings.iter().chain(&self.threads).filter(moving).map(|m| m.range.clone());
-        let ranges = mappings
-            .chain(self.all_symbols().map(symbol_range))
-            .chain(values.iter().map(|(range, _)| range.clone()));
-        let ranges = || {
-            let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
-            ranges.extend(self.constants.iter().map(|(number, _)| *number..number.saturating_add(1)));
-            intervals::union(ranges)
-        };
-        let by_name = || {
-            let name = |index: &u32| self.symbols[*index as usize].name.as_str();
-            let mut symbols: Vec<u32> = (0..self.symbols.len() as u32).collect();
-            symbols.par_sort_by(|a, b| name(a).cmp(name(b)));
-            symbols
-        };
-        let by_address = || Innermost::new((0..).zip(&self.symbols).map(|(i, s)| (symbol_range(s), i)));
-        // A producer may have written down all symbols of a process.
-        let (by_name, (by_address, ranges)) = rayon::join(by_name, || rayon::join(by_address, ranges));
+        let of_values = values.iter().map(|(range, _)| range.clone());
+        let ranges = mappings.chain(of_symbols).chain(unbound()).chain(of_values);
+        let mut ranges: Vec<Range<u64>> = ranges.flat_map(canonical).collect();
+        ranges.extend(self.constants.iter().map(|(number, _)| *number..number.saturating_add(1)));
+        let ranges = intervals::union(ranges);
 
         let mut last = None;
         let mut files_before = Vec::with_capacity(self.mappings.len());
@@ -113,14 +108,14 @@ impl SessionMap {
         self.index = Index {
             ranges,
             values,
-            symbols: by_address,
-            unbound: Innermost::new((0..).zip(unbound()).map(|(i, s)| (symbol_range(s), i))),
+            symbols: overlap.then(|| Innermost::new(self.symbols.ranges().zip(0..))),
+            unbound: Innermost::new(unbound().zip(0..)),
             threads: Innermost::new((0..).zip(&self.threads).map(|(i, m)| (m.range.clone(), i))),
             exact: OnceLock::new(),
             ends: OnceLock::new(),
             files_before,
             build_ids,
-            symbols_by_name: by_name,
+            symbols_by_name: OnceLock::new(),
         };
     }
 
@@ -142,24 +137,23 @@ impl SessionMap {
         let exact = self.index.exact.get_or_init(|| {
             let values = self.values.iter().filter_map(|v| v.address);
             let constants = self.constants.iter().map(|(number, _)| *number);
-            sorted(values.chain(self.all_symbols().map(|s| s.address)).chain(constants))
+            let unbound = self.unbound.iter().map(|(symbol, _)| symbol.address);
+            sorted(values.chain(unbound).chain(constants))
         });
-        exact.binary_search(&address).is_ok()
+        self.symbols.has_address(address) || exact.binary_search(&address).is_ok()
     }
 
     /// Whether a sized symbol or value of the map ends at an address.
     fn is_end(&self, address: u64) -> bool {
         let ends = self.index.ends.get_or_init(|| {
             let values = self.values.iter().filter(|v| v.size > 0).filter_map(value_range);
-            let symbols = self.all_symbols().filter(|s| s.size > 0).map(symbol_range);
+            let overlapping = self.index.symbols.iter().flat_map(|_| self.symbols.iter());
+            let symbols = overlapping.chain(self.unbound.iter().map(|(symbol, _)| symbol.view()));
+            let symbols = symbols.filter(|s| s.size > 0).map(|s| s.range());
             sorted(values.chain(symbols).map(|range| range.end))
         });
-        ends.binary_search(&address).is_ok()
-    }
-
-    /// Those with a name for linkers, and those without.
-    fn all_symbols(&self) -> impl Iterator<Item = &SessionSymbol> {
-        self.symbols.iter().chain(self.unbound.iter().map(|(symbol, _)| symbol))
+        let before = address.checked_sub(1).and_then(|before| self.symbol_at(before));
+        before.is_some_and(|s| s.size > 0 && s.range().end == address) || ends.binary_search(&address).is_ok()
     }
 
     /// Whether an address lies inside or one past a sized symbol or value of the map, but is not its address.
@@ -232,8 +226,15 @@ impl SessionMap {
     }
 
     /// The symbol of the map at or around an address: the nearest before it.
-    pub(super) fn symbol_at(&self, address: u64) -> Option<&SessionSymbol> {
-        self.symbols.get(self.index.symbols.at(address)? as usize)
+    pub(super) fn symbol_at(&self, address: u64) -> Option<NamedAddress<'_>> {
+        let index = match &self.index.symbols {
+            Some(innermost) => innermost.at(address)?,
+            None => {
+                let (range, index) = self.symbols.last_until(address)?;
+                range.contains(&address).then_some(index)?
+            }
+        };
+        Some(self.symbols.get(index as usize))
     }
 
     /// The symbol without use as a name at or around an address, and why it has none.
@@ -243,11 +244,8 @@ impl SessionMap {
     }
 
     /// The map's symbols of a name.
-    pub(super) fn symbols_named(&self, name: &str) -> Vec<&SessionSymbol> {
-        let symbol = |i: &u32| self.symbols.get(*i as usize);
-        let before = |i: &u32| symbol(i).is_some_and(|s| s.name.as_str() < name);
-        let first = self.index.symbols_by_name.partition_point(before);
-        let from = self.index.symbols_by_name[first..].iter().filter_map(symbol);
-        from.take_while(|s| s.name == name).collect()
+    pub(super) fn symbols_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = NamedAddress<'a>> {
+        let by_name = self.index.symbols_by_name.get_or_init(|| ByName::new(&self.symbols));
+        by_name.named(name, &self.symbols)
     }
 }

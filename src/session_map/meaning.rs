@@ -30,10 +30,9 @@ impl SessionMap {
         // An offset into a function is refused further down, unless an image has a name right there.
         let mut why = None;
         if let Some(symbol) = self.symbol_at(constant) {
-            let same_name = self.symbols_named(&symbol.name);
-            let mut others = same_name.iter().filter(|s| s.library == symbol.library);
+            let mut others = self.symbols_named(symbol.name).filter(|s| s.library == symbol.library);
             if let Some(other) = others.find(|s| s.address != symbol.address) {
-                let (name, one, other) = (&symbol.name, symbol.address, other.address);
+                let (name, one, other) = (symbol.name, symbol.address, other.address);
                 return Ok(Meaning::Unresolved(format!(
                     "is in `{name}`, which the session map has at {one:#x} and at {other:#x}: a linker would take one \
                      for both{REMEDY}"
@@ -42,12 +41,12 @@ impl SessionMap {
             let offset = constant - symbol.address;
             if offset == 0 || !self.is_library_code(constant, files)? {
                 return Ok(Meaning::Symbol {
-                    name: symbol.name.clone(),
+                    name: symbol.name.to_owned(),
                     offset: offset as i64,
-                    library: symbol.library.clone(),
+                    library: symbol.library.map(str::to_owned),
                 });
             }
-            let name = &symbol.name;
+            let name = symbol.name;
             why = Some(format!(
                 "is {offset:#x} bytes into the function `{name}`: only a function's start has a name"
             ));
@@ -121,15 +120,14 @@ impl SessionMap {
     /// The session's address of an external symbol, for verification: the inverse of [`Self::meaning`].
     /// `None`: nothing has that name, or several things that `library` does not tell apart.
     pub fn address_of(&self, name: &str, library: Option<&str>, files: &dyn Files) -> Option<u64> {
-        let named = self.symbols_named(name);
-        let ours: Vec<u64> =
-            named.iter().filter(|s| s.library.as_deref() == library).map(|s| s.address).collect();
+        let named = || self.symbols_named(name);
+        let ours: Vec<u64> = named().filter(|s| s.library == library).map(|s| s.address).collect();
         if let Some(found) = only(&ours) {
             return found;
         }
         // A symbol of the map that names no library may be of any.
         let any: Vec<u64> =
-            named.iter().filter(|s| library.is_none() || s.library.is_none()).map(|s| s.address).collect();
+            named().filter(|s| library.is_none() || s.library.is_none()).map(|s| s.address).collect();
         if let Some(found) = only(&any) {
             return found;
         }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use super::alignment::declared_alignment;
-use super::json::{MappingEntry, SymbolEntry};
+use super::json::{MappingEntry, SymbolEntry, Unsigned};
 use super::nm::ListedSymbol;
-use super::origins::{Origin, check_name, check_range};
-use super::{Mapping, SessionMap, SessionSymbol, loaded};
+use super::origins::{Origin, SymbolOrigins, check_name, check_range};
+use super::{Mapping, NamedAddress, SessionMap, Symbols, loaded};
 use crate::error::Error;
 
 pub(super) fn mapping(entry: MappingEntry) -> Result<Mapping, String> {
@@ -28,19 +30,26 @@ pub(super) fn mapping(entry: MappingEntry) -> Result<Mapping, String> {
     })
 }
 
-pub(super) fn symbol(entry: SymbolEntry) -> Result<SessionSymbol, String> {
-    check_name("name", &entry.name)?;
-    if let Some(library) = &entry.library {
+pub(super) fn symbol(entry: &SymbolEntry) -> Result<NamedAddress<'_>, String> {
+    let SymbolEntry { address, ref name, size, ref library, align } = *entry;
+    check_name("name", name)?;
+    if let Some(library) = library {
         check_name("library", library)?;
     }
-    check_range(entry.address.0, entry.address.0.checked_add(entry.size.0.max(1)), "the symbol")?;
-    Ok(SessionSymbol {
-        address: entry.address.0,
-        align: declared_alignment(entry.align, entry.address.0)?,
-        name: entry.name,
-        size: entry.size.0,
-        library: entry.library,
-    })
+    named_address(address.0, name, size.0, library.as_deref(), align)
+}
+
+/// The symbol of an entry whose names can be names.
+#[inline(always)]
+pub(super) fn named_address<'a>(
+    address: u64,
+    name: &'a str,
+    size: u64,
+    library: Option<&'a str>,
+    align: Option<Unsigned>,
+) -> Result<NamedAddress<'a>, String> {
+    check_range(address, address.checked_add(size.max(1)), "the symbol")?;
+    Ok(NamedAddress { address, name, size, library, align: declared_alignment(align, address)? })
 }
 
 /// Whether two things that both may know something know the same.
@@ -96,7 +105,8 @@ impl SessionMap {
         listed: Vec<ListedSymbol>,
     ) -> Result<(), Error> {
         let source = self.add_source(name);
-        let mut added = Vec::new();
+        let mut added = Symbols::default();
+        let mut origins = Vec::new();
         let mut unbound = Vec::new();
         for ListedSymbol { line, symbol, private } in listed {
             let origin = Origin::line(source, line);
@@ -105,10 +115,13 @@ impl SessionMap {
             range.map_err(|message| self.origins.error(origin, message))?;
             match private {
                 Some(why) => unbound.push((symbol, why)),
-                None => added.push((symbol, origin)),
+                None => {
+                    added.push(symbol.view()).map_err(|message| self.origins.error(origin, message))?;
+                    origins.push(origin);
+                }
             }
         }
-        self.add_symbols_from(added)?;
+        self.add_symbols_from(vec![(added, SymbolOrigins::Each(origins))])?;
         self.unbound.append(&mut unbound);
         self.unbound
             .sort_by(|(a, _), (b, _)| (a.address, &a.name, a.size).cmp(&(b.address, &b.name, b.size)));
@@ -163,35 +176,72 @@ impl SessionMap {
         Ok(())
     }
 
-    pub(super) fn add_symbols_from(&mut self, added: Vec<(SessionSymbol, Origin)>) -> Result<(), Error> {
-        let present = self.symbols.iter().cloned().zip(self.origins.symbols.iter().copied());
-        let mut all = added;
-        all.extend(present);
-        // By SPEC 5's order among aliases; all are exported and global as far as the map tells.
-        all.sort_by(|(a, a_origin), (b, b_origin)| {
-            let key = |s: &SessionSymbol| (s.address, s.name.starts_with('_'), s.name.len());
-            (key(a), &a.name, a_origin).cmp(&(key(b), &b.name, b_origin))
+    pub(super) fn add_symbols_from(&mut self, mut added: Vec<(Symbols, SymbolOrigins)>) -> Result<(), Error> {
+        added.retain(|(symbols, _)| !symbols.is_empty());
+        if self.symbols.is_empty()
+            && added.len() < 2
+            && added.iter().all(|(symbols, _)| symbols.is_ascending())
+        {
+            (self.symbols, self.origins.symbols) = added.pop().unwrap_or_default();
+            return Ok(());
+        }
+        let present = [(&self.symbols, &self.origins.symbols)].into_iter();
+        let lists: Vec<_> =
+            present.chain(added.iter().map(|(symbols, origins)| (symbols, origins))).collect();
+        (self.symbols, self.origins.symbols) = self.merged_symbols(&lists)?;
+        Ok(())
+    }
+
+    /// Several lists as one: in SPEC 5's order among aliases (all are exported and global as far as the map tells), and each
+    /// symbol once.
+    fn merged_symbols(
+        &self,
+        lists: &[(&Symbols, &SymbolOrigins)],
+    ) -> Result<(Symbols, SymbolOrigins), Error> {
+        let number = |(list, (symbols, _)): (usize, &(&Symbols, _))| {
+            symbols
+                .ranges()
+                .enumerate()
+                .map(move |(index, range)| (range.start, list, index))
+                .collect::<Vec<_>>()
+        };
+        let mut order: Vec<(u64, usize, usize)> = lists.iter().enumerate().flat_map(number).collect();
+        let written = |list: usize, index: usize| {
+            let (symbols, origins) = lists[list];
+            (symbols.get(index), origins.of(index))
+        };
+        order.par_sort_unstable_by(|&(a_address, a_list, a), &(b_address, b_list, b)| {
+            a_address.cmp(&b_address).then_with(|| {
+                let (a, a_origin) = written(a_list, a);
+                let (b, b_origin) = written(b_list, b);
+                let key = |s: &NamedAddress<'_>| (s.name.starts_with('_'), s.name.len());
+                (key(&a), a.name, a_origin).cmp(&(key(&b), b.name, b_origin))
+            })
         });
-        let mut conflict = None;
-        all.dedup_by(|(symbol, origin), (last, last_origin)| {
-            if last.address != symbol.address || last.name != symbol.name {
-                return false;
-            }
+        let mut merged: Vec<(NamedAddress<'_>, Origin)> = Vec::with_capacity(order.len());
+        for (_, list, index) in order {
+            let (symbol, origin) = written(list, index);
+            let same = |last: &NamedAddress<'_>| (last.address, last.name) == (symbol.address, symbol.name);
+            let Some((last, last_origin)) = merged.last_mut().filter(|(last, _)| same(last)) else {
+                merged.push((symbol, origin));
+                continue;
+            };
             let sizes = last.size == 0 || symbol.size == 0 || last.size == symbol.size;
             if !sizes || !agree(last.library.as_ref(), symbol.library.as_ref()) {
                 let what =
                     if sizes { "library: is another than that of" } else { "size: is another than that of" };
-                conflict.get_or_insert((*origin, *last_origin, what));
+                return Err(self.origins.conflict(origin, *last_origin, what));
             }
             last.size = last.size.max(symbol.size);
             last.align = last.align.max(symbol.align);
-            last.library = last.library.take().or(symbol.library.take());
-            true
-        });
-        if let Some((origin, last_origin, what)) = conflict {
-            return Err(self.origins.conflict(origin, last_origin, what));
+            last.library = last.library.or(symbol.library);
         }
-        (self.symbols, self.origins.symbols) = all.into_iter().unzip();
-        Ok(())
+        let mut symbols = Symbols::with_capacity(merged.len(), 0);
+        let mut origins = Vec::with_capacity(merged.len());
+        for (symbol, origin) in merged {
+            symbols.push(symbol).map_err(|message| self.origins.error(origin, message))?;
+            origins.push(origin);
+        }
+        Ok((symbols, SymbolOrigins::Each(origins)))
     }
 }

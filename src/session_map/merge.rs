@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::alignment::declared_alignment;
 use super::expression::{self, Circularity, NESTING_LIMIT};
-use super::json::{self, BeforeEntry, Document, Form, GlobalEntry, ImportEntry, Object, ValueEntry};
+use super::json::{
+    self, BeforeEntry, Document, Form, GlobalEntry, ImportEntry, Object, SymbolList, ValueEntry,
+};
 use super::lower::{Lowering, Path};
 use super::memory::{mapping, symbol};
-use super::origins::{Origin, check_name, check_range, entries};
-use super::{Expression, Files, Global, Import, MapSource, SessionMap, Value, ValueId, lookup};
+use super::origins::{Origin, SymbolOrigins, check_name, check_range, entries};
+use super::{Expression, Files, Global, Import, MapSource, SessionMap, Symbols, Value, ValueId, lookup};
 use crate::arch::Machine;
 use crate::error::{Error, ErrorKind};
 
@@ -34,20 +36,27 @@ pub(super) fn merge(
     }
 
     let mut mappings = Vec::new();
-    let mut symbols = Vec::new();
+    let mut added = Vec::new();
     for (source, document) in (0..).zip(&mut documents) {
         for (origin, Object(entry)) in entries(source, "mappings", std::mem::take(&mut document.mappings)) {
             let mapping = mapping(entry).map_err(|message| map.origins.error(origin, message))?;
             mappings.push((mapping, origin));
         }
-        symbols.reserve_exact(document.symbols.len());
-        for (origin, Object(entry)) in entries(source, "symbols", std::mem::take(&mut document.symbols)) {
-            let symbol = symbol(entry).map_err(|message| map.origins.error(origin, message))?;
-            symbols.push((symbol, origin));
-        }
+        let symbols = match std::mem::take(&mut document.symbols) {
+            SymbolList::Checked(symbols) => symbols,
+            SymbolList::Entries(list) => {
+                let mut symbols = Symbols::default();
+                for (origin, Object(entry)) in entries(source, "symbols", &list) {
+                    let added = symbol(entry).and_then(|symbol| symbols.push(symbol));
+                    added.map_err(|message| map.origins.error(origin, message))?;
+                }
+                symbols
+            }
+        };
+        added.push((symbols, SymbolOrigins::List(source)));
     }
     map.add_mappings(mappings)?;
-    map.add_symbols_from(symbols)?;
+    map.add_symbols_from(added)?;
 
     let mut lowering = Lowering::new(files);
     for document in &documents {

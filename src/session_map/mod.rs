@@ -22,6 +22,7 @@ mod memory;
 mod merge;
 mod nm;
 mod origins;
+mod symbols;
 
 use std::io;
 use std::ops::Range;
@@ -32,6 +33,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) use alignment::PAGE;
 pub use expression::{Anchor, Bytes, Expression, Returns, Step, ValueId};
 pub(crate) use lookup::SmallAddress;
+pub use symbols::{NamedAddress, Symbols};
 
 /// How the library reads the files that a session map names; the binary implements it.
 pub trait Files: Sync {
@@ -81,6 +83,13 @@ pub struct SessionSymbol {
     pub library: Option<String>,
     /// What its address is a multiple of in every process, a power of two.
     pub align: u64,
+}
+
+impl SessionSymbol {
+    fn view(&self) -> NamedAddress<'_> {
+        let SessionSymbol { address, ref name, size, ref library, align } = *self;
+        NamedAddress { address, name, size, library: library.as_deref(), align }
+    }
 }
 
 /// A thing in the session's memory without a linker name, and how to make it again.
@@ -176,7 +185,7 @@ pub struct SessionMap {
     /// What the process had mapped, by address.
     pub mappings: Vec<Mapping>,
     /// Names that the producer knows, by address, then in SPEC 5's order of preference.
-    pub symbols: Vec<SessionSymbol>,
+    pub symbols: Symbols,
     /// Values, in the maps' order.
     pub values: Vec<Value>,
     /// Globals, by symbol and offset.

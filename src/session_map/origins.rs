@@ -38,7 +38,32 @@ impl Origin {
 pub(super) struct Origins {
     pub(super) sources: Vec<String>,
     pub(super) mappings: Vec<Origin>,
-    pub(super) symbols: Vec<Origin>,
+    pub(super) symbols: SymbolOrigins,
+}
+
+/// Where symbols were written, in their order.
+#[derive(Debug, Clone)]
+pub(super) enum SymbolOrigins {
+    /// They are the list `symbols` of a source.
+    List(u32),
+    /// Each somewhere else.
+    Each(Vec<Origin>),
+}
+
+impl Default for SymbolOrigins {
+    fn default() -> Self {
+        SymbolOrigins::Each(Vec::new())
+    }
+}
+
+impl SymbolOrigins {
+    /// Where one of them was written.
+    pub(super) fn of(&self, index: usize) -> Origin {
+        match self {
+            SymbolOrigins::List(source) => Origin::entry(*source, "symbols", index),
+            SymbolOrigins::Each(origins) => origins[index],
+        }
+    }
 }
 
 impl Origins {
@@ -87,6 +112,7 @@ pub(super) fn entries<T>(
 }
 
 /// Checks that something may lie there.
+#[inline]
 pub(super) fn check_range(start: u64, end: Option<u64>, what: &str) -> Result<(), String> {
     if start < LOWEST_ADDRESS {
         return Err(format!(

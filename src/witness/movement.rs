@@ -118,9 +118,10 @@ fn named_by_both(ours: &SessionMap, theirs: &SessionMap) -> Vec<(String, u64, u6
     let symbols = |map: &SessionMap| -> HashMap<String, u64> {
         let mut addresses: HashMap<String, u64> = HashMap::new();
         let mut several = BTreeSet::new();
-        for symbol in &map.symbols {
-            if addresses.insert(symbol.name.clone(), symbol.address).is_some_and(|a| a != symbol.address) {
-                several.insert(symbol.name.clone());
+        for symbol in map.symbols.iter() {
+            let name = symbol.name.to_owned();
+            if addresses.insert(name, symbol.address).is_some_and(|a| a != symbol.address) {
+                several.insert(symbol.name.to_owned());
             }
         }
         addresses.retain(|name, _| !several.contains(name));

@@ -67,7 +67,7 @@ fn what_one_entry_leaves_out_another_may_say() {
     let mapping = &map.mappings[0];
     assert_eq!((mapping.path.as_deref(), mapping.offset), (Some("/a"), 4096));
     assert_eq!((mapping.perms.as_deref(), mapping.build_id.as_deref()), (Some("r-x"), Some("ab")));
-    assert_eq!((map.symbols[0].size, map.symbols[0].library.as_deref()), (8, Some("l")));
+    assert_eq!((map.symbols.get(0).size, map.symbols.get(0).library), (8, Some("l")));
 }
 
 #[test]

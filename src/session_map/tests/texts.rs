@@ -52,9 +52,9 @@ fn the_example_of_the_format() {
     assert_eq!(mapping.perms.as_deref(), Some("r-xp"));
     assert_eq!(mapping.path.as_deref(), Some("/usr/lib/x86_64-linux-gnu/libc.so.6"));
     assert_eq!(mapping.build_id.as_deref(), Some("0401bd8da6edab3e45399d62571357ab12545133"));
-    let puts = &map.symbols[0];
-    assert_eq!((puts.address, puts.name.as_str(), puts.size), (0x7f3a1007fe50, "puts", 409));
-    assert_eq!(puts.library.as_deref(), Some("libc.so.6"));
+    let puts = map.symbols.get(0);
+    assert_eq!((puts.address, puts.name, puts.size), (0x7f3a1007fe50, "puts", 409));
+    assert_eq!(puts.library, Some("libc.so.6"));
     let value = &map.values[0];
     assert_eq!((value.name.as_str(), value.address), ("sym_foo", Some(0x7f39c8a01010)));
     assert_eq!((value.size, value.header, value.shared), (24, 8, false));
