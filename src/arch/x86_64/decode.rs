@@ -63,11 +63,21 @@ fn shapes(code: &[u8], range: Range<u64>, mut show: impl FnMut(u64, &[u8], Optio
     known_shapes::with(|known| {
         while at < end {
             let (bytes, around) = (&code[at..end], &code[at..]);
-            let shape = known.shape(bytes, around).filter(|shape| usize::from(shape.length) <= bytes.len());
+            let (shape, guess) = known.shape(bytes, around);
+            let shape = shape.filter(|shape| usize::from(shape.length) <= bytes.len());
             show(at as u64, bytes, shape);
-            at += shape.map_or(1, |shape| usize::from(shape.length));
+            let length = shape.map_or(1, |shape| usize::from(shape.length));
+            // The same either way, but with the guess the next one is under way before this one is looked up.
+            at += if length == guess { guess } else { unforeseen(length) };
         }
     });
+}
+
+/// Keeps what is seldom so apart from what comes next.
+#[cold]
+#[inline(never)]
+fn unforeseen(length: usize) -> usize {
+    length
 }
 
 /// A byte that begins no instruction.
@@ -305,6 +315,12 @@ struct ReferenceShape {
 }
 
 impl Shape {
+    /// The length of all instructions of that shape, in bytes.
+    #[cfg(test)]
+    pub(super) fn length(&self) -> u32 {
+        self.length.into()
+    }
+
     /// Makes of an instruction, its offset apart, the one of that shape that `bytes` begin with. One is made of another
     /// because that is faster than a new one.
     fn read(&self, bytes: &[u8], instruction: &mut Instruction) {
