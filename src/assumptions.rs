@@ -152,7 +152,7 @@ fn seeds(object: &ObjectFile<'_>, scan: &Scan<'_>, resolved: &[Resolved]) -> Vec
 fn references(object: &ObjectFile<'_>, scan: &Scan<'_>, absolute: &HashMap<SymbolId, u32>) -> Vec<Seed> {
     let mut seeds = Vec::new();
     for section in object.sections.iter().filter(|s| s.alloc && (s.exec || !s.write)) {
-        for relocation in &section.relocations {
+        for relocation in section.relocations() {
             let Some(&place) = absolute.get(&relocation.symbol) else { continue };
             let Some(address) = number_of(section.id, relocation.offset) else { continue };
             let field = scan.fields.get(section.id, relocation.offset);

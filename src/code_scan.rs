@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::arch::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey};
 use crate::function_bounds::{FunctionBounds, Region};
-use crate::object_file::{ObjectFile, Relocation, Section, is_relocated};
+use crate::object_file::{InOrder, ObjectFile, Relocation, Relocations, Section, is_relocated};
 use crate::plain_constants::PlainConstant;
 use crate::reloc::RelocKind;
 use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses};
@@ -61,7 +61,7 @@ struct Candidates {
 struct LookedAt<'r> {
     region: &'r Region<'r>,
     /// Its relocations.
-    near: &'r [Relocation],
+    near: Relocations<'r>,
     candidates: Candidates,
     decoded: Decoded,
 }
@@ -120,12 +120,12 @@ pub(crate) fn scan_code(
     let scan =
         CodeScan { object, section, map, regions, near, low, search: Search::of(map), plain, all: false };
     let needed = |index: usize, candidates: &Candidates| {
-        let inside = |r: &&Relocation| regions[index].range.contains(&r.offset);
-        let relocated = || scan.near[index].iter().filter(inside).any(|r| wanted(section, r));
+        let inside = |r: &Relocation| regions[index].range.contains(&r.offset);
+        let relocated = || scan.near[index].iter().filter(inside).any(|r| wanted(section, &r));
         !candidates.words.is_empty() || candidates.high || low || relocated()
     };
-    let full = |r: &&Relocation| r.kind == RelocKind::Abs64 && wanted(section, r);
-    if !section.relocations.iter().any(|r| full(&r))
+    let full = |r: &Relocation| r.kind == RelocKind::Abs64 && wanted(section, r);
+    if !section.relocations().iter().any(|r| full(&r))
         && let Some(found) = scan.without_data(&needed)
     {
         return found;
@@ -146,7 +146,7 @@ pub(crate) fn scan_code(
     places.extend(plain.into_iter().map(|plain| scan.plain.place(section.id, plain)));
     // Words that a relocation fills and that are no instruction's constant: instructions read those, too.
     let operands: BTreeSet<u64> = fields.iter().map(|(offset, _)| *offset).collect();
-    let full = section.relocations.iter().filter(full);
+    let full = section.relocations().iter().filter(full);
     let relocated: Vec<u64> = full.map(|r| r.offset).filter(|offset| !operands.contains(offset)).collect();
     let mut accesses = BTreeMap::new();
     if !unexplained.is_empty() || !relocated.is_empty() {
@@ -170,7 +170,7 @@ pub(crate) fn scan_code(
 }
 
 /// Where a jump leads; `None`: one of the relocations says where.
-fn own_target(jump: &Instruction, relocations: &[Relocation]) -> Option<u64> {
+fn own_target(jump: &Instruction, relocations: Relocations<'_>) -> Option<u64> {
     let reference = jump.reference?;
     let relocated = is_relocated(relocations, reference.field, reference.width.into());
     (!relocated).then_some(reference.target)
@@ -186,7 +186,7 @@ struct CodeScan<'a> {
     map: &'a SessionMap,
     regions: &'a [Region<'a>],
     /// The relocations of each.
-    near: Vec<&'a [Relocation]>,
+    near: Vec<Relocations<'a>>,
     /// 32-bit operands can be addresses.
     low: bool,
     /// Of addresses; `None`: there are none.
@@ -198,15 +198,9 @@ struct CodeScan<'a> {
 }
 
 /// The relocations that may write to each region or to the seven bytes behind it; regions are in order.
-fn relocations_by_region<'a>(section: &'a Section<'_>, regions: &[Region<'_>]) -> Vec<&'a [Relocation]> {
-    let all = &section.relocations;
-    let mut first = 0;
-    let near = regions.iter().map(|Region { range, .. }| {
-        // Both in order: to go through all of them once is cheaper than to search.
-        first += all[first..].iter().take_while(|r| r.offset.saturating_add(7) < range.start).count();
-        let inside = all[first..].iter().take_while(|r| r.offset < range.end.saturating_add(7)).count();
-        &all[first..first + inside]
-    });
+fn relocations_by_region<'a>(section: &'a Section<'_>, regions: &[Region<'_>]) -> Vec<Relocations<'a>> {
+    let mut all = InOrder::of(section);
+    let near = regions.iter().map(|Region { range, .. }| all.near(range.start..range.end.saturating_add(7)));
     near.collect()
 }
 
@@ -259,7 +253,7 @@ impl<'a> CodeScan<'a> {
         let (first, first_plain) = (explained.places.len(), explained.plain.len());
         for instruction in &decoded.instructions {
             for operand in instruction.operands.iter().flatten() {
-                if is_relocated(near, operand.field, operand.width.into()) {
+                if is_relocated(*near, operand.field, operand.width.into()) {
                     explained.fields.push((operand.field, field_of(instruction, Some(operand.form), None)));
                 } else if let Some(place) = self.operand_place(instruction, operand) {
                     match self.plain.of(&place) {
@@ -269,7 +263,7 @@ impl<'a> CodeScan<'a> {
                 }
             }
             if let Some(reference) = instruction.reference
-                && is_relocated(near, reference.field, reference.width.into())
+                && is_relocated(*near, reference.field, reference.width.into())
             {
                 explained.fields.push((reference.field, field_of(instruction, None, Some(reference.usage))));
             }
@@ -344,7 +338,7 @@ impl<'a> CodeScan<'a> {
     fn decode(
         &self,
         range: Range<u64>,
-        near: &[Relocation],
+        near: Relocations<'_>,
         candidates: &Candidates,
         pools: BTreeSet<(u64, u64)>,
     ) -> Decoded {
@@ -407,7 +401,7 @@ impl<'a> CodeScan<'a> {
     }
 
     /// Whether an instruction has a place or a relocation, or reaches data. `near`: the region's relocations.
-    fn is_of_use(&self, instruction: &Instruction, near: &[Relocation]) -> bool {
+    fn is_of_use(&self, instruction: &Instruction, near: Relocations<'_>) -> bool {
         let mut operands = instruction.operands.iter().flatten();
         let relocated = |field, width: u8| is_relocated(near, field, width.into());
         operands.any(|o| self.operand_place(instruction, o).is_some() || relocated(o.field, o.width))
@@ -417,7 +411,7 @@ impl<'a> CodeScan<'a> {
     }
 
     /// The bytes of the section that an instruction reads pc-relatively.
-    fn pool_of(&self, instruction: &Instruction, near: &[Relocation]) -> Option<(u64, u64)> {
+    fn pool_of(&self, instruction: &Instruction, near: Relocations<'_>) -> Option<(u64, u64)> {
         let reference = instruction.reference.filter(|r| r.usage == PcUse::Memory)?;
         if is_relocated(near, reference.field, reference.width.into()) {
             return None;

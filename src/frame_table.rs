@@ -326,14 +326,14 @@ fn read_pointer(data: &mut Cursor<'_>, encoding: DwEhPe, what: &str) -> Result<P
 pub(crate) fn relocations_at<'s>(
     section: &'s Section<'_>,
     field: PointerField,
-) -> impl Iterator<Item = &'s Relocation> {
+) -> impl Iterator<Item = Relocation> + use<'s> {
     writing_to(&mut InOrder::from(section, field.offset), field)
 }
 
 fn writing_to<'a>(
     relocations: &mut InOrder<'a>,
     field: PointerField,
-) -> impl Iterator<Item = &'a Relocation> + use<'a> {
+) -> impl Iterator<Item = Relocation> + use<'a> {
     let end = field.offset.saturating_add(field.width.into());
     relocations.near(field.offset..end).iter().filter(move |r| r.writes_after(field.offset))
 }
@@ -359,7 +359,7 @@ fn target(
     if !fits {
         return None;
     }
-    place_of(object, relocation)
+    place_of(object, &relocation)
 }
 
 /// `S + A` as a place in a section of the object; one past its last byte counts.

@@ -51,7 +51,7 @@ impl JumpTables {
     pub(crate) fn find(object: &ObjectFile<'_>, referred: BTreeSet<u64>) -> JumpTables {
         let mut words = Vec::new();
         for section in object.sections.iter().filter(|s| s.alloc && s.kind == SectionKind::Contents) {
-            for relocation in &section.relocations {
+            for relocation in section.relocations() {
                 let (width, distance) = match relocation.kind {
                     RelocKind::Abs64 | RelocKind::GotOff64 => (8, false),
                     RelocKind::Abs32 | RelocKind::Abs32Signed => (4, false),

@@ -107,7 +107,7 @@ impl<'a> ObjectCode<'a> {
         self.object.sections.get(id.0 as usize).map(|section| (section, offset))
     }
 
-    fn relocation(&self, at: u64, length: u64) -> Option<&'a Relocation> {
+    fn relocation(&self, at: u64, length: u64) -> Option<Relocation> {
         let (section, offset) = self.known(at)?;
         let near = section.relocations_in(offset..offset.saturating_add(length));
         near.iter().find(|r| r.kind != RelocKind::None)
@@ -153,7 +153,7 @@ impl<'a> ObjectCode<'a> {
     fn jump_tables(&self) -> &JumpTables {
         self.tables.get_or_init(|| {
             let code = self.object.sections.iter().filter(|section| section.exec);
-            let referred = code.flat_map(|s| s.relocations.iter().filter_map(|r| self.target(r, 4)));
+            let referred = code.flat_map(|s| s.relocations().iter().filter_map(|r| self.target(&r, 4)));
             JumpTables::find(self.object, referred.collect())
         })
     }
@@ -173,7 +173,7 @@ impl CodeView for ObjectCode<'_> {
         // What other objects see may be another's; what they do not see may be a part of the function.
         let own = symbol.binding == Binding::Local || symbol.visibility == Visibility::Hidden;
         let rest = (offset + length).saturating_sub(relocation.offset);
-        let target = self.target(relocation, rest).filter(|&target| own && self.bytes(target).is_some());
+        let target = self.target(&relocation, rest).filter(|&target| own && self.bytes(target).is_some());
         Some(target.map_or(Lead::Away, Lead::Code))
     }
 
@@ -187,7 +187,7 @@ impl CodeView for ObjectCode<'_> {
 
     fn referent(&self, field: u64, end: u64) -> Option<u64> {
         let relocation = self.relocation(field, 1)?;
-        self.target(relocation, end.wrapping_sub(field))
+        self.target(&relocation, end.wrapping_sub(field))
     }
 
     fn section(&self, at: u64) -> Range<u64> {
@@ -229,11 +229,11 @@ impl CodeView for ObjectCode<'_> {
 impl ObjectCode<'_> {
     /// Where code refers to sections.
     pub(crate) fn references_to(&self, sections: &BTreeSet<SectionId>) -> Vec<(SectionId, u64)> {
-        let refers = |relocation: &&Relocation| {
+        let refers = |relocation: &Relocation| {
             let place = self.object.symbol(relocation.symbol).place;
             matches!(place, SymbolPlace::Section(home) if sections.contains(&home))
         };
         let code = self.object.sections.iter().filter(|s| s.exec && !sections.is_empty());
-        code.flat_map(|s| s.relocations.iter().filter(refers).map(|r| (s.id, r.offset))).collect()
+        code.flat_map(|s| s.relocations().iter().filter(refers).map(|r| (s.id, r.offset))).collect()
     }
 }

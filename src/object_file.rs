@@ -1,10 +1,13 @@
 //! The object as all later stages see it: sections, symbols, groups and relocations in the file's own order
 //! and numbering, whatever the format. Nothing here owns or changes a byte of the input.
 
+mod relocations;
+
 use crate::arch::Machine;
 use crate::error::{Error, Result};
 use crate::format::Format;
-use crate::reloc::RelocKind;
+
+pub use relocations::{InOrder, Relocation, RelocationIter, RelocationTable, Relocations, is_relocated};
 
 /// The index of a section in the file's section table; 0 is the null section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,23 +67,8 @@ pub struct Section<'d> {
     pub data: &'d [u8],
     /// The group that it is a member of.
     pub group: Option<GroupId>,
-    /// Relocations that apply to it, by offset; equal offsets keep the table's order.
-    pub relocations: Vec<Relocation>,
-}
-
-/// A relocation of the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Relocation {
-    /// Offset of the field in its section.
-    pub offset: u64,
-    /// What is computed.
-    pub kind: RelocKind,
-    /// Against which symbol; 0 for none.
-    pub symbol: SymbolId,
-    /// Constant part, explicit in the table.
-    pub addend: i64,
-    /// Its index in the section's relocation table.
-    pub entry: u32,
+    /// The relocations that apply to it: see [`Section::relocations`].
+    pub table: RelocationTable<'d>,
 }
 
 /// Where a symbol is defined.
@@ -243,87 +231,5 @@ impl<'d> ObjectFile<'d> {
     /// An error about a place in this file.
     pub fn error_at(&self, section: SectionId, offset: u64, message: impl Into<String>) -> Error {
         Error::malformed(self.name, message).at(self.section(section).name, offset)
-    }
-}
-
-impl Relocation {
-    /// Whether it may write to bytes at or after an offset.
-    pub fn writes_after(&self, offset: u64) -> bool {
-        match self.kind {
-            RelocKind::None => false,
-            // Of what is not known it is assumed that it covers eight bytes.
-            kind => self.offset.saturating_add(kind.width().unwrap_or(8)) > offset,
-        }
-    }
-}
-
-/// Those of sorted relocations whose offset lies in `range`.
-fn in_range(relocations: &[Relocation], range: std::ops::Range<u64>) -> &[Relocation] {
-    let start = relocations.partition_point(|r| r.offset < range.start);
-    let rest = &relocations[start..];
-    &rest[..rest.partition_point(|r| r.offset < range.end)]
-}
-
-/// Whether one of sorted relocations writes any byte of the field at `offset`.
-pub fn is_relocated(relocations: &[Relocation], offset: u64, width: u64) -> bool {
-    // No field is wider than eight bytes.
-    let near = in_range(relocations, offset.saturating_sub(7)..offset.saturating_add(width));
-    near.iter().any(|r| r.writes_after(offset))
-}
-
-/// The relocations of a section for one who asks about ranges of it in order: together that takes one walk along the table,
-/// where a search for each would be slow in a large one.
-#[derive(Debug, Clone)]
-pub struct InOrder<'a> {
-    relocations: &'a [Relocation],
-    next: usize,
-}
-
-impl<'a> InOrder<'a> {
-    /// For ranges from the section's start.
-    pub fn of(section: &'a Section<'_>) -> Self {
-        InOrder { relocations: &section.relocations, next: 0 }
-    }
-
-    /// For ranges from an offset on.
-    pub fn from(section: &'a Section<'_>, offset: u64) -> Self {
-        let first = section.relocations.partition_point(|r| r.offset.saturating_add(7) < offset);
-        InOrder { relocations: &section.relocations, next: first }
-    }
-
-    /// Those whose offset lies in `range`, which does not start before the last one that was asked about.
-    pub fn inside(&mut self, range: std::ops::Range<u64>) -> &'a [Relocation] {
-        // No field is wider than eight bytes: what may write to the range stays in sight.
-        let first = range.start.saturating_sub(7);
-        while self.relocations.get(self.next).is_some_and(|r| r.offset < first) {
-            self.next += 1;
-        }
-        let offset_at = |at: usize| self.relocations.get(at).map(|r| r.offset);
-        let mut start = self.next;
-        while offset_at(start).is_some_and(|offset| offset < range.start) {
-            start += 1;
-        }
-        let mut end = start;
-        while offset_at(end).is_some_and(|offset| offset < range.end) {
-            end += 1;
-        }
-        &self.relocations[start..end]
-    }
-
-    /// All that may write to `range`, which does not start before the last one that was asked about.
-    pub fn near(&mut self, range: std::ops::Range<u64>) -> &'a [Relocation] {
-        self.inside(range.start.saturating_sub(7)..range.end)
-    }
-}
-
-impl Section<'_> {
-    /// The relocations whose offset lies in `range`.
-    pub fn relocations_in(&self, range: std::ops::Range<u64>) -> &[Relocation] {
-        in_range(&self.relocations, range)
-    }
-
-    /// Whether a relocation writes any byte of the field at `offset`.
-    pub fn is_relocated(&self, offset: u64, width: u64) -> bool {
-        is_relocated(&self.relocations, offset, width)
     }
 }

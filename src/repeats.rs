@@ -15,7 +15,7 @@ use crate::assumptions::is_indifferent;
 use crate::distances;
 use crate::edits::{Edits, NewRelocation, Pattern, RelocationEdit, Repeat, Repeated};
 use crate::object_code::{ObjectCode, number_of};
-use crate::object_file::{InOrder, ObjectFile, Relocation, SectionId};
+use crate::object_file::{InOrder, ObjectFile, Relocations, SectionId};
 use crate::plain_constants::{PlainConstant, PlainConstants};
 use crate::scan::{Place, Scan, Shape};
 use crate::session_map::SessionMap;
@@ -75,7 +75,7 @@ impl Repeats {
         let length = u64::from(form.length);
         for (id, list) in sections {
             let section = object.section(id);
-            let is_alike = |functions: &mut Functions, near: &[Relocation], start| {
+            let is_alike = |functions: &mut Functions, near: Relocations<'_>, start| {
                 near.is_empty()
                     && functions.is_indifferent(scan, code, id, start)
                     && !(distances && distances::count_from(object, code, id, start))

@@ -152,7 +152,7 @@ fn is_filled(record: &Record, symbol: &Symbol<'_>, referenced: &HashSet<SymbolId
 /// Symbols that relocations of the program refer to.
 fn referenced(object: &ObjectFile<'_>) -> HashSet<SymbolId> {
     let sections = object.sections.iter().filter(|s| s.alloc);
-    sections.flat_map(|s| s.relocations.iter().map(|r| r.symbol)).collect()
+    sections.flat_map(|s| s.relocations().iter().map(|r| r.symbol)).collect()
 }
 
 fn contents(object: &ObjectFile<'_>, symbol: &Symbol<'_>, referenced: &HashSet<SymbolId>) -> Contents {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::arch::Machine;
 use crate::format::Format;
 use crate::object_file::{
-    Binding, ObjectFile, Relocation, Section, SectionId, SectionKind, Symbol, SymbolId, SymbolPlace,
-    SymbolType, Visibility,
+    Binding, ObjectFile, Relocation, RelocationTable, Section, SectionId, SectionKind, Symbol, SymbolId,
+    SymbolPlace, SymbolType, Visibility,
 };
 use crate::reloc::RelocKind;
 use crate::session_map::SessionMap;
@@ -55,7 +55,7 @@ pub(crate) fn add_section<'d>(
         size: data.len() as u64,
         data,
         group: None,
-        relocations: Vec::new(),
+        table: RelocationTable::none(),
     });
     id
 }
@@ -94,7 +94,7 @@ pub(crate) fn relocate(
     symbol: SymbolId,
     addend: i64,
 ) {
-    let relocations = &mut object.sections[section.0 as usize].relocations;
+    let relocations = object.sections[section.0 as usize].table.list();
     let entry = relocations.len() as u32;
     relocations.push(Relocation { offset, kind, symbol, addend, entry });
     relocations.sort_by_key(|relocation| relocation.offset);

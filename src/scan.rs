@@ -384,7 +384,7 @@ fn addends(
     fields: &ByPlace<Field>,
 ) -> Vec<Place> {
     let mut places = Vec::new();
-    for relocation in &section.relocations {
+    for relocation in section.relocations() {
         let symbol = object.symbol(relocation.symbol);
         let base = match symbol.place {
             _ if relocation.symbol.0 == 0 => 0,
@@ -438,7 +438,7 @@ fn addends(
                 offset: relocation.offset,
                 width: width as u8,
                 value,
-                shape: Shape::Addend(*relocation),
+                shape: Shape::Addend(relocation),
             });
         }
     }

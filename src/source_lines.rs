@@ -113,7 +113,7 @@ impl LineTable {
     /// A section's contents with its relocations applied, code sections at their bases.
     fn relocated(&self, object: &ObjectFile<'_>, section: &Section<'_>) -> Option<Vec<u8>> {
         let mut contents = contents(object, section)?.into_owned();
-        for relocation in &section.relocations {
+        for relocation in section.relocations() {
             let symbol = object.symbol(relocation.symbol);
             let SymbolPlace::Section(home) = symbol.place else { continue };
             let base = self.bases.get(&home).copied().unwrap_or(0);

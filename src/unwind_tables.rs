@@ -118,7 +118,7 @@ struct Lowering<'o, 'd> {
 impl Lowering<'_, '_> {
     fn lower_frames(&mut self, frames: &FrameTable<'_>) {
         let mut tables = self.object.sections.iter().filter(|s| s.kind == SectionKind::EhFrame);
-        if !tables.any(|table| table.relocations.iter().any(|r| r.kind.is_absolute())) {
+        if !tables.any(|table| table.relocations().iter().any(|r| r.kind.is_absolute())) {
             return;
         }
         let mut code: Vec<Vec<PointerField>> = vec![Vec::new(); frames.cies.len()];
@@ -218,7 +218,7 @@ impl Lowering<'_, '_> {
     fn lower_pointers(&mut self, section: &Section<'_>, pointers: &Pointers<'_>) {
         let what = pointers.what;
         let absolute = |field: &PointerField| {
-            frame_table::relocations_at(section, *field).find(|r| r.kind.is_absolute()).copied()
+            frame_table::relocations_at(section, *field).find(|r| r.kind.is_absolute())
         };
         let Some(first) = pointers.fields.iter().find_map(absolute) else {
             return;
@@ -263,7 +263,7 @@ impl Lowering<'_, '_> {
         pointers: &Pointers<'_>,
     ) -> Result<Option<UnwindRelocation>, String> {
         let what = pointers.what;
-        let relocations: Vec<Relocation> = frame_table::relocations_at(section, field).copied().collect();
+        let relocations: Vec<Relocation> = frame_table::relocations_at(section, field).collect();
         let relocation = match relocations[..] {
             [] if pointers.nullable && is_zero(section, field) => return Ok(None),
             [] => return Err(format!("{what} without a relocation among others that have one")),
@@ -310,7 +310,7 @@ impl Lowering<'_, '_> {
     fn refuse_the_rest(&mut self) {
         let tables = [SectionKind::EhFrame, SectionKind::ExceptTable];
         for section in self.object.sections.iter().filter(|s| tables.contains(&s.kind)) {
-            for relocation in section.relocations.iter().filter(|r| r.kind.is_absolute()) {
+            for relocation in section.relocations().iter().filter(|r| r.kind.is_absolute()) {
                 if !self.claimed.contains(&(section.id, relocation.entry)) {
                     let message =
                         format!("{:?} relocation that is no known pointer of such a table", relocation.kind);

@@ -20,7 +20,8 @@ use crate::assumptions::{Assumptions, Realigned};
 use crate::edits::{Edits, Home, NewLocalId, NewRelocation, NewSectionId, RelocationEdit, SymbolRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_file::{
-    Binding, InOrder, ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace,
+    Binding, InOrder, ObjectFile, Relocation, Relocations, Section, SectionId, SectionKind, SymbolId,
+    SymbolPlace,
 };
 use crate::plan::{Decision, How, Plan, PoolBlock, Source};
 use crate::record::Record;
@@ -165,9 +166,9 @@ impl Check<'_, '_> {
     }
 
     fn same_relocations(&self, old: &Section<'_>, new: &Section<'_>) -> Result<()> {
-        let moved = |r: &Relocation| Relocation { symbol: self.moved(r.symbol), ..*r };
-        if old.relocations.len() == new.relocations.len()
-            && old.relocations.iter().zip(&new.relocations).all(|(old, new)| moved(old) == *new)
+        let moved = |r: Relocation| Relocation { symbol: self.moved(r.symbol), ..r };
+        if old.relocations().len() == new.relocations().len()
+            && old.relocations().iter().zip(new.relocations()).all(|(old, new)| moved(old) == new)
         {
             return Ok(());
         }
@@ -202,20 +203,20 @@ impl Check<'_, '_> {
         for relocation in &made {
             let planned = self.planned_lead(relocation.symbol, relocation.addend);
             let at = found.inside(relocation.offset..relocation.offset + 1);
-            if !at.iter().any(|r| r.kind == relocation.kind && self.lead(r, 0) == planned) {
+            if !at.iter().any(|r| r.kind == relocation.kind && self.lead(&r, 0) == planned) {
                 return self.error(old.id, relocation.offset, "a new relocation is missing");
             }
         }
-        let kept = old.relocations.iter().filter(|r| !gone.contains(&r.entry));
+        let kept = old.relocations().iter().filter(|r| !gone.contains(&r.entry));
         let mut found = InOrder::of(new);
         for r in kept {
             let moved = self.moved(r.symbol);
-            let same = |n: &Relocation| (n.kind, n.symbol, n.addend) == (r.kind, moved, r.addend);
+            let same = |n: Relocation| (n.kind, n.symbol, n.addend) == (r.kind, moved, r.addend);
             if !found.inside(r.offset..r.offset + 1).iter().any(same) {
                 return self.error(old.id, r.offset, "a relocation changed that was not planned");
             }
         }
-        if new.relocations.len() != old.relocations.len() - gone.len() + made.len() + repeated {
+        if new.relocations().len() != old.relocations().len() - gone.len() + made.len() + repeated {
             return self.error(old.id, 0, "the relocations are not as many as planned");
         }
         Ok(())
@@ -246,12 +247,12 @@ impl Check<'_, '_> {
 
     /// A changed field yields what was decided; of several fields those of one thunk. `relocations` are those of the bytes that
     /// change.
-    fn decision(&self, decisions: &[Decision], relocations: &[Relocation]) -> Result<()> {
+    fn decision(&self, decisions: &[Decision], relocations: Relocations<'_>) -> Result<()> {
         let [Decision { section, start, length, field, source, half, how }, ..] = *decisions else {
             return self.error(SectionId(0), 0, "nothing was decided");
         };
         let home = self.output.section(section);
-        let relocations: SmallVec<[&Relocation; 4]> =
+        let relocations: SmallVec<[Relocation; 4]> =
             relocations.iter().filter(|r| r.kind != RelocKind::None).collect();
         let yields = match (how, relocations.as_slice()) {
             (How::Init, []) => {
@@ -419,7 +420,7 @@ impl Check<'_, '_> {
                 Some(&(_, source)) => relocations.next().is_some_and(|r| {
                     r.offset == at + offset
                         && r.kind == RelocKind::Abs64
-                        && self.leads_to(self.lead(r, 0), source)
+                        && self.leads_to(self.lead(&r, 0), source)
                 }),
             };
             if !same {
@@ -491,10 +492,10 @@ impl Check<'_, '_> {
             }
         });
         let Some((reference, end)) = jump.filter(|_| known) else { return false };
-        match home.relocations_in(start..end) {
-            [r] if r.offset == reference.field && r.kind == RelocKind::Pc32 => {
+        match home.relocations_in(start..end).only() {
+            Some(r) if r.offset == reference.field && r.kind == RelocKind::Pc32 => {
                 reference.usage == PcUse::Memory
-                    && self.slot_holds(self.lead(r, (end - r.offset) as i64), source)
+                    && self.slot_holds(self.lead(&r, (end - r.offset) as i64), source)
             }
             _ => false,
         }
@@ -507,7 +508,7 @@ impl Check<'_, '_> {
         };
         match source {
             Source::Address(..) => only_word(self.output.section(section), offset)
-                .is_some_and(|r| r.kind == RelocKind::Abs64 && self.leads_to(self.lead(r, 0), source)),
+                .is_some_and(|r| r.kind == RelocKind::Abs64 && self.leads_to(self.lead(&r, 0), source)),
             Source::Computed(..) => {
                 let slots = self.verification.plan.filled.slots.iter();
                 let mut holding = slots.filter(|(_, held)| **held == source);
@@ -520,14 +521,12 @@ impl Check<'_, '_> {
 }
 
 /// The relocation of the word at an offset, if it has one and no other.
-fn only_word<'a>(section: &'a Section<'_>, offset: u64) -> Option<&'a Relocation> {
+fn only_word(section: &Section<'_>, offset: u64) -> Option<Relocation> {
     // Where every word has one, it is known which is this one's.
-    let all = &section.relocations;
-    let guess =
-        usize::try_from(offset / 8).ok().filter(|&at| all.get(at).is_some_and(|r| r.offset == offset));
-    let first = guess.unwrap_or_else(|| all.partition_point(|r| r.offset < offset));
-    let alone = |r: Option<&Relocation>| r.is_none_or(|r| r.offset < offset || r.offset >= offset + 8);
-    let before = first.checked_sub(1).and_then(|before| all.get(before));
-    let found = all.get(first).filter(|r| r.offset == offset);
-    found.filter(|_| alone(before) && alone(all.get(first + 1)))
+    let all = section.relocations();
+    let guess = usize::try_from(offset / 8).ok().filter(|&at| all.offset(at) == Some(offset));
+    let first = guess.unwrap_or_else(|| all.first_from(offset));
+    let inside = |at: usize| all.offset(at).is_some_and(|other| other.wrapping_sub(offset) < 8);
+    let alone = !first.checked_sub(1).is_some_and(inside) && !inside(first + 1);
+    all.get(first).filter(|r| alone && r.offset == offset)
 }

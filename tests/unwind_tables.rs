@@ -165,7 +165,7 @@ fn lowered(object: &ObjectFile<'_>) -> Result<BTreeMap<String, Table>, String> {
             data[range].copy_from_slice(&edit.new);
         }
         let mut relocations = BTreeMap::new();
-        for relocation in &section.relocations {
+        for relocation in section.relocations() {
             relocations.insert(
                 relocation.offset,
                 (relocation.kind, referent(object, relocation.symbol.0, relocation.addend)),
@@ -191,14 +191,14 @@ fn as_written(object: &ObjectFile<'_>) -> Result<BTreeMap<String, Table>, String
     let mut found = BTreeMap::new();
     for section in tables(object) {
         let mut relocations = BTreeMap::new();
-        for relocation in &section.relocations {
+        for relocation in section.relocations() {
             let symbol = object.symbol(relocation.symbol);
             // The compiler's pointers are variables of their own, which hold an address.
             let target = match symbol.place {
                 SymbolPlace::Section(home) if object.section(home).name.starts_with(".data") => {
                     let place = symbol.value.wrapping_add_signed(relocation.addend);
                     let pointers = object.section(home).relocations_in(place..place + 1);
-                    let [pointer] = pointers else {
+                    let Some(pointer) = pointers.only() else {
                         return Err(format!("{}+{place:#x} holds no pointer", object.section(home).name));
                     };
                     format!("pointer to {}", referent(object, pointer.symbol.0, pointer.addend))

@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 
 use super::CodeScan;
 use crate::arch::{Half, Instruction, Operand, OperandForm, PcUse, Sensitivity};
-use crate::object_file::{Relocation, is_relocated};
+use crate::object_file::{Relocations, is_relocated};
 use crate::scan::{Place, Shape};
 
 /// A compiler stores both halves one behind the other; its scheduler may put stores of other words between them.
@@ -59,7 +59,7 @@ impl HighHalves {
 /// The search for pairs in instructions that are shown in turn.
 pub(super) struct HalfPairs<'s, 'a> {
     scan: &'s CodeScan<'a>,
-    near: &'s [Relocation],
+    near: Relocations<'s>,
     /// The last instructions with a constant of 32 bits since a branch, the newest at the end.
     recent: Vec<(Instruction, Operand)>,
     /// The pairs so far.
@@ -68,7 +68,7 @@ pub(super) struct HalfPairs<'s, 'a> {
 
 impl<'s, 'a> HalfPairs<'s, 'a> {
     /// In a region with those relocations.
-    pub(super) fn of(scan: &'s CodeScan<'a>, near: &'s [Relocation]) -> Self {
+    pub(super) fn of(scan: &'s CodeScan<'a>, near: Relocations<'s>) -> Self {
         HalfPairs { scan, near, recent: Vec::new(), found: Vec::new() }
     }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::halves::HighHalves;
 use crate::arch::Half;
 use crate::candidates::UpperBytes;
-use crate::object_file::{Relocation, Section, is_relocated};
+use crate::object_file::{Relocations, Section, is_relocated};
 use crate::session_map::SessionMap;
 
 /// How many bytes a thread searches in one go.
@@ -41,7 +41,7 @@ impl<'m> Search<'m> {
     pub(super) fn run(
         &self,
         section: &Section<'_>,
-        near: &[Relocation],
+        near: Relocations<'_>,
         range: Range<usize>,
         mut show: impl FnMut(Seen),
     ) {
@@ -62,7 +62,7 @@ pub(crate) fn has_candidates(section: &Section<'_>, map: &SessionMap) -> bool {
         // The last constant of a part may end in the next one.
         let end = section.data.len().min(start + AT_ONCE + 7);
         let mut any = false;
-        search.run(section, &section.relocations, start..end, |seen| any |= seen.high || seen.word);
+        search.run(section, section.relocations(), start..end, |seen| any |= seen.high || seen.word);
         any
     })
 }

@@ -3,9 +3,11 @@
 
 pub mod elf;
 
+use std::ops::Range;
+
 use crate::edits::Edits;
 use crate::error::Result;
-use crate::object_file::ObjectFile;
+use crate::object_file::{ObjectFile, Relocation};
 
 /// A supported object format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +57,46 @@ impl Format {
     pub fn write(self, object: &ObjectFile<'_>, edits: &Edits) -> Result<Vec<u8>> {
         match self {
             Format::Elf => elf::write(object, edits),
+        }
+    }
+}
+
+/// Entries of a relocation table as the file has them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RelocationEntries<'d> {
+    Elf(elf::RelaEntries<'d>),
+}
+
+impl RelocationEntries<'_> {
+    /// How many there are.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        match self {
+            RelocationEntries::Elf(entries) => entries.len(),
+        }
+    }
+
+    /// The offset in the entry with that index here.
+    #[inline]
+    pub(crate) fn offset(self, index: usize) -> Option<u64> {
+        match self {
+            RelocationEntries::Elf(entries) => entries.offset(index),
+        }
+    }
+
+    /// What the entry with that index here says.
+    #[inline]
+    pub(crate) fn get(self, index: usize) -> Option<Relocation> {
+        match self {
+            RelocationEntries::Elf(entries) => entries.get(index),
+        }
+    }
+
+    /// Those with these indices, as far as there are any.
+    #[inline]
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        match self {
+            RelocationEntries::Elf(entries) => RelocationEntries::Elf(entries.part(range)),
         }
     }
 }

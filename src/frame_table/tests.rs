@@ -76,7 +76,7 @@ fn fields_and_encodings_are_where_the_compiler_put_them() {
 fn a_target_needs_the_one_relocation_that_the_encoding_means() {
     let function = |change: &dyn Fn(&mut Relocation)| {
         let mut object = sample(MEDIUM);
-        change(&mut object.sections[3].relocations[1]);
+        change(&mut object.sections[3].table.list()[1]);
         FrameTable::read(&object).expect("readable").fdes[0].function.map(|location| location.offset)
     };
     assert_eq!(function(&|_| ()), Some(20));
@@ -108,10 +108,10 @@ fn a_target_that_is_not_alone_is_none() {
 #[test]
 fn a_range_ends_with_its_section() {
     let mut object = sample(MEDIUM);
-    object.sections[3].relocations[1].addend = 0x68;
+    object.sections[3].table.list()[1].addend = 0x68;
     let table = FrameTable::read(&object).expect("readable");
     assert_eq!(table.fdes[0].range(&object), Some((SectionId(1), 0x78..0x80)));
-    object.sections[3].relocations[1].addend = 0x70;
+    object.sections[3].table.list()[1].addend = 0x70;
     let table = FrameTable::read(&object).expect("readable");
     assert_eq!(table.fdes[0].range(&object), None);
 }

@@ -152,7 +152,7 @@ impl Planner<'_> {
         let mut used: HashSet<SymbolId> = HashSet::default();
         for section in &object.sections {
             used.extend(
-                section.relocations.iter().map(|r| r.symbol).filter(|id| self.own_named.contains(id)),
+                section.relocations().iter().map(|r| r.symbol).filter(|id| self.own_named.contains(id)),
             );
         }
         used.extend(self.edits.new_relocations().filter_map(|r| match r.symbol {

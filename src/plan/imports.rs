@@ -69,7 +69,7 @@ impl Planner<'_> {
     /// Symbols that relocations of this run refer to.
     pub(super) fn referenced_symbols(&self) -> HashSet<SymbolId> {
         let sections = self.object().sections.iter().filter(|s| s.alloc);
-        let relocations = sections.flat_map(|s| s.relocations.iter().map(move |r| (s.id, r)));
+        let relocations = sections.flat_map(|s| s.relocations().iter().map(move |r| (s.id, r)));
         relocations
             .filter(|(section, relocation)| !self.found.record.covers(*section, relocation.offset))
             .map(|(_, relocation)| relocation.symbol)

@@ -232,7 +232,7 @@ impl Planner<'_> {
 fn references(sections: &[Section<'_>], object: &crate::ObjectFile<'_>) -> References {
     let mut references = References::new();
     for section in sections.iter().filter(|s| s.alloc && !is_unwind_section(s)) {
-        for relocation in &section.relocations {
+        for relocation in section.relocations() {
             let symbol = object.symbol(relocation.symbol);
             let SymbolPlace::Section(home) = symbol.place else { continue };
             // A function's name is where it starts; there is no word there.

@@ -20,14 +20,14 @@ impl Planner<'_> {
     pub(super) fn plan_relocations(&mut self) -> Result<()> {
         for section in &self.object().sections {
             let unwind = is_unwind_section(section) && self.pic();
-            for relocation in &section.relocations {
+            for relocation in section.relocations() {
                 if self.found.record.covers(section.id, relocation.offset) {
                     continue;
                 }
                 if unwind && section.alloc && relocation.kind.is_absolute() {
                     continue;
                 }
-                if let Err(message) = self.plan_relocation(section, relocation) {
+                if let Err(message) = self.plan_relocation(section, &relocation) {
                     self.refuse(section.id, relocation.offset, message);
                 }
             }
@@ -78,14 +78,14 @@ impl Planner<'_> {
     /// refers to, and what that is called.
     pub(super) fn narrow_to_lower(&mut self, section: SectionId, at: u64) -> Option<(u32, Source, String)> {
         let home = self.object().section(section);
-        let wanted = |r: &&Relocation| {
+        let wanted = |r: &Relocation| {
             matches!(r.kind, RelocKind::Abs32 | RelocKind::Abs32Signed)
                 && needs_lowering(home, r)
                 && !self.is_number(r)
                 && !self.imports.contains_key(&r.symbol)
                 && !self.found.record.covers(section, at)
         };
-        let r = *home.relocations_in(at..at + 1).iter().find(wanted).filter(|_| self.pic())?;
+        let r = home.relocations_in(at..at + 1).iter().find(wanted).filter(|_| self.pic())?;
         let source = self.source_of(r.symbol);
         Some((r.entry, self.offset_by(source, r.addend), self.relocation_symbol(&r)))
     }
@@ -181,7 +181,7 @@ impl Planner<'_> {
             self.edits.relocate(changed.section, RelocationEdit::Replace(changed.entry, relocation));
             self.zero(changed.section, changed.offset, changed.kind.width().unwrap_or(0) as usize);
             let section = self.object().section(changed.section);
-            let old = section.relocations.iter().find(|r| r.entry == changed.entry).copied();
+            let old = section.relocations().iter().find(|r| r.entry == changed.entry);
             let old = old.ok_or_else(|| Error::malformed(self.object().name, "a relocation is missing"))?;
             self.report_lowered(section, &old, delivery);
         }

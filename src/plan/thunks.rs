@@ -145,7 +145,7 @@ impl Planner<'_> {
     ) -> Result<Option<(Relocation, RelocKind)>, &'static str> {
         let r = match relocations_besides(section, constants)[..] {
             [] => return Ok(None),
-            [r] if r.offset >= constants[0].field.start => *r,
+            [r] if r.offset >= constants[0].field.start => r,
             _ => return Err("has another relocation besides"),
         };
         if self.imports.contains_key(&r.symbol) || self.replaced.contains_key(&r.symbol) {
@@ -194,7 +194,7 @@ impl Planner<'_> {
 }
 
 /// The relocations that write into the instruction, but those of the constants.
-fn relocations_besides<'s>(section: &'s Section<'_>, constants: &[Replaced]) -> Vec<&'s Relocation> {
+fn relocations_besides(section: &Section<'_>, constants: &[Replaced]) -> Vec<Relocation> {
     let [Replaced { field: CodeField { start, length, .. }, .. }, ..] = constants else { return Vec::new() };
     let near = section.relocations_in(start.saturating_sub(7)..start + u64::from(*length)).iter();
     let own = |r: &Relocation| constants.iter().any(|constant| constant.field.entry == Some(r.entry));

@@ -75,7 +75,7 @@ fn what_is_cut_off_has_no_lines_and_what_comes_before_has() {
         assert_eq!(SourceLines::default().at(&object, text, 5), Some("a.c:9".to_owned()));
 
         object.sections[lines.0 as usize].data = &whole[..length];
-        object.sections[lines.0 as usize].relocations.clear();
+        object.sections[lines.0 as usize].table.list().clear();
         assert_eq!(SourceLines::default().at(&object, text, 5), None);
     }
 }

@@ -126,7 +126,7 @@ fn four_byte_pointers() {
         ]
     );
     for relocation in &lowering.relocations {
-        let input = &object.section(relocation.section).relocations;
+        let input = object.section(relocation.section).relocations();
         assert!(input.iter().any(|r| r.entry == relocation.entry && r.offset == relocation.offset));
     }
 }
@@ -149,11 +149,11 @@ fn eight_byte_pointers() {
 fn nothing_absolute_nothing_to_do() {
     let mut object = small();
     for section in &mut object.sections {
-        section.relocations.retain(|relocation| !relocation.kind.is_absolute());
+        section.table.list().retain(|relocation| !relocation.kind.is_absolute());
     }
     assert_eq!(lowered(&object), UnwindLowering::default());
     // A table that nothing absolute is in may be anything.
-    object.sections[3].relocations = small().sections[3].relocations.clone();
+    *object.sections[3].table.list() = small().sections[3].relocations().iter().collect();
     object.sections[2].data = b"\x50\x50\x50";
     object.sections[2].size = 3;
     assert_eq!(bytes(&lowered(&object)).len(), 3);
@@ -185,9 +185,9 @@ fn entries_without_a_byte_to_change_are_refused() {
 
 #[test]
 fn pointers_that_share_a_byte_change_together_or_not_at_all() {
-    let found = refused_for(|object| object.sections[3].relocations[3].kind = RelocKind::Pc32);
+    let found = refused_for(|object| object.sections[3].table.list()[3].kind = RelocKind::Pc32);
     assert_eq!(found, one(".eh_frame+0x40", "Pc32 relocation for an absolute code address of 4 bytes"));
-    let found = refused_for(|object| object.sections[3].relocations[3].kind = RelocKind::None);
+    let found = refused_for(|object| object.sections[3].table.list()[3].kind = RelocKind::None);
     assert_eq!(found, one(".eh_frame+0x40", "code address without a relocation among others that have one"));
     let mut numbers = SMALL.to_vec();
     numbers[0x49] = 1;
@@ -203,7 +203,7 @@ fn types_that_share_a_byte_change_together_or_not_at_all() {
     let mut object = large();
     object.sections[2].data = table;
     object.sections[2].size = table.len() as u64;
-    object.sections[3].relocations[2].addend = 0;
+    object.sections[3].table.list()[2].addend = 0;
     relocate(&mut object, TABLE, 16, RelocKind::Abs64, TYPE, 0);
     let first = [(2, 16, RelocKind::Pc64, slot(TYPE, 0))];
     assert_eq!(places(&lowered(&object))[..1], first, "the other is null");
@@ -214,15 +214,15 @@ fn types_that_share_a_byte_change_together_or_not_at_all() {
 
 #[test]
 fn relocations_of_another_shape_are_refused() {
-    let found = refused_for(|object| object.sections[3].relocations[0].kind = RelocKind::Abs16);
+    let found = refused_for(|object| object.sections[3].table.list()[0].kind = RelocKind::Abs16);
     assert_eq!(
         found,
         one(".eh_frame+0x13", "Abs16 relocation for an absolute personality routine of 4 bytes")
     );
-    let found = refused_for(|object| object.sections[3].relocations[0].offset = 0x12);
+    let found = refused_for(|object| object.sections[3].table.list()[0].offset = 0x12);
     let expected = [(".eh_frame+0x12", "the encoding of the personality routine is itself relocated")];
     assert_eq!(found, expected.map(|(at, message)| (at.to_owned(), message.to_owned())));
-    let found = refused_for(|object| object.sections[3].relocations[0].offset = 0x15);
+    let found = refused_for(|object| object.sections[3].table.list()[0].offset = 0x15);
     assert!(
         found.iter().any(|(_, message)| message.contains("covers part of a personality routine")),
         "{found:?}"
@@ -248,7 +248,7 @@ fn encodings_that_are_not_absolute_are_refused() {
 
 #[test]
 fn symbols_that_cannot_be_reached_so_are_refused() {
-    let found = refused_for(|object| object.sections[3].relocations[2].symbol = TYPE);
+    let found = refused_for(|object| object.sections[3].table.list()[2].symbol = TYPE);
     // Without the place of the table its types are unexplained as well.
     let expected = [
         (".gcc_except_table+0x14", "Abs32 relocation that is no known pointer of such a table"),
@@ -258,7 +258,7 @@ fn symbols_that_cannot_be_reached_so_are_refused() {
     let found = refused_for(|object| object.sections[1].merge = true);
     assert_eq!(found.len(), 2);
     assert_eq!(found[0].1, "code address leads into a mergeable section");
-    let found = refused_for(|object| object.sections[3].relocations[0].symbol = SymbolId(0));
+    let found = refused_for(|object| object.sections[3].table.list()[0].symbol = SymbolId(0));
     assert_eq!(found, one(".eh_frame+0x13", "personality routine without a symbol"));
     let found = refused_for(|object| object.symbols[TYPE.0 as usize].kind = SymbolType::ThreadLocal);
     assert_eq!(found, one(".gcc_except_table+0x14", "type to catch is thread-local"));
@@ -285,7 +285,7 @@ fn what_is_no_known_pointer_is_refused() {
     assert_eq!(found[0].0, ".eh_frame+0x35");
     // Types without an unwind entry that leads to them.
     let mut object = small();
-    object.sections[3].relocations.clear();
+    object.sections[3].table.list().clear();
     assert_eq!(refused(&object), one(".gcc_except_table+0x14", unknown));
     // A table that says that it has no types.
     let mut object = small();
@@ -296,8 +296,8 @@ fn what_is_no_known_pointer_is_refused() {
 #[test]
 fn all_problems_are_told_at_once() {
     let found = refused_for(|object| {
-        object.sections[3].relocations[0].symbol = SymbolId(0);
-        object.sections[2].relocations[0].symbol = SymbolId(0);
+        object.sections[3].table.list()[0].symbol = SymbolId(0);
+        object.sections[2].table.list()[0].symbol = SymbolId(0);
     });
     let places: Vec<&str> = found.iter().map(|(at, _)| at.as_str()).collect();
     assert_eq!(places, [".gcc_except_table+0x14", ".eh_frame+0x13"]);

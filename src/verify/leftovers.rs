@@ -56,10 +56,10 @@ impl Check<'_, '_> {
             return Ok(());
         }
         for section in &self.output.sections {
-            for r in &section.relocations {
+            for r in section.relocations() {
                 let number =
                     || r.symbol.0 == 0 || self.output.symbol(r.symbol).place == SymbolPlace::Absolute;
-                if needs_lowering(section, r) && !number() && !record.covers(section.id, r.offset) {
+                if needs_lowering(section, &r) && !number() && !record.covers(section.id, r.offset) {
                     return self.error(section.id, r.offset, "an absolute relocation is left");
                 }
             }

@@ -80,7 +80,7 @@ impl Alike {
         length: u8,
         relocations: &mut InOrder<'_>,
     ) -> Option<Self> {
-        let [r] = relocations.inside(start..start.checked_add(length.into())?) else { return None };
+        let r = relocations.inside(start..start.checked_add(length.into())?).only()?;
         let relocation = (r.offset - start, r.kind, r.symbol, r.addend);
         let bytes = |section: &Section<'_>| short_bytes(section.data, start, length);
         Some(Alike { length, old: bytes(old)?, new: bytes(new)?, relocation })

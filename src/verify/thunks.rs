@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::{Check, Lead};
 use crate::arch::{Instruction, PcUse};
 use crate::object_file::{Relocation, Section, SymbolPlace, SymbolType};
@@ -26,7 +28,8 @@ impl Check<'_, '_> {
         };
         let range = begin..begin + thunk.size;
         let home = self.output.section(home);
-        let Some((loads, rest)) = home.relocations_in(range.clone()).split_at_checked(decisions.len()) else {
+        let relocations: SmallVec<[Relocation; 4]> = home.relocations_in(range.clone()).iter().collect();
+        let Some((loads, rest)) = relocations.split_at_checked(decisions.len()) else {
             return false;
         };
         let yields = loads.iter().zip(decisions).all(|(r, decision)| {

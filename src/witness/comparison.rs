@@ -60,7 +60,7 @@ impl<'a> Comparison<'a> {
         let theirs = self.witness.object;
         let sections = self.object.sections.iter().zip(&theirs.sections).filter(|(s, _)| is_compared(s));
         let mut symbols = self.object.symbols.iter().zip(&theirs.symbols);
-        sections.into_iter().all(|(a, b)| a.data == b.data && a.relocations == b.relocations)
+        sections.into_iter().all(|(a, b)| a.data == b.data && a.relocations().iter().eq(b.relocations()))
             && symbols.all(|(a, b)| a.place != SymbolPlace::Absolute || a.value == b.value)
     }
 
@@ -196,7 +196,7 @@ impl<'a> Comparison<'a> {
                 };
                 // The place's number is where the instruction leads, which counts from its end.
                 let rest = place.value.wrapping_sub(yields(self.object, &relocation));
-                Some(yields(theirs, found).wrapping_add(rest))
+                Some(yields(theirs, &found).wrapping_add(rest))
             }
             Shape::Instruction { start, .. } | Shape::Doubtful { start, .. } if place.width != 8 => {
                 self.operand(place.section, start, place.offset, theirs).map(|(_, operand)| operand.value)

@@ -367,7 +367,7 @@ impl Comparison<'_> {
         known: &HashSet<(SectionId, u32)>,
         used: &mut BTreeSet<usize>,
     ) {
-        for (ours, theirs) in a.relocations.iter().zip(&b.relocations) {
+        for (ours, theirs) in a.relocations().iter().zip(b.relocations()) {
             if ours.addend == theirs.addend || known.contains(&(a.id, ours.entry)) || self.hopeless() {
                 continue;
             }
@@ -387,7 +387,7 @@ impl Comparison<'_> {
                     base(symbol).wrapping_add(ours.addend as u64),
                     base(their_symbol).wrapping_add(theirs.addend as u64),
                 );
-                let shape = Shape::Addend(*ours);
+                let shape = Shape::Addend(ours);
                 let place = Place { section: a.id, offset: ours.offset, width: 8, value: pair.0, shape };
                 self.place(place, pair, &[]);
                 continue;

@@ -46,12 +46,12 @@ pub(super) fn difference(ours: &ObjectFile<'_>, theirs: &ObjectFile<'_>) -> Opti
         if (a.size, a.data.len(), a.align) != (b.size, b.data.len(), b.align) {
             return Some(format!("{} has {:#x} bytes in one and {:#x} in the other", a.name, a.size, b.size));
         }
-        if a.relocations.len() != b.relocations.len() {
-            let (ours, theirs) = (a.relocations.len(), b.relocations.len());
+        if a.relocations().len() != b.relocations().len() {
+            let (ours, theirs) = (a.relocations().len(), b.relocations().len());
             return Some(format!("{} has {ours} relocations in one and {theirs} in the other", a.name));
         }
         let differing =
-            a.relocations.iter().zip(&b.relocations).find(|(a, b)| {
+            a.relocations().iter().zip(b.relocations()).find(|(a, b)| {
                 (a.offset, a.kind, a.symbol, a.entry) != (b.offset, b.kind, b.symbol, b.entry)
             });
         if let Some((relocation, _)) = differing {

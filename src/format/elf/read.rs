@@ -5,17 +5,14 @@ use object::elf;
 use rayon::prelude::*;
 
 use super::properties::{Features, features};
-use super::records::{
-    REL_SIZE, RELA_SIZE, RelaEntry, SHF_X86_64_LARGE, SHN_X86_64_LCOMMON, SHT_LLVM_ADDRSIG, SectionHeader,
-    SymbolEntry, rel_symbol,
-};
-use super::relocation_types::{field_width, kind as relocation_kind};
+use super::records::{SHF_X86_64_LARGE, SHN_X86_64_LCOMMON, SHT_LLVM_ADDRSIG, SectionHeader, SymbolEntry};
+use super::relocations;
 use super::tables::{SymbolSection, SymbolTable, Tables};
 use crate::arch::Machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Format;
 use crate::object_file::{
-    Binding, Group, GroupId, ObjectFile, Relocation, Section, SectionId, SectionKind, Symbol, SymbolId,
+    Binding, Group, GroupId, ObjectFile, RelocationTable, Section, SectionId, SectionKind, Symbol, SymbolId,
     SymbolPlace, SymbolType, Visibility,
 };
 
@@ -39,7 +36,7 @@ pub(in crate::format) fn read<'d>(name: &'d str, bytes: &'d [u8]) -> Result<Obje
         symbols
     };
     let groups = groups(&tables, &mut sections, symbols.len())?;
-    relocations(&tables, &mut sections, symbols.len())?;
+    relocations::read(&tables, &mut sections, symbols.len())?;
     let Features { landing_pads, shadow_stack } = declared_features(&tables, &sections)?;
     Ok(ObjectFile {
         name,
@@ -84,7 +81,7 @@ fn sections<'d>(tables: &Tables<'d>) -> Result<Vec<Section<'d>>> {
             size: if null { 0 } else { header.sh_size },
             data: tables.data(index),
             group: None,
-            relocations: Vec::new(),
+            table: RelocationTable::none(),
         });
     }
     Ok(sections)
@@ -278,99 +275,7 @@ fn groups(tables: &Tables<'_>, sections: &mut [Section<'_>], symbol_count: usize
     Ok(groups)
 }
 
-/// Reads the relocation tables and attaches them to the sections that they apply to.
-fn relocations(tables: &Tables<'_>, sections: &mut [Section<'_>], symbol_count: usize) -> Result<()> {
-    // Which table a section has; of both kinds together there may be one.
-    let mut table_of = vec![0_usize; sections.len()];
-    for (index, header) in tables.sections.iter().enumerate() {
-        let explicit = header.sh_type == elf::SHT_RELA.0;
-        if !explicit && header.sh_type != elf::SHT_REL.0 {
-            continue;
-        }
-        check_symbol_table_link(tables, index)?;
-        let target = header.sh_info as usize;
-        let Some(section) = sections.get_mut(target) else {
-            return Err(tables.error(
-                index,
-                0,
-                format!("applies to section {target} of {} (sh_info)", tables.sections.len()),
-            ));
-        };
-        if section.kind == SectionKind::Format {
-            return Err(tables.error(
-                index,
-                0,
-                format!("applies to section {target} (sh_info), which is a table of the format itself"),
-            ));
-        }
-        if std::mem::replace(&mut table_of[target], index) != 0 {
-            return Err(tables.unsupported(index, format!("a second relocation table for {}", section.name)));
-        }
-        if !explicit {
-            if section.alloc {
-                return Err(tables.unsupported(
-                    index,
-                    "relocations without addends (SHT_REL) are not used by x86-64 compilers for program sections; \
-                     make the object with RELA",
-                ));
-            }
-            for (entry, bytes) in tables.entries::<REL_SIZE>(index).iter().enumerate() {
-                let symbol = rel_symbol(bytes);
-                check_symbol(tables, index, entry * REL_SIZE, symbol, symbol_count)?;
-            }
-            continue;
-        }
-        let size = relocatable_size(&tables.sections[target], section.data);
-        let entries = tables.entries::<RELA_SIZE>(index);
-        let refused = entries.par_iter().enumerate().find_map_first(|(number, bytes)| {
-            let entry = RelaEntry::parse(bytes);
-            let end = entry.r_offset.checked_add(field_width(entry.r_type));
-            let message = || {
-                format!(
-                    "relocation {number} (type {}) at {}+{:#x} is outside of the section's {size:#x} bytes",
-                    entry.r_type, section.name, entry.r_offset
-                )
-            };
-            let offset = number * RELA_SIZE;
-            check_symbol(tables, index, offset, entry.r_sym, symbol_count).err().or_else(|| {
-                end.is_none_or(|end| end > size).then(|| tables.error(index, offset as u64, message()))
-            })
-        });
-        if let Some(error) = refused {
-            return Err(error);
-        }
-        let relocation = |(number, bytes): (usize, &[u8; RELA_SIZE])| {
-            let entry = RelaEntry::parse(bytes);
-            Relocation {
-                offset: entry.r_offset,
-                kind: relocation_kind(entry.r_type),
-                symbol: SymbolId(entry.r_sym),
-                addend: entry.r_addend,
-                entry: number as u32,
-            }
-        };
-        let mut relocations: Vec<Relocation> = entries.par_iter().enumerate().map(relocation).collect();
-        relocations.sort_by_key(|r| r.offset);
-        section.relocations = relocations;
-    }
-    Ok(())
-}
-
-/// How many bytes relocations of a section can lie in. Those of a compressed section apply to what it
-/// decompresses to, whose size its first words say.
-pub(super) fn relocatable_size(header: &SectionHeader, data: &[u8]) -> u64 {
-    if header.sh_type == elf::SHT_NOBITS.0 {
-        return 0;
-    }
-    if header.has_flag(elf::SHF_COMPRESSED) {
-        let size = data.get(8..).and_then(|d| d.first_chunk::<8>());
-        // Half of the address space, so that offset and width can be added without a thought.
-        return size.map_or(0, |bytes| u64::from_le_bytes(*bytes).min(u64::MAX / 2));
-    }
-    header.sh_size
-}
-
-fn check_symbol_table_link(tables: &Tables<'_>, index: usize) -> Result<()> {
+pub(super) fn check_symbol_table_link(tables: &Tables<'_>, index: usize) -> Result<()> {
     let link = tables.sections[index].sh_link as usize;
     match &tables.symbols {
         Some(table) if table.section == link => Ok(()),
@@ -382,19 +287,6 @@ fn check_symbol_table_link(tables: &Tables<'_>, index: usize) -> Result<()> {
             format!("section {link}, which sh_link names, is not the symbol table"),
         )),
     }
-}
-
-fn check_symbol(
-    tables: &Tables<'_>,
-    index: usize,
-    offset: usize,
-    symbol: u32,
-    symbol_count: usize,
-) -> Result<()> {
-    if (symbol as usize) < symbol_count {
-        return Ok(());
-    }
-    Err(tables.error(index, offset as u64, format!("refers to symbol {symbol} of {symbol_count}")))
 }
 
 fn declared_features(tables: &Tables<'_>, sections: &[Section<'_>]) -> Result<Features> {

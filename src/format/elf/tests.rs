@@ -4,6 +4,7 @@
 mod changes;
 mod edited;
 mod malformed;
+mod relocation_tables;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -75,12 +76,12 @@ fn assert_rest_untouched(before_bytes: &[u8], after_bytes: &[u8], edits: &Edits)
             assert_eq!([a.data, added].concat(), b.data, "{}", a.name);
         }
         let expected: Vec<_> = a
-            .relocations
+            .relocations()
             .iter()
             .map(|r| (r.offset, r.kind, moved(&old, &new, r.symbol.0), r.addend))
             .collect();
         let mut found: Vec<_> =
-            b.relocations.iter().map(|r| (r.offset, r.kind, r.symbol.0, r.addend)).collect();
+            b.relocations().iter().map(|r| (r.offset, r.kind, r.symbol.0, r.addend)).collect();
         let added =
             edits.relocations.get(&a.id).map_or(0, Vec::len) + grown.map_or(0, |e| e.relocations.len());
         assert_eq!(expected.len() + added, found.len(), "{}", a.name);
@@ -186,8 +187,8 @@ fn what_is_not_named_stays() {
         for (new, found) in edits.sections.iter().zip(&after.sections[object.sections.len()..]) {
             assert_eq!((new.name.as_str(), new.size, new.align), (found.name, found.size, found.align));
             assert_eq!((new.data.as_slice(), new.group), (found.data, found.group));
-            assert_eq!(new.relocations.len(), found.relocations.len());
-            for (wanted, found) in new.relocations.iter().zip(&found.relocations) {
+            assert_eq!(new.relocations.len(), found.relocations().len());
+            for (wanted, found) in new.relocations.iter().zip(found.relocations()) {
                 assert_eq!(
                     (wanted.offset, wanted.kind, wanted.addend),
                     (found.offset, found.kind, found.addend)

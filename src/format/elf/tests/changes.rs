@@ -16,9 +16,9 @@ fn a_reference_that_was_turned_elsewhere_runs() {
     let text = object
         .sections
         .iter()
-        .find(|s| s.relocations.iter().any(|r| r.symbol == symbol(&object, "elsewhere")));
+        .find(|s| s.relocations().iter().any(|r| r.symbol == symbol(&object, "elsewhere")));
     let text = text.unwrap();
-    let old = text.relocations.iter().find(|r| r.symbol == symbol(&object, "elsewhere")).unwrap();
+    let old = text.relocations().iter().find(|r| r.symbol == symbol(&object, "elsewhere")).unwrap();
     let mut edits = Edits::default();
     edits.sections.push(NewSection {
         name: ".data.relocfix".to_owned(),
@@ -147,7 +147,7 @@ fn headers_symbols_and_bytes_change_as_asked() {
     let number = after.symbol(symbol(&after, "number"));
     assert_eq!((number.place, number.value), (SymbolPlace::Undefined, 0));
     assert_eq!(number.visibility, crate::object_file::Visibility::Default);
-    let relocations = &after.section(data).relocations;
+    let relocations = after.section(data).relocations();
     let entries: Vec<_> = relocations.iter().map(|r| (r.offset, r.entry, r.kind)).collect();
     let (abs, none) = (RelocKind::Abs64, RelocKind::None);
     let expected = [(0, 0, abs), (3, 1, none), (3, 2, none), (16, 3, abs), (16, 4, none), (20, 5, none)];
@@ -274,8 +274,8 @@ fn what_is_repeated_is_done_everywhere_or_refused() {
     let section = after.section(data);
     assert!(section.data[..section.data.len() - 8].iter().all(|byte| *byte == 0));
     assert_eq!(section.data[section.data.len() - 8..], old);
-    assert_eq!(section.relocations.len() as u64, WORDS - 1);
-    for (word, relocation) in (0..).zip(&section.relocations) {
+    assert_eq!(section.relocations().len() as u64, WORDS - 1);
+    for (word, relocation) in (0..).zip(section.relocations()) {
         let addend = if word < 2 { word * 8 } else { word % 7 / 6 * 8 };
         assert_eq!((relocation.offset, relocation.addend), (word as u64 * 8, addend));
     }

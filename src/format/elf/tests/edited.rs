@@ -40,9 +40,9 @@ pub(super) fn every_edit(object: &ObjectFile<'_>) -> Edits {
             && s.size > 0
             && !s.merge
     });
-    let with = relocatable.clone().find(|s| !s.relocations.is_empty());
-    let without = relocatable.clone().find(|s| s.relocations.is_empty());
-    let grouped = relocatable.clone().find(|s| s.relocations.is_empty() && s.group.is_some());
+    let with = relocatable.clone().find(|s| !s.relocations().is_empty());
+    let without = relocatable.clone().find(|s| s.relocations().is_empty());
+    let grouped = relocatable.clone().find(|s| s.relocations().is_empty() && s.group.is_some());
     let mut targets: Vec<_> = [with, without, grouped].into_iter().flatten().map(|s| s.id).collect();
     targets.dedup();
     for id in targets {

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use object::elf;
 
-use super::super::read::relocatable_size;
 use super::super::records::{REL_SIZE, RELA_SIZE, RelaEntry, SectionHeader, rel_symbol};
 use super::super::relocation_types::{field_width, number};
+use super::super::relocations::relocatable_size;
 use super::super::tables::Tables;
 use super::Joins;
 use super::layout::{Contents, Output, OutputSection};
