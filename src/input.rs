@@ -1,5 +1,5 @@
-//! How files are read: IN and core files through a memory map, everything else into memory. The map is unsafe code, as
-//! only asking the dynamic linker is.
+//! How files are read: IN and core files through a memory map, everything else into memory. Such a map, and that of a large
+//! output, is unsafe code, as only asking the dynamic linker is.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -102,6 +102,18 @@ fn map(file: &File) -> io::Result<memmap2::Mmap> {
     // can come of it is a wrong or refused output, and a SIGBUS if the file shrinks. Only IN is mapped, for
     // its size; maps and images, which other programs own, are read.
     unsafe { memmap2::Mmap::map(file) }
+}
+
+/// Maps a new file of that size, whose room on the disk is taken before: there is none left to run out of when it is written to.
+///
+/// # Errors
+/// Whatever the operating system says; that the file system cannot do that.
+#[allow(unsafe_code)]
+pub(crate) fn map_new(file: &File, size: usize) -> io::Result<memmap2::MmapMut> {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size as u64)?;
+    // SAFETY: the bytes must not change but through the map. The file is a temporary one with a name that nobody
+    // was told, and its size is what was taken above.
+    unsafe { memmap2::MmapOptions::new().len(size).map_mut(file) }
 }
 
 /// Reads a session map or a file that adds to it.

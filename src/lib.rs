@@ -82,8 +82,10 @@ mod verify;
 pub mod witness;
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::DerefMut;
 
 use error::{At, Problem};
+use format::Room;
 use frame_table::FrameTable;
 use object_code::ObjectCode;
 use object_file::{Relocation, Section, SymbolPlace};
@@ -155,9 +157,9 @@ pub struct Options<'a> {
 
 /// A rewritten object.
 #[derive(Debug)]
-pub struct Fixed {
+pub struct Fixed<B = Vec<u8>> {
     /// The object's bytes; `None`: they are the input's.
-    pub output: Option<Vec<u8>>,
+    pub output: Option<B>,
     /// What was found and done.
     pub report: Report,
     /// Libraries that the output finds by their build-id, without any symbol.
@@ -176,12 +178,30 @@ pub fn fix(
     files: &dyn Files,
     options: &Options<'_>,
 ) -> Result<Fixed> {
+    fix_in(object, map, files, options, &|size| Ok(vec![0; size]))
+}
+
+/// Rewrites an object as [`fix`] does, its bytes in memory that `room` gives: so many zeros, of which those of a large object
+/// need not be copied into a file if they are a map of one.
+///
+/// # Errors
+/// Whatever cannot be made right, and what `room` says.
+pub fn fix_in<B: DerefMut<Target = [u8]>>(
+    object: &ObjectFile<'_>,
+    map: &SessionMap,
+    files: &dyn Files,
+    options: &Options<'_>,
+    room: &dyn Fn(usize) -> Result<B>,
+) -> Result<Fixed<B>> {
     let mut written = None;
     let plan = analyse(object, map, files, options, &mut |plan, found| {
         let Some(error) = refusal(plan) else {
             if !plan.edits.is_empty() {
                 // From here on the bytes are fixed; they are read back before anyone sees them.
-                let output = object.format.write(object, &plan.edits)?;
+                let mut given = Given { room, bytes: None };
+                object.format.write(object, &plan.edits, &mut given)?;
+                let nothing = || Error::refused(object.name, "nothing was written; please report this");
+                let output = given.bytes.ok_or_else(nothing)?;
                 Verification {
                     input: object,
                     map,
@@ -206,6 +226,18 @@ pub fn fix(
     warnings.extend(kept_places(&plan.report));
     warnings.extend(plan.report.thread_local.iter().map(|found| found.warning(&plan.report.input)));
     Ok(Fixed { output: written, report: plan.report, anchored: plan.anchored, warnings })
+}
+
+/// The room for an output.
+struct Given<'r, B> {
+    room: &'r dyn Fn(usize) -> Result<B>,
+    bytes: Option<B>,
+}
+
+impl<B: DerefMut<Target = [u8]>> Room for Given<'_, B> {
+    fn take(&mut self, size: usize) -> Result<&mut [u8]> {
+        Ok(self.bytes.insert((self.room)(size)?))
+    }
 }
 
 /// Says of every place that was left what it is and why.

@@ -25,6 +25,7 @@ use args::{Asked, Invocation, Task, Verbosity};
 use input::{Input, Location, NamedFiles};
 use map_sources::Found;
 use messages::Messages;
+use output::Room;
 
 /// Done.
 const DONE: u8 = 0;
@@ -124,13 +125,15 @@ fn rewrite(
         }
         None => SessionMap::default(),
     });
-    let fixed = relocfix::fix(object, &map, &files, options)
+    let fixed = relocfix::fix_in(object, &map, &files, options, &|size| Ok(Room::new(output, size)))
         .map_err(|error| report_refusal(invocation, messages, error))?;
 
     // Everything that can fail before anything appears; the output last, so that it is newer than what tells
     // make about it.
-    let bytes = fixed.output.as_deref().unwrap_or(input);
-    let staged_output = output::stage(output, bytes, input.mode)?;
+    let staged_output = match fixed.output {
+        Some(room) => output::stage_room(output, room, input.mode)?,
+        None => output::stage(output, input, input.mode)?,
+    };
     // Of many places it is as large as the object.
     let json = invocation.report.as_ref().map(|location| (location, fixed.report.to_json()));
     let staged_report =

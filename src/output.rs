@@ -1,22 +1,28 @@
 //! How files are written: whole or not at all. Everything that can fail is done first, in a temporary file of
-//! the same folder ([`stage`]); what is left is a rename ([`Staged::commit`]).
+//! the same folder ([`stage`]); what is left is a rename ([`Staged::commit`]). A large output is made in that file ([`Room`]).
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use memmap2::MmapMut;
 use rayon::prelude::*;
 use relocfix::{Error, ErrorKind, Result};
 use tempfile::NamedTempFile;
 
-use crate::input::{Location, io_reason};
+use crate::input::{self, Location, io_reason};
 
 /// Read and write for everybody whom the umask lets: what programs create files with.
 const NEW_FILE: u32 = 0o666;
 
 /// How many bytes a thread compares in one go: they stay in its cache.
 const AT_ONCE: usize = 1 << 18;
+
+/// From so many bytes on it costs less to write into a map of a file than to copy bytes into it.
+const LARGE: usize = 1 << 20;
 
 /// As many links in a row as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -35,9 +41,9 @@ enum Step<'b> {
     /// This file gets that name. Dropped before, it is removed.
     Rename(NamedTempFile, PathBuf),
     /// Not a regular file: a device or a named pipe, which has no contents to keep.
-    WriteTo(PathBuf, &'b [u8]),
+    WriteTo(PathBuf, Cow<'b, [u8]>),
     /// Standard output.
-    Print(&'b [u8]),
+    Print(Cow<'b, [u8]>),
 }
 
 /// Prepares to write `bytes`; the file gets the permissions `mode`, or those that every new file gets. Dropping
@@ -49,28 +55,103 @@ enum Step<'b> {
 /// # Errors
 /// Whatever the operating system says; a folder that is missing or cannot be written to.
 pub(crate) fn stage<'b>(location: &Location, bytes: &'b [u8], mode: Option<u32>) -> Result<Staged<'b>> {
-    match location.file() {
-        None => Ok(Staged { name: "<stdout>".to_owned(), step: Step::Print(bytes) }),
-        Some(path) => {
-            let name = path.display().to_string();
-            match stage_file(path, bytes, mode) {
-                Ok(step) => Ok(Staged { name, step }),
-                Err(reason) => Err(cannot_write(&name, &reason)),
-            }
+    stage_as(location, |path| match path {
+        None => Ok(Step::Print(bytes.into())),
+        Some(path) => stage_file(path, bytes.into(), mode),
+    })
+}
+
+/// Memory in which an output is made.
+#[derive(Debug)]
+pub(crate) enum Room {
+    /// The process's own.
+    Memory(Vec<u8>),
+    /// That of a temporary file, which is to get the name of the other.
+    File(MmapMut, NamedTempFile, PathBuf),
+}
+
+impl Room {
+    /// For so many bytes, all zero, that are written there later. Of a large file they are its own where that is possible: they
+    /// need not be copied.
+    pub(crate) fn new(location: &Location, size: usize) -> Self {
+        let large = location.file().filter(|_| size >= LARGE);
+        // What is wrong with the place is told when the bytes are there.
+        large.and_then(|path| Room::in_file(path, size)).unwrap_or_else(|| Room::Memory(vec![0; size]))
+    }
+
+    fn in_file(path: &Path, size: usize) -> Option<Self> {
+        let target = target(path).ok()??;
+        let temporary = temporary_for(&target).ok()?;
+        let map = input::map_new(temporary.as_file(), size).ok()?;
+        Some(Room::File(map, temporary, target))
+    }
+}
+
+impl Deref for Room {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Room::Memory(bytes) => bytes,
+            Room::File(map, ..) => map,
         }
     }
 }
 
-fn stage_file<'b>(path: &Path, bytes: &'b [u8], mode: Option<u32>) -> std::result::Result<Step<'b>, String> {
+impl DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Room::Memory(bytes) => bytes,
+            Room::File(map, ..) => map,
+        }
+    }
+}
+
+/// As [`stage`], with bytes that were made in their room.
+///
+/// # Errors
+/// As [`stage`].
+pub(crate) fn stage_room(location: &Location, room: Room, mode: Option<u32>) -> Result<Staged<'static>> {
+    stage_as(location, |path| match (path, room) {
+        (None, Room::Memory(bytes)) => Ok(Step::Print(bytes.into())),
+        (Some(path), Room::Memory(bytes)) => stage_file(path, bytes.into(), mode),
+        (_, Room::File(map, _, target)) if holds(&target, &map).unwrap_or(false) => Ok(Step::Nothing),
+        (_, Room::File(_, temporary, target)) => finished(temporary, target, mode),
+    })
+}
+
+fn stage_as<'b>(
+    location: &Location,
+    step: impl FnOnce(Option<&Path>) -> std::result::Result<Step<'b>, String>,
+) -> Result<Staged<'b>> {
+    let name = location.file().map_or_else(|| "<stdout>".to_owned(), |path| path.display().to_string());
+    match step(location.file()) {
+        Ok(step) => Ok(Staged { name, step }),
+        Err(reason) => Err(cannot_write(&name, &reason)),
+    }
+}
+
+fn stage_file<'b>(
+    path: &Path,
+    bytes: Cow<'b, [u8]>,
+    mode: Option<u32>,
+) -> std::result::Result<Step<'b>, String> {
+    let Some(target) = target(path)? else { return Ok(Step::WriteTo(path.to_owned(), bytes)) };
+    if holds(&target, &bytes).unwrap_or(false) {
+        return Ok(Step::Nothing);
+    }
+    let mut temporary = temporary_for(&target)?;
+    temporary.as_file_mut().write_all(&bytes).map_err(|error| io_reason(&error))?;
+    finished(temporary, target, mode)
+}
+
+/// The file that a path leads to, be it there or not; `None`: it is no regular one.
+fn target(path: &Path) -> std::result::Result<Option<PathBuf>, String> {
     // Through a link if there is one: `/dev/stdout` is a link to something that has no name.
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err("Is a directory".to_owned()),
-        Ok(metadata) if !metadata.is_file() => return Ok(Step::WriteTo(path.to_owned(), bytes)),
-        Ok(metadata) => {
-            if metadata.len() == bytes.len() as u64 && holds(path, bytes).unwrap_or(false) {
-                return Ok(Step::Nothing);
-            }
-        }
+        Ok(metadata) if !metadata.is_file() => return Ok(None),
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io_reason(&error)),
     }
@@ -78,6 +159,11 @@ fn stage_file<'b>(path: &Path, bytes: &'b [u8], mode: Option<u32>) -> std::resul
     if !names_a_file(&target) {
         return Err("Is a directory".to_owned());
     }
+    Ok(Some(target))
+}
+
+/// A new file beside another.
+fn temporary_for(target: &Path) -> std::result::Result<NamedTempFile, String> {
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -86,13 +172,17 @@ fn stage_file<'b>(path: &Path, bytes: &'b [u8], mode: Option<u32>) -> std::resul
         io::ErrorKind::NotFound => format!("there is no folder {}", folder.display()),
         _ => format!("no temporary file in {}: {}", folder.display(), io_reason(&error)),
     };
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".relocfix-")
-        .permissions(Permissions::from_mode(NEW_FILE))
-        .tempfile_in(folder)
-        .map_err(in_folder)?;
-    let written = temporary.as_file_mut().write_all(bytes);
-    written.map_err(|error| io_reason(&error))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".relocfix-").permissions(Permissions::from_mode(NEW_FILE));
+    builder.tempfile_in(folder).map_err(in_folder)
+}
+
+/// A temporary file with all its bytes, which gets its permissions.
+fn finished<'b>(
+    temporary: NamedTempFile,
+    target: PathBuf,
+    mode: Option<u32>,
+) -> std::result::Result<Step<'b>, String> {
     if let Some(mode) = mode {
         // Of the whole mode: the owner of the output is whoever runs this, so no set-user-id.
         let permissions = Permissions::from_mode(mode & 0o777);
@@ -108,6 +198,9 @@ fn stage_file<'b>(path: &Path, bytes: &'b [u8], mode: Option<u32>) -> std::resul
 /// Whatever the operating system says.
 fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let file = File::open(path)?;
+    if file.metadata()?.len() != bytes.len() as u64 {
+        return Ok(false);
+    }
     let parts = bytes.par_chunks(AT_ONCE).enumerate();
     let same = parts.map_init(
         || vec![0; AT_ONCE],
@@ -135,9 +228,9 @@ impl Staged<'_> {
                 temporary.persist(target).map(drop).map_err(|error| error.error)
             }
             Step::WriteTo(path, bytes) => {
-                OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes))
+                OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(&bytes))
             }
-            Step::Print(bytes) => print(bytes),
+            Step::Print(bytes) => print(&bytes),
         };
         done.map_err(|error| cannot_write(&name, &io_reason(&error)))
     }
@@ -262,6 +355,63 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().ino(), before);
         write(&path, b"diff", None).unwrap();
         assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+    }
+
+    /// A room of a file in a folder, filled; `None`: the file system has none.
+    fn large_room(path: &Path, byte: u8) -> Option<Room> {
+        let location = Location::File(path.to_owned());
+        let mut room = Room::new(&location, LARGE);
+        assert!(room.iter().all(|&byte| byte == 0));
+        room.fill(byte);
+        matches!(room, Room::File(..)).then_some(room)
+    }
+
+    #[test]
+    fn what_is_made_in_its_file_appears_at_commit_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.o");
+        fs::write(&path, b"old").unwrap();
+        let location = Location::File(path.clone());
+        let Some(room) = large_room(&path, 1) else { return };
+        assert_eq!(names(folder.path()).len(), 2);
+        drop(room);
+        assert_eq!(names(folder.path()), ["out.o"]);
+        let staged = stage_room(&location, large_room(&path, 1).unwrap(), Some(0o100751)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        staged.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), [1; LARGE]);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o751);
+        assert_eq!(names(folder.path()), ["out.o"]);
+        // The same bytes are left alone, and a link stays.
+        let before = fs::metadata(&path).unwrap().ino();
+        let link = folder.path().join("link.o");
+        symlink("out.o", &link).unwrap();
+        let write =
+            |byte| stage_room(&location, large_room(&link, byte).unwrap(), None).unwrap().commit().unwrap();
+        write(1);
+        assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+        write(2);
+        assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+        assert_eq!(fs::read(&link).unwrap(), [2; LARGE]);
+        assert_eq!(names(folder.path()), ["link.o", "out.o"]);
+    }
+
+    #[test]
+    fn without_a_file_to_be_there_is_room_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let small = Location::File(folder.path().join("out.o"));
+        assert!(matches!(Room::new(&small, LARGE - 1), Room::Memory(_)));
+        assert!(matches!(Room::new(&Location::Standard, LARGE), Room::Memory(_)));
+        let staged = stage_room(&Location::Standard, Room::Memory(vec![1; 2]), None).unwrap();
+        assert!(matches!(staged.step, Step::Print(bytes) if *bytes == [1; 2]));
+        let path = folder.path().join("socket");
+        let _socket = UnixListener::bind(&path).unwrap();
+        assert!(matches!(Room::new(&Location::File(path), LARGE), Room::Memory(_)));
+        // What is wrong is told as ever.
+        let missing = Location::File(folder.path().join("missing/out.o"));
+        let error = stage_room(&missing, Room::new(&missing, LARGE), None).unwrap_err();
+        assert!(error.to_string().contains("there is no folder"), "{error}");
+        assert_eq!(names(folder.path()), ["socket"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The system's own C library, asked in a new process of this program which implementations it chooses. The one file,
-//! besides the memory map, with unsafe code: only the dynamic linker can be asked, and its functions are C's.
+//! besides the memory maps, with unsafe code: only the dynamic linker can be asked, and its functions are C's.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};

@@ -53,12 +53,18 @@ impl Format {
     /// new local symbols come right after the input's last local one, which moves all others by one number.
     ///
     /// # Errors
-    /// An edit that the format cannot express, with its place; nothing is half done.
-    pub fn write(self, object: &ObjectFile<'_>, edits: &Edits) -> Result<Vec<u8>> {
+    /// An edit that the format cannot express, with its place; what is in the room then is nothing.
+    pub(crate) fn write(self, object: &ObjectFile<'_>, edits: &Edits, room: &mut dyn Room) -> Result<()> {
         match self {
-            Format::Elf => elf::write(object, edits),
+            Format::Elf => elf::write(object, edits, room),
         }
     }
+}
+
+/// Where the bytes of an output are made.
+pub(crate) trait Room {
+    /// So many zeros, asked for once.
+    fn take(&mut self, size: usize) -> Result<&mut [u8]>;
 }
 
 /// Entries of a relocation table as the file has them.

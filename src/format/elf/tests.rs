@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use self::edited::{every_edit, small_edit};
 use self::tools::{Fixture, compile, fixtures, linkers, missing, read_without_warning, run, tool};
 use super::records::{SectionHeader, SymbolEntry};
-
 use super::tables::{SymbolSection, Tables};
 use crate::edits::{
     BytesEdit, Edits, Home, NewLocal, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind,
     Pattern, RelocationEdit, Repeat, Repeated, SectionEdit, SymbolEdit, SymbolRef,
 };
+use crate::error::Result;
+use crate::format::Room;
 use crate::object_file::{ObjectFile, SectionId, SectionKind, Symbol, SymbolId, SymbolPlace, SymbolType};
 use crate::reloc::RelocKind;
 
@@ -28,8 +29,21 @@ fn parse<'d>(name: &'d str, bytes: &'d [u8]) -> ObjectFile<'d> {
     ObjectFile::parse(name, bytes).unwrap_or_else(|e| panic!("{e}"))
 }
 
+impl Room for Vec<u8> {
+    fn take(&mut self, size: usize) -> Result<&mut [u8]> {
+        self.resize(size, 0);
+        Ok(self)
+    }
+}
+
+fn try_write(object: &ObjectFile<'_>, edits: &Edits) -> Result<Vec<u8>> {
+    let mut output = Vec::new();
+    super::write(object, edits, &mut output)?;
+    Ok(output)
+}
+
 fn write(object: &ObjectFile<'_>, edits: &Edits) -> Vec<u8> {
-    super::write(object, edits).unwrap_or_else(|e| panic!("{e}"))
+    try_write(object, edits).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn section<'o, 'd>(object: &'o ObjectFile<'d>, name: &str) -> &'o crate::object_file::Section<'d> {

@@ -33,6 +33,7 @@ use super::string_table::StringTableBuilder;
 use super::tables::Tables;
 use crate::edits::{Edits, NewSection, NewSectionKind};
 use crate::error::{Error, Result};
+use crate::format::Room;
 use crate::object_file::{GroupId, ObjectFile, SectionKind};
 
 /// The input with all edits applied; byte for byte the input if there are none.
@@ -40,9 +41,10 @@ use crate::object_file::{GroupId, ObjectFile, SectionKind};
 /// # Errors
 /// An edit that names what is not there, contradicts another or cannot be expressed, and tables that hold
 /// symbol indices in a form that is not known, with section and offset.
-pub(in crate::format) fn write(object: &ObjectFile<'_>, edits: &Edits) -> Result<Vec<u8>> {
+pub(in crate::format) fn write(object: &ObjectFile<'_>, edits: &Edits, room: &mut dyn Room) -> Result<()> {
     if edits.is_empty() {
-        return Ok(object.bytes.to_vec());
+        room.take(object.bytes.len())?.copy_from_slice(object.bytes);
+        return Ok(());
     }
     let tables = Tables::parse(object.name, object.bytes)?;
     checks::check(object, &tables, edits)?;
@@ -66,7 +68,7 @@ pub(in crate::format) fn write(object: &ObjectFile<'_>, edits: &Edits) -> Result
     extend_groups(object, &tables, &plan, &joins, &mut output);
     move_address_significance(&tables, &plan, &mut output)?;
     write_symbols_and_names(object, &tables, edits, &plan, &mut output)?;
-    output.finish(object, &tables, edits)
+    output.finish(object, &tables, edits, room)
 }
 
 /// New members of groups, in the order of their indices.

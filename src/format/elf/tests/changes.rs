@@ -176,7 +176,7 @@ fn edits_that_cannot_be_right_are_refused() {
     let refused = |expected: &str, make: &dyn Fn(&mut Edits)| {
         let mut edits = Edits::default();
         make(&mut edits);
-        let error = super::super::write(&object, &edits).expect_err(expected).to_string();
+        let error = try_write(&object, &edits).expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");
     };
     let change = |section, offset, old: &[u8], new: &[u8]| BytesEdit {
@@ -281,7 +281,7 @@ fn what_is_repeated_is_done_everywhere_or_refused() {
     }
 
     let refused = |expected: &str, change: &dyn Fn(&mut Vec<Repeat>, &mut Vec<BytesEdit>)| {
-        let error = super::super::write(&object, &edits(change)).expect_err(expected).to_string();
+        let error = try_write(&object, &edits(change)).expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");
     };
     refused(".data+0x13881: the bytes to change are [11", &|places, _| places[9_998].offset += 1);
@@ -354,7 +354,7 @@ fn what_may_hold_symbol_indices_is_refused() {
     let object = parse("linked.o", &linked);
     let mut edits = Edits::default();
     edits.add_undefined("u");
-    assert!(super::super::write(&object, &edits).is_ok(), "no index changes");
-    let error = super::super::write(&object, &small_edit()).unwrap_err();
+    assert!(try_write(&object, &edits).is_ok(), "no index changes");
+    let error = try_write(&object, &small_edit()).unwrap_err();
     assert!(error.to_string().contains(".map+0x0: a section of type 0x1"), "{error}");
 }

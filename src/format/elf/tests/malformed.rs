@@ -5,6 +5,7 @@ use super::super::records::{SHDR_SIZE, SectionHeader};
 use super::super::tables::Tables;
 use super::edited::every_edit;
 use super::tools::{compile, fixtures};
+use super::try_write;
 use crate::object_file::ObjectFile;
 
 /// Reads, edits, writes and reads; how far it came.
@@ -12,7 +13,7 @@ fn try_all(bytes: &[u8]) -> usize {
     let Ok(object) = ObjectFile::parse("damaged.o", bytes) else {
         return 0;
     };
-    let Ok(output) = crate::format::elf::write(&object, &every_edit(&object)) else {
+    let Ok(output) = try_write(&object, &every_edit(&object)) else {
         return 1;
     };
     if let Err(e) = ObjectFile::parse("output.o", &output) {

@@ -11,6 +11,7 @@ use super::super::tables::Tables;
 use super::repeats;
 use crate::edits::{BytesEdit, Edits};
 use crate::error::Result;
+use crate::format::Room;
 use crate::object_file::{ObjectFile, SectionId};
 
 /// How many bytes a thread copies in one go.
@@ -127,19 +128,20 @@ impl<'a> Output<'a> {
     /// The file: first it is settled where everything lies, then all threads fill it.
     ///
     /// # Errors
-    /// Changes of bytes that are repeated and cannot be made.
+    /// Changes of bytes that are repeated and cannot be made; no room.
     pub(super) fn finish(
         mut self,
         object: &ObjectFile<'_>,
         tables: &Tables<'_>,
         edits: &Edits,
-    ) -> Result<Vec<u8>> {
+        room: &mut dyn Room,
+    ) -> Result<()> {
         let end = self.place();
         let table_offset = end.next_multiple_of(8);
-        let mut out = vec![0; table_offset + self.sections.len() * SHDR_SIZE];
+        let out = room.take(table_offset + self.sections.len() * SHDR_SIZE)?;
         let mut changes: Vec<&BytesEdit> = edits.bytes.iter().collect();
         changes.sort_by_key(|edit| (edit.section, edit.offset));
-        let filled = self.cut(&mut out).into_par_iter().map(|(section, place)| {
+        let filled = self.cut(out).into_par_iter().map(|(section, place)| {
             section.fill(self.bytes, place);
             // Sections that are new are no edit's.
             let Some(id) = section.old.then_some(SectionId(section.index as u32)) else { return Ok(()) };
@@ -158,8 +160,8 @@ impl<'a> Output<'a> {
             }
         });
         filled.collect::<Result<()>>()?;
-        self.write_headers(tables, table_offset, &mut out);
-        Ok(out)
+        self.write_headers(tables, table_offset, out);
+        Ok(())
     }
 
     /// Gives every section its offset and size, and tells where the last ends.
