@@ -10,6 +10,7 @@ use std::ops::Range;
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, OpKind, Register};
 
 use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey};
+use super::common_shapes::common_shape;
 use super::known_shapes;
 use super::sensitivity::sensitivity;
 
@@ -56,7 +57,7 @@ pub(super) fn survey(
 
 /// Shows the instructions of a range one after the other: where each begins, what it and all that is behind it in the range
 /// are, and its shape; without one it is a byte that begins none.
-fn shapes(code: &[u8], range: Range<u64>, mut show: impl FnMut(u64, &[u8], Option<&Shape>)) {
+pub(super) fn shapes(code: &[u8], range: Range<u64>, mut show: impl FnMut(u64, &[u8], Option<&Shape>)) {
     let limit = |offset: u64| usize::try_from(offset).map_or(code.len(), |offset| offset.min(code.len()));
     // What ends with the range is too short for an instruction that would leave it.
     let (mut at, end) = (limit(range.start), limit(range.end));
@@ -124,6 +125,11 @@ pub(super) fn disassemble(bytes: &[u8], offset: u64) -> String {
 /// What the instruction that `bytes` begin with is; `None`: they are none.
 #[cold]
 pub(super) fn shape(bytes: &[u8]) -> Option<Shape> {
+    common_shape(bytes).or_else(|| decoded_shape(bytes))
+}
+
+/// The same by decoding.
+pub(super) fn decoded_shape(bytes: &[u8]) -> Option<Shape> {
     let mut decoder = Decoder::new(64, bytes, OPTIONS);
     let decoded = decoder.decode();
     // A length of 0 cannot be, but would never end.
@@ -133,10 +139,7 @@ pub(super) fn shape(bytes: &[u8]) -> Option<Shape> {
     let mut shape =
         Shape { length: decoded.len() as u8, sensitivity: sensitivity(&decoded), ..Shape::default() };
     describe(&decoder, &decoded, bytes, &mut shape);
-    shape.shown = shape.operands.iter().any(Option::is_some)
-        || shape.reference.is_some()
-        || shape.sensitivity.has(Sensitivity::STOPS);
-    Some(shape)
+    Some(shape.told())
 }
 
 /// Fills in what `bytes`, which begin with the instruction just decoded, carry.
@@ -289,36 +292,38 @@ fn is_lea(code: Code) -> bool {
 /// What all instructions have in common that differ in nothing but the values of their constants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Shape {
-    length: u8,
-    nop: bool,
+    pub(super) length: u8,
+    pub(super) nop: bool,
     /// It has operands or a reference, or the next instruction does not run after it.
-    shown: bool,
-    sensitivity: Sensitivity,
-    operands: [Option<OperandShape>; 2],
-    reference: Option<ReferenceShape>,
+    pub(super) shown: bool,
+    pub(super) sensitivity: Sensitivity,
+    pub(super) operands: [Option<OperandShape>; 2],
+    pub(super) reference: Option<ReferenceShape>,
 }
 
 /// See [`Operand`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct OperandShape {
-    field: Field,
-    signed: bool,
-    form: OperandForm,
+pub(super) struct OperandShape {
+    pub(super) field: Field,
+    pub(super) signed: bool,
+    pub(super) form: OperandForm,
 }
 
 /// See [`PcReference`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ReferenceShape {
-    field: Field,
-    size: u16,
-    usage: PcUse,
+pub(super) struct ReferenceShape {
+    pub(super) field: Field,
+    pub(super) size: u16,
+    pub(super) usage: PcUse,
 }
 
 impl Shape {
-    /// The length of all instructions of that shape, in bytes.
-    #[cfg(test)]
-    pub(super) fn length(&self) -> u32 {
-        self.length.into()
+    /// Itself, and whether it is shown.
+    pub(super) fn told(mut self) -> Self {
+        self.shown = self.operands.iter().any(Option::is_some)
+            || self.reference.is_some()
+            || self.sensitivity.has(Sensitivity::STOPS);
+        self
     }
 
     /// Makes of an instruction, its offset apart, the one of that shape that `bytes` begin with. One is made of another
@@ -350,13 +355,13 @@ impl Shape {
 
 /// Where a constant lies in its instruction; size 0: there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Field {
+pub(super) struct Field {
     offset: u8,
-    size: u8,
+    pub(super) size: u8,
 }
 
 impl Field {
-    fn new(offset: usize, size: usize) -> Self {
+    pub(super) fn new(offset: usize, size: usize) -> Self {
         // Both fit: an instruction has at most 15 bytes.
         Field { offset: offset as u8, size: size as u8 }
     }

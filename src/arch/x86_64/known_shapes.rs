@@ -332,7 +332,7 @@ mod tests {
                         && [&[][..], &[0x48], &[0x41]].contains(prefix);
                     // Of the base in a SIB byte it depends whether a displacement follows.
                     let based = modrm & 0xc7 != 4;
-                    if short && based && known.is_some_and(|known| known.length() != length) {
+                    if short && based && known.is_some_and(|known| u32::from(known.length) != length) {
                         unforeseen.insert(opcode);
                     }
                 }

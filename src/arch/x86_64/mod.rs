@@ -3,6 +3,7 @@
 mod addition;
 mod alignment;
 mod callee;
+mod common_shapes;
 mod dead_ends;
 mod decode;
 mod distances;

@@ -21,7 +21,7 @@ use iced_x86::{
 };
 
 use super::super::ThreadLocalOffset;
-use super::decode::LONGEST;
+use super::decode::{LONGEST, shapes};
 
 /// The `%fs` override.
 const FS: u8 = 0x64;
@@ -93,7 +93,7 @@ pub(super) fn thread_local_offsets(
 ) -> Vec<ThreadLocalOffset> {
     let bounds = usize::try_from(function.start).ok().zip(usize::try_from(function.end).ok());
     let Some(bytes) = bounds.and_then(|(start, end)| code.get(start..end)) else { return Vec::new() };
-    if !may_reach_block(bytes) {
+    if !(memchr::memchr(FS, bytes).is_some() && begins_with_override(bytes) && may_reach_block(bytes)) {
         return Vec::new();
     }
     let mut decoder = Decoder::with_ip(64, bytes, function.start, DecoderOptions::MPX);
@@ -113,6 +113,17 @@ pub(super) fn thread_local_offsets(
     };
     walk.run();
     walk.found()
+}
+
+/// Whether an instruction may begin with the `%fs` override: in constants the same byte stands by chance.
+fn begins_with_override(bytes: &[u8]) -> bool {
+    let mut found = false;
+    shapes(bytes, 0..bytes.len() as u64, |_, bytes, shape| {
+        let prefix = |byte: &&u8| matches!(**byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+        // Where code goes on behind what is no instruction is not known.
+        found |= shape.is_none() || bytes.iter().take_while(prefix).any(|byte| *byte == FS);
+    });
+    found
 }
 
 /// Whether there may be an instruction that counts from the thread pointer: a search that costs a fraction of decoding.

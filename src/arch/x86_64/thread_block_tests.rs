@@ -235,3 +235,20 @@ fn everything_else_is_none() {
     };
     assert_eq!(found(overwritten), NONE);
 }
+
+/// Wherever the override stands among the prefixes; and in a constant it is none.
+#[test]
+fn an_override_is_one_of_the_prefixes() {
+    let distance = [0x8b, 0x04, 0x25, 0xd8, 0xff, 0xff, 0xff];
+    let none = |_: u64, _: u64| false;
+    for prefixes in [&[0x64][..], &[0x64, 0x48], &[0x48, 0x64], &[0x2e, 0x64, 0x48], &[0x66, 0x64, 0x48]] {
+        let code = [&[0xc3], prefixes, &distance].concat();
+        assert!(begins_with_override(&code), "{prefixes:02x?}");
+        assert_eq!(found_unless(&code, &none).len(), 1, "{prefixes:02x?}");
+    }
+    // movabs $0x…64…,%rax
+    let constant = [&[0x48, 0xb8, 0x64, 0x48][..], &distance[..6], &[0xc3]].concat();
+    assert!(!begins_with_override(&constant));
+    // Behind what is no instruction.
+    assert!(begins_with_override(&[&[0x06, 0x48, 0xb8, 0x64][..], &[0; 8]].concat()));
+}
