@@ -34,7 +34,13 @@ const REFUSED: u8 = 1;
 /// The command line, a file, or what is in it.
 const TROUBLE: u8 = 2;
 
+/// Blocks up to this size are used again when they have been freed.
+const USED_AGAIN: usize = 1 << 20;
+
 fn main() -> ExitCode {
+    // The C library takes blocks of 128 kB or more from the system and gives them back each by itself, up to the size of the
+    // largest that was freed so far (mallopt(3), M_MMAP_THRESHOLD): pages that a text took are needed for what comes of it.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(USED_AGAIN)));
     let asked = match args::parse(std::env::args_os()) {
         Ok(asked) => asked,
         Err(error) => {
