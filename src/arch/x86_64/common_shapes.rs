@@ -514,12 +514,17 @@ mod tests {
         // All of W, L and the prefix with some registers.
         let rest = (0..=255).filter(|byte| matches!(byte >> 3 & 15, 0 | 15));
         let three = rest.flat_map(|byte| [0xe1, 0xc1, 0x81, 0x01, 0xe2].map(|map| vec![0xc4, map, byte]));
+        let all: Vec<u8> = (0..=255).collect();
         let mut known = 0;
         for before in legacy.chain(two).chain(three) {
             for opcode in 0..=255 {
                 for modrm in 0..=255_u8 {
-                    let sibs: &[u8] =
-                        if modrm & 7 == 4 && modrm < 0xc0 { &[0x24, 0x65, 0x25, 0x2c] } else { &[0x11] };
+                    let sibs = match opcode {
+                        _ if modrm & 7 != 4 || modrm >= 0xc0 => &[0x11][..],
+                        // Loads, of vectors too, and addresses.
+                        0x10 | 0x8b | 0x8d => &all,
+                        _ => &[0x24, 0x65, 0x25, 0x2c],
+                    };
                     for sib in sibs {
                         let bytes = [&before[..], &[opcode, modrm, *sib], &[0x11; 12]].concat();
                         let bytes = &bytes[..15];
@@ -535,6 +540,26 @@ mod tests {
             }
         }
         assert!(known > 1_000_000, "{known}");
+    }
+
+    /// The code of this very program, one instruction after the other.
+    #[test]
+    fn what_is_known_of_real_code_is_what_decoding_gives() {
+        let program = std::fs::read(std::env::current_exe().expect("a program")).expect("its bytes");
+        let file = goblin::elf::Elf::parse(&program).expect("an executable");
+        let is_text =
+            |header: &&goblin::elf::SectionHeader| file.shdr_strtab.get_at(header.sh_name) == Some(".text");
+        let text = file.section_headers.iter().find(is_text).and_then(|header| header.file_range());
+        let mut left = &program[text.expect("code")];
+        let (mut known, mut count) = (0, 0);
+        while !left.is_empty() {
+            let decoded = decoded_shape(left);
+            let common = common_shape(left);
+            assert!(common.is_none() || common == decoded, "{:02x?}", &left[..left.len().min(15)]);
+            (known, count) = (known + usize::from(common.is_some()), count + 1);
+            left = &left[decoded.map_or(1, |shape| usize::from(shape.length))..];
+        }
+        assert!(known > count / 10 * 9, "{known} of {count}");
     }
 
     /// Instructions of an ordinary function: for these no table is made.
