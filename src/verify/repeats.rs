@@ -36,21 +36,23 @@ impl Check<'_, '_> {
                 Ok(firsts) => firsts,
                 Err(offset) => return self.error(id, offset, "what is repeated was not decided"),
             };
-            let lengths: Vec<u8> = firsts.iter().map(|first| first.length).collect();
             let wrong = places.par_chunks(AT_ONCE).find_map_first(|places| {
                 let mut before = InOrder::from(old, places[0].offset);
                 let mut after = InOrder::from(new, places[0].offset);
+                let mut is_alike = |Repeat { offset, pattern }: Repeat, length: u8| {
+                    let alone = before.near(offset..offset.checked_add(length.into())?).is_empty();
+                    let here = Alike::of(old, new, offset, length, &mut after).filter(|_| alone)?;
+                    Some(firsts.get(pattern as usize) == Some(&here))
+                };
                 places.chunks(FEW).find_map(|few| {
-                    let here = few.iter().map(|&Repeat { offset, pattern }| {
-                        let length = *lengths.get(pattern as usize)?;
-                        let alone = before.near(offset..offset.checked_add(length.into())?).is_empty();
-                        Alike::of(old, new, offset, length, &mut after).filter(|_| alone)
+                    let length =
+                        |repeat: &Repeat| firsts.get(repeat.pattern as usize).map(|first| first.length);
+                    let lengths: SmallVec<[Option<u8>; FEW]> = few.iter().map(length).collect();
+                    let mut with_lengths = few.iter().zip(lengths);
+                    let wrong = with_lengths.find(|&(repeat, length)| {
+                        length.and_then(|length| is_alike(*repeat, length)) != Some(true)
                     });
-                    let here: SmallVec<[Option<Alike>; FEW]> = here.collect();
-                    let wrong = |(repeat, here): &(&Repeat, Option<Alike>)| {
-                        here.is_none() || here.as_ref() != firsts.get(repeat.pattern as usize)
-                    };
-                    few.iter().zip(here).find(wrong).map(|(repeat, _)| repeat)
+                    wrong.map(|(repeat, _)| repeat)
                 })
             });
             if let Some(Repeat { offset, .. }) = wrong {
@@ -61,14 +63,16 @@ impl Check<'_, '_> {
     }
 }
 
-/// What has to be alike. Nothing of it lies elsewhere: there can be many of them, in no order.
+/// What has to be alike. Nothing of it lies elsewhere, and a look at the length has all of it read: there can be many of them, in
+/// no order.
 #[derive(PartialEq, Eq)]
+#[repr(align(64))]
 struct Alike {
     length: u8,
     old: u128,
     new: u128,
     /// With its distance from the place's start for its offset.
-    relocation: (u64, RelocKind, SymbolId, i64),
+    relocation: (u8, RelocKind, SymbolId, i64),
 }
 
 impl Alike {
@@ -81,7 +85,8 @@ impl Alike {
         relocations: &mut InOrder<'_>,
     ) -> Option<Self> {
         let r = relocations.inside(start..start.checked_add(length.into())?).only()?;
-        let relocation = (r.offset - start, r.kind, r.symbol, r.addend);
+        // Less than the length.
+        let relocation = ((r.offset - start) as u8, r.kind, r.symbol, r.addend);
         let bytes = |section: &Section<'_>| short_bytes(section.data, start, length);
         Some(Alike { length, old: bytes(old)?, new: bytes(new)?, relocation })
     }

@@ -2,6 +2,7 @@
 //! the names in use, so that a replaced name is nowhere left.
 
 use std::cmp::Ordering;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -9,10 +10,13 @@ use rayon::prelude::*;
 #[derive(Debug)]
 pub(super) struct StringTable<'d> {
     text: &'d str,
-    /// Where the NULs are: a hostile table is one long string that every symbol names anew, and searching its
-    /// end for each would take quadratic time.
-    ends: Vec<u32>,
+    /// Where the NULs are, if anyone asked for a long name: a hostile table is one long string that every symbol names anew, and
+    /// searching its end for each would take quadratic time.
+    ends: OnceLock<Vec<u32>>,
 }
+
+/// In so many bytes the end of a name is searched for first.
+const SHORT: usize = 128;
 
 impl<'d> StringTable<'d> {
     /// Reads a table.
@@ -30,8 +34,7 @@ impl<'d> StringTable<'d> {
         if u32::try_from(data.len()).is_err() {
             return Err((1 << 32, "a string table is smaller than 4 GiB"));
         }
-        let ends = data.iter().enumerate().filter(|&(_, &b)| b == 0).map(|(i, _)| i as u32).collect();
-        Ok(StringTable { text, ends })
+        Ok(StringTable { text, ends: OnceLock::new() })
     }
 
     /// The name at an offset; `None` outside of the table or inside a character.
@@ -39,9 +42,20 @@ impl<'d> StringTable<'d> {
         if offset == 0 {
             return Some("");
         }
-        let next = self.ends.partition_point(|&end| end < offset);
-        let end = *self.ends.get(next)?;
-        self.text.get(offset as usize..end as usize)
+        let start = offset as usize;
+        let rest = self.text.as_bytes().get(start..)?;
+        let end = match memchr::memchr(0, &rest[..rest.len().min(SHORT)]) {
+            Some(length) => start + length,
+            None => {
+                let ends = self.ends();
+                *ends.get(ends.partition_point(|&end| end < offset))? as usize
+            }
+        };
+        self.text.get(start..end)
+    }
+
+    fn ends(&self) -> &[u32] {
+        self.ends.get_or_init(|| memchr::memchr_iter(0, self.text.as_bytes()).map(|end| end as u32).collect())
     }
 }
 
@@ -152,6 +166,17 @@ mod tests {
         assert_eq!(table.get(12), Some("ä"));
         assert_eq!(table.get(13), None, "inside a character");
         assert_eq!(table.get(15), None);
+        for length in [SHORT - 1, SHORT, SHORT + 1, 3 * SHORT] {
+            let (first, second) = ("a".repeat(length), "b".repeat(length));
+            let bytes = format!("\0{first}\0{second}\0");
+            let table = StringTable::parse(bytes.as_bytes()).unwrap();
+            assert_eq!(table.get(1), Some(&*first));
+            assert_eq!(table.get(3), Some(&first[2..]));
+            assert_eq!(table.get(length as u32 + 1), Some(""));
+            assert_eq!(table.get(length as u32 + 2), Some(&*second));
+            assert_eq!(table.get(2 * length as u32 + 2), Some(""));
+            assert_eq!(table.get(2 * length as u32 + 3), None);
+        }
         assert_eq!(StringTable::parse(b"").unwrap().get(0), Some(""));
         assert_eq!(StringTable::parse(b"").unwrap().get(1), None);
         assert_eq!(StringTable::parse(b"a\0").unwrap_err().0, 0);
