@@ -210,7 +210,8 @@ impl SessionMap {
             let (symbols, origins) = lists[list];
             (symbols.get(index), origins.of(index))
         };
-        order.par_sort_unstable_by(|&(a_address, a_list, a), &(b_address, b_list, b)| {
+        // Lists are mostly in order, one behind the other: a stable sort merges what is.
+        order.par_sort_by(|&(a_address, a_list, a), &(b_address, b_list, b)| {
             a_address.cmp(&b_address).then_with(|| {
                 let (a, a_origin) = written(a_list, a);
                 let (b, b_origin) = written(b_list, b);
