@@ -53,11 +53,7 @@ impl LiveProcess {
         let read = program.and_then(|file| file.take(64).read_to_end(&mut header));
         match read {
             Ok(_) => {}
-            // Only what runs a program has this link.
-            Err(error) if error.kind() == Io::NotFound => {
-                let message = "is a thread of the kernel: it has no memory of its own";
-                return Err(Error::new(ErrorKind::Io, name, message));
-            }
+            Err(error) if error.kind() == Io::NotFound => return Err(without_program(&name, &folder)),
             Err(error) => return Err(unreadable(&name, &folder, &error)),
         }
         let machine = machine_of_program(&name, &header)?;
@@ -178,12 +174,29 @@ fn own_number(folder: &Path) -> Option<u32> {
     numbers.split_whitespace().next_back()?.parse().ok()
 }
 
-/// The 22nd field of `stat`: the second one is a name in parentheses, which may hold anything.
+/// When it started, in clock ticks since the machine did.
 fn started(folder: &Path) -> io::Result<String> {
+    stat_field(folder, 22)
+}
+
+/// A field of `stat` by its number in proc(5), from the third on: the second one is a name in parentheses, which may hold
+/// anything.
+fn stat_field(folder: &Path, number: usize) -> io::Result<String> {
     let text = fs::read(folder.join("stat"))?;
     let text = String::from_utf8_lossy(&text);
     let after_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    Ok(after_name.split_whitespace().nth(19).unwrap_or_default().to_owned())
+    Ok(after_name.split_whitespace().nth(number - 3).unwrap_or_default().to_owned())
+}
+
+/// What it is that runs no program: a thread of the kernel by its flags (`PF_KTHREAD` of Linux's `include/linux/sched.h`), else
+/// a process that is about to end, which gives its memory back before it is called a zombie.
+fn without_program(name: &str, folder: &Path) -> Error {
+    const PF_KTHREAD: u64 = 0x0020_0000;
+    let flags = stat_field(folder, 9).ok().and_then(|flags| flags.parse::<u64>().ok());
+    if flags.is_none_or(|flags| flags & PF_KTHREAD == 0) {
+        return ended(name);
+    }
+    Error::new(ErrorKind::Io, name, "is a thread of the kernel: it has no memory of its own")
 }
 
 /// Whether nothing is left of it but its exit status, which its parent has not asked for.
@@ -209,7 +222,7 @@ fn ended(name: &str) -> Error {
 }
 
 fn unreadable(name: &str, folder: &Path, error: &io::Error) -> Error {
-    if has_ended(folder) {
+    if has_ended(folder) || error.raw_os_error() == Some(libc::ESRCH) {
         return ended(name);
     }
     if error.kind() != Io::PermissionDenied {
@@ -245,6 +258,20 @@ fn policy(scope: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A process that ends has no program any more, as one of the kernel's never had.
+    #[test]
+    fn what_ends_is_no_thread_of_the_kernel() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let folder = PathBuf::from(format!("/proc/{}", child.id()));
+        while !has_ended(&folder) {
+            std::thread::yield_now();
+        }
+        assert_eq!(fs::read_link(folder.join("exe")).unwrap_err().kind(), Io::NotFound);
+        let error = without_program("process", &folder).to_string();
+        assert!(error.contains("has ended"), "{error}");
+        child.wait().unwrap();
+    }
 
     #[test]
     fn this_process_reads_itself() {
