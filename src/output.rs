@@ -372,7 +372,11 @@ mod tests {
         let path = folder.path().join("out.o");
         fs::write(&path, b"old").unwrap();
         let location = Location::File(path.clone());
-        let Some(room) = large_room(&path, 1) else { return };
+        let Some(room) = large_room(&path, 1) else {
+            let required = std::env::var_os("RELOCFIX_REQUIRE_TOOLS").is_some();
+            assert!(!required, "{}: takes no room for a file before it is written", path.display());
+            return;
+        };
         assert_eq!(names(folder.path()).len(), 2);
         drop(room);
         assert_eq!(names(folder.path()), ["out.o"]);
