@@ -1,4 +1,4 @@
-//! How files are read: IN and core files through a memory map, everything else into memory. Such a map, and that of a large
+//! How files are read: IN, core files and session maps through a memory map, images into memory. Such a map, and that of a large
 //! output, is unsafe code, as only asking the dynamic linker is.
 
 use std::collections::BTreeSet;
@@ -45,20 +45,29 @@ pub(crate) struct Input {
     bytes: Bytes,
 }
 
+/// What is in a file.
 #[derive(Debug)]
-enum Bytes {
+pub(crate) enum Bytes {
     Mapped(memmap2::Mmap),
     Owned(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map) => map,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
 }
 
 impl Deref for Input {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.bytes {
-            Bytes::Mapped(map) => map,
-            Bytes::Owned(bytes) => bytes,
-        }
+        &self.bytes
     }
 }
 
@@ -84,13 +93,15 @@ fn open_file(path: &Path) -> io::Result<(Option<u32>, Bytes)> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     // A pipe has no size, nor have files of /proc; and an empty file cannot be mapped.
-    if metadata.is_file() && metadata.len() > 0 {
-        let mode = metadata.permissions().mode();
-        return Ok((Some(mode), Bytes::Mapped(map(&file)?)));
+    let regular = metadata.is_file() && metadata.len() > 0;
+    let mode = regular.then(|| metadata.permissions().mode());
+    // Not every file system has files that can be.
+    if let Some(map) = regular.then(|| map(&file)).and_then(io::Result::ok) {
+        return Ok((mode, Bytes::Mapped(map)));
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok((None, Bytes::Owned(bytes)))
+    Ok((mode, Bytes::Owned(bytes)))
 }
 
 #[allow(unsafe_code)]
@@ -98,9 +109,10 @@ fn map(file: &File) -> io::Result<memmap2::Mmap> {
     // SAFETY: the bytes must not change while they are borrowed. This program changes no file in place: an
     // output that is the input replaces its directory entry, and the mapping keeps the old file. Another
     // program that writes to the object while it is read could change them, as it could for every linker
-    // that maps its inputs; the readers check every offset at its use against the length of the map, so what
-    // can come of it is a wrong or refused output, and a SIGBUS if the file shrinks. Only IN is mapped, for
-    // its size; maps and images, which other programs own, are read.
+    // that maps its inputs; the readers check every offset at its use against the length of the map, and whether text is
+    // text where it has been copied to, so what can come of it is a wrong or refused output, and a SIGBUS if the file
+    // shrinks. IN is mapped for its size, and a session map because memory to copy it into takes longer to get than the
+    // map to read; images, which other programs own, are read.
     unsafe { memmap2::Mmap::map(file) }
 }
 
@@ -116,7 +128,16 @@ pub(crate) fn map_new(file: &File, size: usize) -> io::Result<memmap2::MmapMut> 
     unsafe { memmap2::MmapOptions::new().len(size).map_mut(file) }
 }
 
-/// Reads a session map or a file that adds to it.
+/// Opens a session map.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub(crate) fn open_map(path: &Path) -> Result<Bytes> {
+    let opened = open_file(path).map(|(_, bytes)| bytes);
+    opened.map_err(|error| cannot_read(&path.display().to_string(), &error))
+}
+
+/// Reads a file that adds to a session map.
 ///
 /// # Errors
 /// Whatever the operating system says.

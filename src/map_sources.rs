@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use relocfix::{EMBEDDED_MAP, Error, ErrorKind, Files, MapSource, ObjectFile, Result, Runtime, SessionMap};
 
 use crate::args::{Invocation, WitnessFiles};
-use crate::input::{Location, read};
+use crate::input::{Bytes, Location, open_map, read};
 
 /// The session map of a run, and where it came from.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn find_of(
 ) -> Result<Found> {
     let mut texts = Vec::new();
     for path in session_maps {
-        texts.push((path.clone(), read(path)?));
+        texts.push((path.clone(), open_map(path)?));
     }
     let mut embedded = Vec::new();
     if texts.is_empty() {
@@ -139,7 +139,7 @@ fn embedded_maps<'d>(object: &ObjectFile<'d>, path: Option<&Path>) -> Vec<MapSou
         .collect()
 }
 
-fn neighbour(input: &Location) -> Result<Option<(PathBuf, Vec<u8>)>> {
+fn neighbour(input: &Location) -> Result<Option<(PathBuf, Bytes)>> {
     let Some(path) = neighbour_path(input) else {
         return Ok(None);
     };
@@ -147,7 +147,7 @@ fn neighbour(input: &Location) -> Result<Option<(PathBuf, Vec<u8>)>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Something is there: if it cannot be read, going on without it would be a guess.
         _ => {
-            let text = read(&path)?;
+            let text = open_map(&path)?;
             Ok(Some((path, text)))
         }
     }

@@ -233,6 +233,8 @@ pub(super) fn read(name: &str, text: &[u8]) -> Result<Document, Error> {
     {
         return Ok(Document { symbols: SymbolList::Checked(symbols), ..document });
     }
+    // It may be a file that another program changes: what is text when it is checked still is when it is used.
+    let text = &*text.to_vec();
     if let Some(document) = right(text) {
         return Ok(document);
     }

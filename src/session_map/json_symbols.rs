@@ -4,9 +4,10 @@
 
 use rayon::prelude::*;
 
+use super::eight_bytes::{hexadecimal_digits, starts_with, string_length};
 use super::json::Unsigned;
-use super::memory::named_address;
-use super::symbols::{NamedAddress, Symbols};
+use super::memory::address_and_alignment;
+use super::symbols::{Symbols, Unchecked};
 
 /// A shorter text is not worth being read in parts.
 const PART: usize = 1 << 20;
@@ -19,10 +20,9 @@ const SHAPES: usize = 4;
 /// The symbols, and the text with an empty list in place of theirs; `None`: there is no such list, or it is not to be read
 /// here.
 pub(super) fn cut_out(text: &[u8]) -> Option<(Vec<u8>, Symbols)> {
-    let text = std::str::from_utf8(text).ok()?;
     let mut reader = Reader { text, at: 0 };
     reader.eat(b'{')?;
-    while reader.string()? != "symbols" {
+    while reader.string()? != b"symbols" {
         reader.eat(b':')?;
         reader.skip_value()?;
         reader.eat(b',')?;
@@ -35,25 +35,25 @@ pub(super) fn cut_out(text: &[u8]) -> Option<(Vec<u8>, Symbols)> {
         _ => in_parts(text, start).or_else(|| in_one(text, start))?,
     };
     let rest = text.get(end..)?;
-    Some(([text.get(..start)?, rest].concat().into_bytes(), symbols))
+    Some(([text.get(..start)?, rest].concat(), symbols))
 }
 
 /// The symbols of the list whose first entry starts there, and where the list ends.
-fn in_one(text: &str, start: usize) -> Option<(Symbols, usize)> {
+fn in_one(text: &[u8], start: usize) -> Option<(Symbols, usize)> {
     let part = Part::read(text, start, text.len())?;
     part.is_last.then_some((part.symbols, part.end))
 }
 
 /// The same by several threads. Where an entry starts in the middle of the text can only be guessed: it was right if what
 /// comes before ends there.
-fn in_parts(text: &str, start: usize) -> Option<(Symbols, usize)> {
+fn in_parts(text: &[u8], start: usize) -> Option<(Symbols, usize)> {
     let count = rayon::current_num_threads().min((text.len() - start) / PART);
     if count < 2 {
         return None;
     }
     let guess = |i: usize| {
         let from = start + (text.len() - start) / count * i;
-        let mut braces = memchr::memchr_iter(b'{', text.as_bytes().get(from..)?).map(|at| from + at);
+        let mut braces = memchr::memchr_iter(b'{', text.get(from..)?).map(|at| from + at);
         // In a name there may be one, too.
         braces.find(|&at| Reader { text, at }.entry(at).is_some())
     };
@@ -69,7 +69,7 @@ fn in_parts(text: &str, start: usize) -> Option<(Symbols, usize)> {
     let mut next = start;
     for (part, start) in parts.into_iter().zip(&starts) {
         let part = part.filter(|_| *start == next)?;
-        symbols.append(part.symbols);
+        symbols.append(part.symbols).ok()?;
         if part.is_last {
             return Some((symbols, part.end));
         }
@@ -88,14 +88,14 @@ struct Part {
 
 impl Part {
     /// Reads from the start of an entry to the first one that does not start before `until`.
-    fn read(text: &str, start: usize, until: usize) -> Option<Self> {
+    fn read(text: &[u8], start: usize, until: usize) -> Option<Self> {
         let mut reader = Reader { text, at: start };
         let room = until.saturating_sub(start) / ENTRY;
-        let mut symbols = Symbols::with_capacity(room, room * NAME);
+        let mut symbols = Unchecked::with_capacity(room, room * NAME);
         let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(SHAPES);
         let (mut entry, _) = reader.entry(start)?;
         let is_last = loop {
-            symbols.push(entry.symbol()?).ok()?;
+            entry.add_to(&mut symbols)?;
             // The last value of the entry ends here.
             let behind = reader.at;
             let mut alike = None;
@@ -132,7 +132,7 @@ impl Part {
             shapes.truncate(SHAPES - 1);
             shapes.insert(0, shape);
         };
-        Some(Part { symbols, end: reader.at, is_last })
+        Some(Part { symbols: symbols.checked()?, end: reader.at, is_last })
     }
 }
 
@@ -142,22 +142,22 @@ struct Entry<'t> {
     address: Option<u64>,
     size: Option<u64>,
     align: Option<u64>,
-    name: Option<&'t str>,
-    library: Option<&'t str>,
+    name: Option<&'t [u8]>,
+    library: Option<&'t [u8]>,
 }
 
-impl<'t> Entry<'t> {
-    /// What it means, if it is right.
+impl Entry<'_> {
+    /// Adds what it means, if it is right.
     #[inline(always)]
-    fn symbol(&self) -> Option<NamedAddress<'t>> {
+    fn add_to(&self, symbols: &mut Unchecked) -> Option<()> {
         // What is read here has no NUL.
         let name = self.name.filter(|name| !name.is_empty())?;
-        let library = self.library.filter(|_| self.library != Some(""));
-        if library != self.library {
+        if self.library.is_some_and(<[u8]>::is_empty) {
             return None;
         }
-        let (size, align) = (self.size.unwrap_or_default(), self.align.map(Unsigned));
-        named_address(self.address?, name, size, library, align).ok()
+        let (address, size) = (self.address?, self.size.unwrap_or_default());
+        let align = address_and_alignment(address, size, self.align.map(Unsigned)).ok()?;
+        symbols.push((address, size, align), name, self.library)
     }
 }
 
@@ -204,7 +204,7 @@ const DIGITS: [u8; 256] = {
 
 /// A place in a text.
 struct Reader<'t> {
-    text: &'t str,
+    text: &'t [u8],
     at: usize,
 }
 
@@ -213,7 +213,7 @@ impl<'t> Reader<'t> {
     #[inline(always)]
     fn next(&mut self) -> Option<u8> {
         loop {
-            match *self.text.as_bytes().get(self.at)? {
+            match *self.text.get(self.at)? {
                 b' ' | b'\n' | b'\t' | b'\r' => self.at += 1,
                 byte => return Some(byte),
             }
@@ -229,35 +229,39 @@ impl<'t> Reader<'t> {
     /// Goes on behind these characters, if they are next.
     #[inline(always)]
     fn word(&mut self, word: &[u8]) -> Option<()> {
-        let found = self.text.as_bytes().get(self.at..)?.starts_with(word);
+        let found = starts_with(self.text.get(self.at..)?, word);
         self.at += if found { word.len() } else { 0 };
         found.then_some(())
     }
 
     /// A string without escapes.
-    fn string(&mut self) -> Option<&'t str> {
+    fn string(&mut self) -> Option<&'t [u8]> {
         self.eat(b'"')?;
         self.rest_of_string()
     }
 
     /// One whose quotation mark is behind.
     #[inline(always)]
-    fn rest_of_string(&mut self) -> Option<&'t str> {
-        let rest = self.text.as_bytes().get(self.at..)?;
+    fn rest_of_string(&mut self) -> Option<&'t [u8]> {
+        let rest = self.text.get(self.at..)?;
         let length = string_length(rest)?;
-        let string = self.text.get(self.at..self.at + length)?;
         self.at += length + 1;
-        (rest[length] == b'"').then_some(string)
+        (rest[length] == b'"').then_some(&rest[..length])
     }
 
     /// The digits of a number in decimal, or in hexadecimal and with the quotation mark behind it.
     #[inline(always)]
     fn digits(&mut self, hexadecimal: bool) -> Option<u64> {
-        let rest = self.text.as_bytes().get(self.at..)?;
+        let rest = self.text.get(self.at..)?;
         let mut number = 0_u64;
         let mut count = 0;
         if hexadecimal {
-            for &byte in rest {
+            let eight = rest.first_chunk().and_then(|eight| hexadecimal_digits(u64::from_le_bytes(*eight)));
+            if let Some(eight) = eight {
+                number = eight.into();
+                count = 8;
+            }
+            for &byte in &rest[count..] {
                 let digit = DIGITS[usize::from(byte)];
                 if digit > 15 {
                     break;
@@ -317,7 +321,7 @@ impl<'t> Reader<'t> {
             if hexadecimal {
                 self.word(b"0x")?;
             }
-            shape.values.push((key, hexadecimal, self.text.as_bytes().get(behind..self.at)?));
+            shape.values.push((key, hexadecimal, self.text.get(behind..self.at)?));
             self.value(key, hexadecimal, &mut entry)?;
             behind = self.at;
             match self.next()? {
@@ -353,10 +357,9 @@ impl<'t> Reader<'t> {
                 b'"' => {
                     self.at += 1;
                     loop {
-                        let bytes = self.text.as_bytes();
-                        self.at += memchr::memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
+                        self.at += memchr::memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
                         // An escape has one more byte at least, and those behind it are none of these.
-                        let escape = bytes[self.at] == b'\\';
+                        let escape = self.text[self.at] == b'\\';
                         self.at += if escape { 2 } else { 1 };
                         if !escape {
                             break;
@@ -381,30 +384,11 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// How long a string is, whose first byte is given, up to the first byte that ends it or makes it one that is not read here.
-#[inline(always)]
-fn string_length(bytes: &[u8]) -> Option<usize> {
-    // Eight bytes at a time: of each that ends the string the highest bit becomes 1, and of none before the first of those.
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
-    let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    let (words, last) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let ends = below(word, b' ') | is(word, b'"') | is(word, b'\\');
-        if ends != 0 {
-            return Some(number * 8 + ends.trailing_zeros() as usize / 8);
-        }
-    }
-    let length = last.iter().position(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\'))?;
-    Some(words.len() * 8 + length)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::json::{Document, Object, SymbolEntry, SymbolList};
     use super::super::memory::symbol;
+    use super::super::symbols::NamedAddress;
     use super::*;
 
     /// The entries that the reader of all of JSON finds; `None`: it refuses the text.
@@ -520,6 +504,25 @@ mod tests {
         assert_eq!(agree(r#"{"relocfix": 1, "symbols": [], "symbols": []}"#), Some(0));
     }
 
+    #[test]
+    fn names_are_text_each_by_itself() {
+        let list = |first: &[u8], second: &[u8]| {
+            let parts: [&[u8]; 5] = [
+                br#"{"symbols": [{"address": 4096, "name": ""#,
+                first,
+                br#""}, {"address": 4097, "library": "l", "name": ""#,
+                second,
+                br#""}]}"#,
+            ];
+            parts.concat()
+        };
+        assert_eq!(cut_out(&list("ä".as_bytes(), b"b")).map(|(_, symbols)| symbols.len()), Some(2));
+        assert!(cut_out(&list(b"\xc3", b"\xa4")).is_none());
+        assert!(cut_out(&list(b"a", b"\xff")).is_none());
+        let library = list(b"a", b"b").into_iter().map(|byte| if byte == b'l' { 0xe9 } else { byte });
+        assert!(cut_out(&library.collect::<Vec<u8>>()).is_none());
+    }
+
     /// Each way of writing an entry after each other one, several times.
     #[test]
     fn entries_may_be_written_in_turn() {
@@ -550,34 +553,19 @@ mod tests {
     }
 
     #[test]
-    fn strings_end_at_the_first_byte_that_ends_them() {
-        for length in 0..40 {
-            for byte in 0..=u8::MAX {
-                let mut text = vec![b'a'; 40];
-                text[length] = byte;
-                text.extend(b"\"\\\n");
-                let ends = byte < b' ' || byte == b'"' || byte == b'\\';
-                assert_eq!(string_length(&text), Some(if ends { length } else { 40 }), "{byte} at {length}");
-            }
-        }
-        assert_eq!(string_length(b"abcdefgh"), None);
-        assert_eq!(string_length(b"abcdefghi"), None);
-    }
-
-    #[test]
     fn many_are_read_in_parts() {
         let entry =
             |i: u32| format!(r#"{{"address": "0x{i:x}", "name": "{{\\,name_{i}\\"}}"#).replace('\\', "");
         let entries: Vec<String> = (4096..64_096).map(entry).collect();
         let text = format!("{{\"symbols\": [{}], \"relocfix\": 1}}", entries.join(", "));
         let start = text.find('[').expect("the list") + 1;
-        let part = Part::read(&text, start, start + 1000).expect("some entries");
+        let part = Part::read(text.as_bytes(), start, start + 1000).expect("some entries");
         assert!(!part.is_last && text[part.end..].starts_with('{'), "{}", part.end);
         assert!((start + 1000..start + 1050).contains(&part.end), "{}", part.end);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
-        let parts = pool.install(|| in_parts(&text, start));
+        let parts = pool.install(|| in_parts(text.as_bytes(), start));
         let (parts, end) = parts.expect("more than one part");
-        let (one, one_end) = in_one(&text, start).expect("one part");
+        let (one, one_end) = in_one(text.as_bytes(), start).expect("one part");
         assert!(parts.iter().eq(one.iter()) && end == one_end);
         assert_eq!(text.as_bytes()[end], b']');
         assert_eq!(parts.len(), 60_000);

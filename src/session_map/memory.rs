@@ -36,20 +36,15 @@ pub(super) fn symbol(entry: &SymbolEntry) -> Result<NamedAddress<'_>, String> {
     if let Some(library) = library {
         check_name("library", library)?;
     }
-    named_address(address.0, name, size.0, library.as_deref(), align)
+    let align = address_and_alignment(address.0, size.0, align)?;
+    Ok(NamedAddress { address: address.0, name, size: size.0, library: library.as_deref(), align })
 }
 
-/// The symbol of an entry whose names can be names.
+/// The alignment of a symbol that may lie there.
 #[inline(always)]
-pub(super) fn named_address<'a>(
-    address: u64,
-    name: &'a str,
-    size: u64,
-    library: Option<&'a str>,
-    align: Option<Unsigned>,
-) -> Result<NamedAddress<'a>, String> {
+pub(super) fn address_and_alignment(address: u64, size: u64, align: Option<Unsigned>) -> Result<u64, String> {
     check_range(address, address.checked_add(size.max(1)), "the symbol")?;
-    Ok(NamedAddress { address, name, size, library, align: declared_alignment(align, address)? })
+    declared_alignment(align, address)
 }
 
 /// Whether two things that both may know something know the same.

@@ -6,6 +6,7 @@ mod bindings;
 pub mod capture;
 mod debug_names;
 mod dynamic_symbols;
+mod eight_bytes;
 pub mod expression;
 mod image;
 mod image_tables;

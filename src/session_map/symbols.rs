@@ -34,99 +34,130 @@ pub(super) fn range(address: u64, size: u64) -> Range<u64> {
     address..address.saturating_add(size.max(1))
 }
 
-/// What is kept of each.
-#[derive(Debug, Clone, Copy)]
-struct Row {
-    address: u64,
-    size: u64,
-    /// Where the name begins in the text of all names, and its length.
-    name: usize,
-    length: u32,
-    kind: u32,
-}
-
 /// What many have in common: library and alignment.
 type Kind = (Option<Box<str>>, u64);
 
-/// Names that the producer knows, in some order.
+/// Names that the producer knows, in some order. What is kept of each are a few numbers in lists of their own: a page of memory
+/// costs as much as reading a hundred entries.
 #[derive(Debug, Clone, Default)]
 pub struct Symbols {
-    rows: Vec<Row>,
+    addresses: Vec<u64>,
+    /// [`LARGE`]: it is in the list of large ones.
+    sizes: Vec<u32>,
+    /// Where each name ends in the text of all names, and the next one begins.
+    ends: Vec<u32>,
     names: String,
+    /// Sizes that are larger than the numbers above, by number of their symbol.
+    large: Vec<(u32, u64)>,
+    /// From which symbol on they are of which kind: symbols of a library stand together.
+    runs: Vec<(u32, u32)>,
     kinds: Vec<Kind>,
     numbers: HashMap<Kind, u32>,
     /// Some address is not greater than the one before.
     unordered: bool,
 }
 
+/// A size for which there is no room beside the others.
+const LARGE: u32 = u32::MAX;
+/// What is wrong with more than there is room for.
+const NO_ROOM: &str = "names are longer than 4 GiB together";
+
 impl Symbols {
     /// None, with room for some, whose names have that many bytes.
     pub(super) fn with_capacity(count: usize, names: usize) -> Self {
-        Symbols { rows: Vec::with_capacity(count), names: String::with_capacity(names), ..Symbols::default() }
+        Symbols {
+            addresses: Vec::with_capacity(count),
+            sizes: Vec::with_capacity(count),
+            ends: Vec::with_capacity(count),
+            names: String::with_capacity(names),
+            ..Symbols::default()
+        }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.addresses.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.addresses.is_empty()
     }
 
     /// The one of that number, which there is.
     pub(super) fn get(&self, index: usize) -> NamedAddress<'_> {
-        self.symbol(&self.rows[index])
-    }
-
-    /// All, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = NamedAddress<'_>> {
-        self.rows.iter().map(|row| self.symbol(row))
-    }
-
-    fn symbol(&self, row: &Row) -> NamedAddress<'_> {
-        let (library, align) = &self.kinds[row.kind as usize];
+        let run = self.runs.partition_point(|&(from, _)| from as usize <= index) - 1;
+        let (library, align) = &self.kinds[self.runs[run].1 as usize];
         NamedAddress {
-            address: row.address,
-            name: self.name(row),
-            size: row.size,
+            address: self.addresses[index],
+            name: self.name(index),
+            size: self.size(index),
             library: library.as_deref(),
             align: *align,
         }
     }
 
-    fn name(&self, row: &Row) -> &str {
-        &self.names[row.name..row.name + row.length as usize]
+    /// All, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = NamedAddress<'_>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    fn name(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.names[start as usize..self.ends[index] as usize]
+    }
+
+    fn size(&self, index: usize) -> u64 {
+        match self.sizes[index] {
+            LARGE => {
+                let large = self.large.partition_point(|&(of, _)| (of as usize) < index);
+                self.large[large].1
+            }
+            size => size.into(),
+        }
     }
 
     /// Adds one behind the others.
     ///
     /// # Errors
-    /// A name for whose length there is no room.
-    #[inline(always)]
+    /// Names for whose length there is no room.
     pub(super) fn push(&mut self, symbol: NamedAddress<'_>) -> Result<(), String> {
-        let length = u32::try_from(symbol.name.len()).map_err(|_| "name is longer than 4 GiB".to_owned())?;
-        let kind = self.kind(symbol.library, symbol.align);
-        let NamedAddress { address, size, .. } = symbol;
-        self.unordered |= self.rows.last().is_some_and(|last| last.address >= address);
-        self.rows.push(Row { address, size, name: self.names.len(), length, kind });
-        self.names.push_str(symbol.name);
+        let NamedAddress { address, name, size, library, align } = symbol;
+        let kind = match self.is_last_kind(library.map(str::as_bytes), align) {
+            true => None,
+            false => Some(self.kind(library, align)),
+        };
+        let end = u32::try_from(self.names.len() + name.len()).map_err(|_| NO_ROOM)?;
+        self.names.push_str(name);
+        self.add(address, size, end, kind)
+    }
+
+    /// Adds what is known of one without its name, and of which kind it is if that is another than the last one's.
+    #[inline(always)]
+    fn add(&mut self, address: u64, size: u64, end: u32, kind: Option<u32>) -> Result<(), String> {
+        self.unordered |= self.addresses.last().is_some_and(|last| *last >= address);
+        let small = u32::try_from(size).unwrap_or(LARGE);
+        if small == LARGE || kind.is_some() {
+            let number = u32::try_from(self.addresses.len()).map_err(|_| "are more than four billion")?;
+            if small == LARGE {
+                self.large.push((number, size));
+            }
+            self.runs.extend(kind.map(|kind| (number, kind)));
+        }
+        self.addresses.push(address);
+        self.sizes.push(small);
+        self.ends.push(end);
         Ok(())
     }
 
     #[inline(always)]
-    fn kind(&mut self, library: Option<&str>, align: u64) -> u32 {
-        // Symbols of a library stand together.
-        let last = self.rows.last().map_or(0, |last| last.kind);
-        if self.kinds.get(last as usize).is_some_and(|(l, a)| *a == align && l.as_deref() == library) {
-            return last;
-        }
-        self.other_kind(library, align)
+    fn is_last_kind(&self, library: Option<&[u8]>, align: u64) -> bool {
+        let last = self.runs.last().and_then(|&(_, kind)| self.kinds.get(kind as usize));
+        last.is_some_and(|(l, a)| *a == align && l.as_deref().map(str::as_bytes) == library)
     }
 
     #[cold]
-    fn other_kind(&mut self, library: Option<&str>, align: u64) -> u32 {
+    fn kind(&mut self, library: Option<&str>, align: u64) -> u32 {
         let kind = (library.map(Box::from), align);
         let kinds = &mut self.kinds;
         *self.numbers.entry(kind).or_insert_with_key(|kind| {
@@ -136,16 +167,25 @@ impl Symbols {
     }
 
     /// Adds others behind these.
-    pub(super) fn append(&mut self, others: Symbols) {
-        let Symbols { rows, names, kinds, unordered, .. } = others;
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub(super) fn append(&mut self, others: Symbols) -> Result<(), String> {
         let kinds: Vec<u32> =
-            kinds.iter().map(|(library, align)| self.kind(library.as_deref(), *align)).collect();
-        let ends_behind = |first: &Row| self.rows.last().is_some_and(|last| last.address >= first.address);
-        self.unordered |= unordered || rows.first().is_some_and(ends_behind);
-        let before = self.names.len();
-        let moved = |row: Row| Row { name: row.name + before, kind: kinds[row.kind as usize], ..row };
-        self.rows.extend(rows.into_iter().map(moved));
-        self.names.push_str(&names);
+            others.kinds.iter().map(|(library, align)| self.kind(library.as_deref(), *align)).collect();
+        let (count, names) = (self.len() as u32, self.names.len() as u32);
+        let room = |of: usize, more: usize| u32::try_from(of + more).map_err(|_| NO_ROOM);
+        room(self.len(), others.len()).and(room(self.names.len(), others.names.len()))?;
+        let last = self.addresses.last();
+        let ends_behind = |first: &u64| last.is_some_and(|last| last >= first);
+        self.unordered |= others.unordered || others.addresses.first().is_some_and(ends_behind);
+        self.addresses.extend(others.addresses);
+        self.sizes.extend(others.sizes);
+        self.ends.extend(others.ends.into_iter().map(|end| end + names));
+        self.names.push_str(&others.names);
+        self.large.extend(others.large.into_iter().map(|(of, size)| (of + count, size)));
+        self.runs.extend(others.runs.into_iter().map(|(from, kind)| (from + count, kinds[kind as usize])));
+        Ok(())
     }
 
     /// Whether each address is greater than the one before.
@@ -155,19 +195,61 @@ impl Symbols {
 
     /// What each stands for, in their order.
     pub(super) fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
-        self.rows.iter().map(|row| range(row.address, row.size))
+        self.addresses.iter().enumerate().map(|(index, address)| range(*address, self.size(index)))
     }
 
     /// Whether there is one at an address. They are sorted by address.
     pub(super) fn has_address(&self, address: u64) -> bool {
-        self.rows.binary_search_by_key(&address, |row| row.address).is_ok()
+        self.addresses.binary_search(&address).is_ok()
     }
 
     /// Where the last one that begins at or before an address ends, and its number. They are sorted by address.
     pub(super) fn last_until(&self, address: u64) -> Option<(Range<u64>, u32)> {
-        let index = self.rows.partition_point(|row| row.address <= address).checked_sub(1)?;
-        let row = &self.rows[index];
-        Some((range(row.address, row.size), index as u32))
+        let index = self.addresses.partition_point(|&start| start <= address).checked_sub(1)?;
+        Some((range(self.addresses[index], self.size(index)), index as u32))
+    }
+}
+
+/// Symbols as they are read, whose names are not known to be text.
+#[derive(Debug)]
+pub(super) struct Unchecked {
+    symbols: Symbols,
+    names: Vec<u8>,
+}
+
+impl Unchecked {
+    /// None, with room for some, whose names have that many bytes.
+    pub(super) fn with_capacity(count: usize, names: usize) -> Self {
+        Unchecked { symbols: Symbols::with_capacity(count, 0), names: Vec::with_capacity(names) }
+    }
+
+    /// Adds one behind the others; `None`: its library is no text, or there is no room.
+    #[inline(always)]
+    pub(super) fn push(
+        &mut self,
+        (address, size, align): (u64, u64, u64),
+        name: &[u8],
+        library: Option<&[u8]>,
+    ) -> Option<()> {
+        let kind = match self.symbols.is_last_kind(library, align) {
+            true => None,
+            false => {
+                let library = library.map(std::str::from_utf8).transpose().ok()?;
+                Some(self.symbols.kind(library, align))
+            }
+        };
+        self.names.extend_from_slice(name);
+        let end = u32::try_from(self.names.len()).ok()?;
+        self.symbols.add(address, size, end, kind).ok()
+    }
+
+    /// The symbols, if every name is text.
+    pub(super) fn checked(self) -> Option<Symbols> {
+        let names = String::from_utf8(self.names).ok()?;
+        // Two halves of a letter are one together.
+        let whole =
+            names.is_ascii() || self.symbols.ends.iter().all(|end| names.is_char_boundary(*end as usize));
+        whole.then_some(Symbols { names, ..self.symbols })
     }
 }
 
@@ -192,8 +274,8 @@ impl ByName {
             next: vec![NONE; count],
         };
         // The last one first, so that each is found before those behind it.
-        for (index, row) in symbols.rows.iter().enumerate().rev() {
-            let slot = by_name.slot(symbols.name(row));
+        for index in (0..count).rev() {
+            let slot = by_name.slot(symbols.name(index));
             by_name.next[index] = std::mem::replace(&mut by_name.first[slot], index as u32);
         }
         by_name
@@ -214,8 +296,7 @@ impl ByName {
         let symbol = |index: u32| (index != NONE).then_some(index as usize);
         let first = symbol(self.first[self.slot(name)]);
         let with_hash = std::iter::successors(first, move |&index| symbol(self.next[index]));
-        let rows = with_hash.map(|index| &symbols.rows[index]);
-        rows.filter(move |row| symbols.name(row) == name).map(|row| symbols.symbol(row))
+        with_hash.filter(move |&index| symbols.name(index) == name).map(|index| symbols.get(index))
     }
 }
 
@@ -236,6 +317,9 @@ mod tests {
             symbol(0x1010, "b", Some("m")),
             symbol(0x1020, "b", None),
             NamedAddress { align: 16, size: 0, ..symbol(0x1030, "c", Some("l")) },
+            NamedAddress { size: u64::from(LARGE), ..symbol(0x1040, "d", Some("l")) },
+            symbol(0x2_0000_0000, "e", Some("l")),
+            NamedAddress { size: 1 << 40, ..symbol(0x3_0000_0000, "f", None) },
         ];
         let of = |added: &[NamedAddress<'_>]| {
             let mut symbols = Symbols::default();
@@ -246,10 +330,10 @@ mod tests {
         for cut in 0..=added.len() {
             let (first, second) = added.split_at(cut);
             let mut symbols = of(first);
-            symbols.append(of(second));
+            symbols.append(of(second)).unwrap();
             assert!(symbols.iter().eq(added) && symbols.is_ascending(), "{cut}");
             let mut symbols = of(second);
-            symbols.append(of(first));
+            symbols.append(of(first)).unwrap();
             assert!(symbols.iter().eq(second.iter().chain(first).copied()), "{cut}");
             assert_eq!(symbols.is_ascending(), first.is_empty() || second.is_empty(), "{cut}");
         }
@@ -257,7 +341,10 @@ mod tests {
         let symbols = of(&added);
         assert_eq!(symbols.last_until(0xfff), None);
         assert_eq!(symbols.last_until(0x1007), Some((0x1004..0x1008, 1)));
-        assert_eq!(symbols.last_until(u64::MAX), Some((0x1030..0x1031, 5)));
+        assert_eq!(symbols.last_until(0x103f), Some((0x1030..0x1031, 5)));
+        assert_eq!(symbols.last_until(u64::MAX), Some((0x3_0000_0000..0x103_0000_0000, 8)));
+        let ranges: Vec<_> = added.iter().map(NamedAddress::range).collect();
+        assert!(symbols.ranges().eq(ranges));
         assert!(symbols.has_address(0x1030) && !symbols.has_address(0x1031));
     }
 
