@@ -55,6 +55,16 @@ struct Cli {
     common: CommonArgs,
 }
 
+/// What most command lines are: to make the definitions of the subcommands takes longer than all else that is done with them.
+#[derive(Parser)]
+#[command(disable_version_flag = true)]
+struct Plain {
+    #[command(flatten)]
+    rewrite: RewriteArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// List every session-specific constant, and write nothing
@@ -286,8 +296,16 @@ pub(crate) struct Invocation {
 
 /// Reads the command line; the first argument is the program's name.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
-    let cli = Cli::try_parse_from(arguments)?;
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let object = |invocation| Asked::Object(Box::new(invocation));
+    // A subcommand is one only in first position. What is wrong is told by the whole definition, which knows them all.
+    let first = arguments.get(1).and_then(|first| first.to_str());
+    if !first.is_some_and(Command::has_subcommand)
+        && let Ok(plain) = Plain::try_parse_from(&arguments)
+    {
+        return rewrite(plain.rewrite, plain.common).map(object);
+    }
+    let cli = Cli::try_parse_from(arguments)?;
     match cli.command {
         None => rewrite(cli.rewrite, cli.common).map(object),
         Some(Command::Check { input, common }) => invocation(Task::Check, &input, *common).map(object),
@@ -397,6 +415,7 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+        Plain::command().debug_assert();
     }
 
     #[test]

@@ -18,8 +18,8 @@ use crate::input::{self, Location, io_reason};
 /// Read and write for everybody whom the umask lets: what programs create files with.
 const NEW_FILE: u32 = 0o666;
 
-/// How many bytes a thread compares in one go: they stay in its cache.
-const AT_ONCE: usize = 1 << 18;
+/// How many bytes a thread compares in one go: they stay in its cache, and the memory for them is soon there.
+const AT_ONCE: usize = 1 << 15;
 
 /// From so many bytes on it costs less to write into a map of a file than to copy bytes into it.
 const LARGE: usize = 1 << 20;
