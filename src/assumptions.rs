@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use foldhash::HashMap;
 
-use crate::arch::{AlignmentNeed, CodeView, PcUse, Seed};
+use crate::arch::{AlignmentNeed, PcUse, Seed};
 use crate::error::Problem;
 use crate::object_code::{ObjectCode, number_of, place_of};
 use crate::object_file::{ObjectFile, SectionId, SymbolId, SymbolPlace};
@@ -64,7 +64,7 @@ pub(crate) fn examine(
     let seeds = seeds(object, scan, resolved);
     let functions = functions(object, scan, code, resolved, &seeds);
     let words = seeds.iter().any(|seed| seed.instruction.is_none());
-    let looks_at_nothing = |parts: &Vec<u64>| is_indifferent(scan, code, parts, words);
+    let looks_at_nothing = |parts: &Vec<u64>| is_indifferent(scan, code, parts, words, &mut 0);
     let (indifferent, functions): (Vec<Vec<u64>>, Vec<Vec<u64>>) =
         functions.into_par_iter().partition(looks_at_nothing);
     debug_assert!(
@@ -90,14 +90,20 @@ pub(crate) fn examine(
 }
 
 /// Whether a function, told by where its parts begin, looks at nothing that is given to it: then it need not be followed.
-pub(crate) fn is_indifferent(scan: &Scan<'_>, code: &ObjectCode<'_>, parts: &[u64], words: bool) -> bool {
-    let indifferent = |&part: &u64| {
+/// `near`: where the last one was found, if they are asked about in order.
+pub(crate) fn is_indifferent(
+    scan: &Scan<'_>,
+    code: &ObjectCode<'_>,
+    parts: &[u64],
+    words: bool,
+    near: &mut usize,
+) -> bool {
+    let mut indifferent = |&part: &u64| {
         let (section, start) = place_of(part);
-        scan.sensitivities.get(section, start).is_some_and(|found| found.is_indifferent(words))
+        scan.sensitivities.get_from(near, section, start).is_some_and(|found| found.is_indifferent(words))
     };
     // Unwinding may lead anywhere, also between what was decoded.
-    let unwinds = |&start: &u64| code.landing_pads(&code.function(start)).is_none_or(|pads| !pads.is_empty());
-    parts.iter().all(indifferent) && !parts.first().is_some_and(unwinds)
+    parts.iter().all(&mut indifferent) && !parts.first().is_some_and(|start| code.unwinds(*start))
 }
 
 /// Where the places come into the code: by fields of instructions, and by words that the program only reads. Of what it

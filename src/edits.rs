@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::arch::PlainForm;
 use crate::object_file::{GroupId, SectionId, SymbolId};
 use crate::reloc::RelocKind;
 
@@ -77,35 +78,58 @@ pub struct BytesEdit {
     pub new: ShortBytes,
 }
 
-/// What happens at many places: the same bytes become the same others, with the same relocation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What happens at many places: bytes with the same constant among them get the same relocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pattern {
     /// Where an edit of bytes and one that adds a relocation do so first.
     pub first: u64,
-    /// The bytes that stand there.
-    pub old: ShortBytes,
-    /// The bytes that shall; as many.
-    pub new: ShortBytes,
+    /// The constant that stands there.
+    pub constant: u64,
+    /// The index in [`Repeated::frames`] of the first of those that its places have.
+    pub frames: u32,
     /// The relocation there.
     pub relocation: NewRelocation,
 }
 
-/// A place where a pattern is repeated.
+/// The bytes around a constant, and what they and the constant become. Numbers of as many bytes as an instruction has, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// What stands there, with zeros for the constant.
+    pub old: u128,
+    /// What shall.
+    pub new: u128,
+}
+
+/// A place where a pattern is repeated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repeat {
     /// Where its bytes start.
     pub offset: u64,
     /// The index of the pattern in [`Repeated::patterns`].
     pub pattern: u32,
+    /// Which of the pattern's frames it has.
+    pub frame: u32,
 }
 
-/// What is repeated in a section: there can be millions of such places, and thousands of patterns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is repeated in a section: there can be millions of such places, thousands of patterns, and few frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repeated {
+    /// How many bytes change at each place, and where among them the constant is.
+    pub form: PlainForm,
     /// What is done at more than one place.
     pub patterns: Vec<Pattern>,
-    /// The places but the first of each, by offset.
+    /// What it is done with.
+    pub frames: Vec<Frame>,
+    /// The places but the first of each pattern, by offset.
     pub places: Arc<Vec<Repeat>>,
+}
+
+impl Repeated {
+    /// The frame of a place; `None`: there is none, or no such pattern.
+    pub fn frame(&self, place: Repeat) -> Option<usize> {
+        let frame = self.patterns.get(place.pattern as usize)?.frames as usize + place.frame as usize;
+        (frame < self.frames.len()).then_some(frame)
+    }
 }
 
 /// Bytes of an instruction or a word, which need no memory of their own: there can be millions.

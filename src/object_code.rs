@@ -14,6 +14,7 @@ use crate::jump_tables::JumpTables;
 use crate::lsda;
 use crate::object_file::{Binding, ObjectFile, Relocation, Section, SectionId, SymbolPlace, Visibility};
 use crate::reloc::RelocKind;
+use crate::scan::first_from;
 
 /// The bits of a number that are the offset in a section; no file that fits into memory has larger ones.
 const OFFSET_BITS: u32 = 40;
@@ -100,6 +101,26 @@ impl<'a> ObjectCode<'a> {
         let functions = self.functions.get(&section)?;
         let (range, parts) = functions.get(functions.partition_point(|(range, _)| range.end <= offset))?;
         range.contains(&offset).then_some((range, parts.as_slice()))
+    }
+
+    /// The same, mostly not far behind the one that was asked about before; `index`: where that was in the list of functions.
+    pub(crate) fn function_from(
+        &self,
+        index: &mut usize,
+        section: SectionId,
+        offset: u64,
+    ) -> Option<(&Range<u64>, &[u64])> {
+        let functions = self.functions.get(&section)?;
+        *index = first_from(functions, *index, |(range, _)| range.end <= offset);
+        let (range, parts) = functions.get(*index)?;
+        range.contains(&offset).then_some((range, parts.as_slice()))
+    }
+
+    /// Whether unwinding may lead into the function around a byte.
+    pub(crate) fn unwinds(&self, at: u64) -> bool {
+        let unwinding = self.unwinding.get_or_init(|| self.find_unwinding());
+        let pads = || self.landing_pads(&self.function(at));
+        !unwinding.functions.is_empty() && pads().is_none_or(|pads| !pads.is_empty())
     }
 
     fn known(&self, number: u64) -> Option<(&'a Section<'a>, u64)> {

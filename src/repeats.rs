@@ -1,7 +1,7 @@
-//! Places that are done like another one. A compiler writes the same instruction with the same address thousands of times:
+//! Places that are done like another one. A compiler writes the same address thousands of times, into one register or another:
 //! whatever becomes of the first in a section becomes of all of them, and only the first is thought about. Nothing but what
-//! is alike in every respect counts: the section, all bytes of the instruction, no relocation near, around it a function
-//! that takes nothing for granted of its addresses, and no number in it that may lead from this one to another.
+//! is alike in every respect but the register counts: the section, the form of the instruction, no relocation near, around it
+//! a function that takes nothing for granted of its addresses, and no number in it that may lead from this one to another.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use foldhash::HashMap;
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
-use crate::arch::PlainForm;
+use crate::arch::{Arch, Delivery, Lowered, PlainForm};
 use crate::assumptions::is_indifferent;
 use crate::distances;
-use crate::edits::{Edits, NewRelocation, Pattern, RelocationEdit, Repeat, Repeated};
+use crate::edits::{Edits, Frame, NewRelocation, Pattern, RelocationEdit, Repeat, Repeated};
 use crate::object_code::{ObjectCode, number_of};
-use crate::object_file::{InOrder, ObjectFile, Relocations, SectionId};
+use crate::object_file::{InOrder, ObjectFile, SectionId};
 use crate::plain_constants::{PlainConstant, PlainConstants};
+use crate::reloc::RelocKind;
 use crate::scan::{Place, Scan, Shape};
 use crate::session_map::SessionMap;
 
@@ -26,6 +27,9 @@ pub(crate) const AT_ONCE: usize = 4096;
 /// How many places are looked up one right after the other: each look-up waits for memory, and so they wait together.
 pub(crate) const FEW: usize = 64;
 
+/// How an instruction of the plain form can get what its constant means.
+const DELIVERIES: [Delivery; 3] = [Delivery::Got, Delivery::Slot, Delivery::Direct];
+
 /// What was kept out of a [`Scan`], by section in order.
 #[derive(Debug)]
 pub(crate) struct Repeats {
@@ -33,24 +37,25 @@ pub(crate) struct Repeats {
     sections: Vec<SectionRepeats>,
 }
 
-/// The bytes of an instruction as a number, in its lower and upper half.
-type Bytes = (u64, u64);
-
 #[derive(Debug)]
 struct SectionRepeats {
     section: SectionId,
     kinds: Vec<Kind>,
-    /// The index of a kind is that of its pattern.
+    /// What is around the constants.
+    heads: Vec<u128>,
+    /// The index of a kind is that of its pattern, and that of a head the one among the frames of the pattern.
     places: Arc<Vec<Repeat>>,
 }
 
 /// What is alike.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Kind {
     /// Where the instruction of this kind starts that stayed.
     first: u64,
     /// Its constant.
     value: u64,
+    /// How many there are.
+    count: u32,
 }
 
 impl Repeats {
@@ -75,58 +80,57 @@ impl Repeats {
         let length = u64::from(form.length);
         for (id, list) in sections {
             let section = object.section(id);
-            let is_alike = |functions: &mut Functions, near: Relocations<'_>, start| {
-                near.is_empty()
-                    && functions.is_indifferent(scan, code, id, start)
+            let window = form.window();
+            let is_alike = |functions: &mut Functions, start| {
+                functions.is_indifferent(scan, code, id, start)
                     && !(distances && distances::count_from(object, code, id, start))
             };
             // Every thread looks at a part by itself; which is the first of a kind tells who looks at the parts in order.
-            let numbered = |list: &[PlainConstant]| {
+            let numbered = |(list, places): (&[PlainConstant], &mut [Repeat])| {
                 let mut relocations = InOrder::from(section, list[0].start);
-                let mut functions = Functions { words, last: None };
-                let mut part = Part { numbers: Vec::with_capacity(list.len()), ..Part::default() };
-                for few in list.chunks(FEW) {
-                    let bytes = few.iter().map(|&PlainConstant { start, .. }| {
-                        let near = relocations.near(start..start + length);
-                        let bytes = short_bytes(section.data, start, form.length);
-                        let bytes = bytes.filter(|_| is_alike(&mut functions, near, start));
-                        bytes.map(|bytes| (bytes as u64, (bytes >> 64) as u64))
-                    });
-                    let bytes: SmallVec<[Option<Bytes>; FEW]> = bytes.collect();
-                    bytes.into_iter().for_each(|bytes| part.add(bytes));
+                let mut functions = Functions { words, ..Functions::default() };
+                let mut part = Part::default();
+                for (list, places) in list.chunks(FEW).zip(places.chunks_mut(FEW)) {
+                    for (plain, place) in list.iter().zip(&mut *places) {
+                        let start = plain.start;
+                        let alone = relocations.none_near(start..start + length);
+                        let alike = alone && is_alike(&mut functions, start);
+                        let (pattern, frame) = match window.bytes(section.data, start).filter(|_| alike) {
+                            Some(bytes) => (SOME, part.head(window.around(bytes))),
+                            None => (NONE, 0),
+                        };
+                        *place = Repeat { offset: start, pattern, frame };
+                    }
+                    for (plain, place) in list.iter().zip(places) {
+                        match place.pattern {
+                            NONE => part.alone.push(*plain),
+                            _ => place.pattern = part.kind(*plain),
+                        }
+                    }
                 }
+                part.count();
                 part
             };
             let at_once = list.len().div_ceil(rayon::current_num_threads()).max(AT_ONCE);
-            let parts: Vec<Part> = list.par_chunks(at_once).map(numbered).collect();
-            let mut known: HashMap<Bytes, u32> = HashMap::default();
-            let (mut kinds, mut repeated) = (Vec::new(), Vec::with_capacity(list.len()));
-            for (list, part) in list.chunks(at_once).zip(parts) {
-                let numbers = part.kinds.iter().map(|bytes| {
-                    let next = known.len() as u32;
-                    *known.entry(*bytes).or_insert(next)
-                });
-                let numbers: Vec<u32> = numbers.collect();
-                for (&plain, number) in list.iter().zip(part.numbers) {
-                    let PlainConstant { start, value } = plain;
-                    match numbers.get(number as usize) {
-                        Some(&pattern) if (pattern as usize) < kinds.len() => {
-                            repeated.push(Repeat { offset: start, pattern });
-                            continue;
-                        }
-                        // Kinds are numbered in the order of their first.
-                        Some(_) => kinds.push(Kind { first: start, value }),
-                        None => {}
-                    }
-                    left.push(form.place(id, plain));
-                }
-            }
+            let mut places = vec![Repeat::default(); list.len()];
+            let parts = list.par_chunks(at_once).zip(places.par_chunks_mut(at_once)).map(numbered);
+            let mut parts: Vec<Part> = parts.collect();
+            drop(list);
+            let Merged { kinds, heads, numbers } = Merged::of(&mut parts);
+            left.extend(kinds.iter().map(|kind| PlainConstant { start: kind.first, value: kind.value }));
+            left.extend(parts.iter().flat_map(|part| &part.alone));
+            let repeated: Vec<Kind> = kinds.into_iter().filter(|kind| kind.count > 1).collect();
             if !repeated.is_empty() {
-                let kinds = without_single(kinds, &mut repeated);
-                repeats.push(SectionRepeats { section: id, kinds, places: Arc::new(repeated) });
+                let parts = places.par_chunks_mut(at_once).zip(&numbers);
+                parts.for_each(|(places, numbers)| {
+                    places.iter_mut().for_each(|place| numbers.renumber(place))
+                });
+                places.retain(|place| place.pattern != NONE);
+                let places = Arc::new(places);
+                repeats.push(SectionRepeats { section: id, kinds: repeated, heads, places });
             }
+            scan.insert(left.drain(..).map(|plain| form.place(id, plain)));
         }
-        scan.insert(left.into_iter());
         Repeats { form, sections: repeats }
     }
 
@@ -137,43 +141,41 @@ impl Repeats {
     /// Puts the others among the places as well.
     pub(crate) fn put_back(self, scan: &mut Scan<'_>) {
         let form = self.form;
-        let all = self.sections.iter().flat_map(|SectionRepeats { section, kinds, places }| {
-            places.iter().map(move |&Repeat { offset: start, pattern }| {
+        let all = self.sections.iter().flat_map(|SectionRepeats { section, kinds, places, .. }| {
+            places.iter().map(move |&Repeat { offset: start, pattern, .. }| {
                 form.place(*section, PlainConstant { start, value: kinds[pattern as usize].value })
             })
         });
         scan.insert(all);
     }
 
-    /// Adds to the edits of the places that stayed the same for all that are like one of them, and says how many. `None`: one
-    /// of those that stayed got more or less than other bytes and one relocation in them.
-    pub(crate) fn follow(&self, edits: &mut Edits) -> Option<usize> {
-        let mut count = 0;
-        for SectionRepeats { section, kinds, places } in &self.sections {
+    /// Adds to the edits of the places that stayed the same for all that are like one of them, and says how many. `None`: what
+    /// became of one of those that stayed is not what can be done with the others.
+    pub(crate) fn follow(&self, object: &ObjectFile<'_>, edits: &mut Edits) -> Option<usize> {
+        let arch = object.machine.arch();
+        let (form, mut count) = (self.form, 0);
+        for SectionRepeats { section, kinds, heads, places } in &self.sections {
             let mut added: Vec<_> = edits.relocations.get(section)?.iter().filter_map(added).collect();
             added.sort_unstable_by_key(|relocation| relocation.offset);
             let (mut bytes, mut added) = (edits.bytes.iter().peekable(), added.iter().peekable());
+            let mut ways = Ways { arch, form, heads, known: Vec::new(), frames: Vec::new() };
             // All three are in order.
-            let pattern = |&Kind { first, .. }: &Kind| {
+            let pattern = |&Kind { first, value, .. }: &Kind| {
                 while bytes.next_if(|edit| (edit.section, edit.offset) < (*section, first)).is_some() {}
                 let edit = bytes.next_if(|edit| (edit.section, edit.offset) == (*section, first))?;
-                let end = first + u64::from(self.form.length);
+                let end = first + u64::from(form.length);
                 while added.next_if(|relocation| relocation.offset < first).is_some() {}
                 let relocation = *added.next_if(|relocation| relocation.offset < end)?;
                 if added.next_if(|relocation| relocation.offset < end).is_some() {
                     return None;
                 }
-                let (old, new) = (edit.old.clone(), edit.new.clone());
-                (new.len() == usize::from(self.form.length)).then_some(Pattern {
-                    first,
-                    old,
-                    new,
-                    relocation,
-                })
+                let frames = ways.frames(&edit.old, &edit.new, relocation.offset - first, relocation.kind)?;
+                Some(Pattern { first, constant: value, frames, relocation })
             };
             let patterns = kinds.iter().map(pattern).collect::<Option<Vec<Pattern>>>()?;
             count += places.len();
-            edits.repeated.insert(*section, Repeated { patterns, places: Arc::clone(places) });
+            let repeated = Repeated { form, patterns, frames: ways.frames, places: Arc::clone(places) };
+            edits.repeated.insert(*section, repeated);
         }
         Some(count)
     }
@@ -184,45 +186,179 @@ impl Repeats {
     }
 }
 
+/// What stands for the number of a kind where there is none,
+const NONE: u32 = u32::MAX;
+/// and where there will be one.
+const SOME: u32 = 0;
+
 /// The plain constants of a part of a section.
 #[derive(Default)]
 struct Part {
-    known: HashMap<Bytes, u32>,
+    /// By constant the number of the kind, and how many there are.
+    known: HashMap<u64, (u32, u32)>,
     /// In the order of their first.
-    kinds: Vec<Bytes>,
-    /// Of what kind each is, or [`ALONE`].
-    numbers: Vec<u32>,
+    kinds: Vec<Kind>,
+    heads: Vec<u128>,
+    /// Cases of their own.
+    alone: Vec<PlainConstant>,
 }
 
-/// A case of its own.
-const ALONE: u32 = u32::MAX;
-
 impl Part {
-    /// Adds one; `bytes`: what others have to be alike in.
-    fn add(&mut self, bytes: Option<Bytes>) {
-        let number = bytes.map_or(ALONE, |bytes| {
-            let next = self.kinds.len() as u32;
-            *self.known.entry(bytes).or_insert_with(|| {
-                self.kinds.push(bytes);
-                next
-            })
+    /// The number of the kind of a constant.
+    fn kind(&mut self, PlainConstant { start, value }: PlainConstant) -> u32 {
+        let (number, count) = self.known.entry(value).or_insert_with(|| {
+            self.kinds.push(Kind { first: start, value, count: 0 });
+            (self.kinds.len() as u32 - 1, 0)
         });
-        self.numbers.push(number);
+        *count += 1;
+        *number
+    }
+
+    /// Tells all kinds how many there are.
+    fn count(&mut self) {
+        for &(number, count) in self.known.values() {
+            if let Some(kind) = self.kinds.get_mut(number as usize) {
+                kind.count = count;
+            }
+        }
+    }
+
+    /// The number of what is around a constant.
+    fn head(&mut self, around: u128) -> u32 {
+        number_in(&mut self.heads, around)
     }
 }
 
-/// Bytes of an instruction as a number; `None`: they are not all there, or more than 16.
-pub(crate) fn short_bytes(data: &[u8], start: u64, length: u8) -> Option<u128> {
-    let bytes = data.get(usize::try_from(start).ok()?..)?;
-    let unused = 128_u32.checked_sub(8 * u32::from(length))?;
-    let number = match bytes.first_chunk() {
-        Some(bytes) => u128::from_le_bytes(*bytes),
-        None => {
-            let bytes = bytes.get(..usize::from(length))?;
-            bytes.iter().rev().fold(0, |number, byte| number << 8 | u128::from(*byte))
+/// The index of a head, which is added if it is new: there are no more than registers.
+fn number_in(heads: &mut Vec<u128>, head: u128) -> u32 {
+    let known = heads.iter().position(|known| *known == head);
+    known.unwrap_or_else(|| {
+        heads.push(head);
+        heads.len() - 1
+    }) as u32
+}
+
+/// What the numbers of a part are in the whole section.
+struct Numbers {
+    /// For each kind its number, if it is repeated, and where the first starts.
+    kinds: Vec<(u32, u64)>,
+    heads: Vec<u32>,
+}
+
+impl Numbers {
+    /// Gives a place its numbers in the section, or [`NONE`] if it stays.
+    fn renumber(&self, place: &mut Repeat) {
+        let kind = self.kinds.get(place.pattern as usize);
+        let repeated = kind.filter(|(_, first)| place.offset != *first);
+        place.pattern = repeated.map_or(NONE, |(number, _)| *number);
+        place.frame = self.heads.get(place.frame as usize).copied().unwrap_or_default();
+    }
+}
+
+/// All parts of a section together.
+struct Merged {
+    /// In the order of their first.
+    kinds: Vec<Kind>,
+    heads: Vec<u128>,
+    /// Of each part.
+    numbers: Vec<Numbers>,
+}
+
+impl Merged {
+    fn of(parts: &mut [Part]) -> Self {
+        let (mut kinds, mut heads, mut indices) = (Vec::<Kind>::new(), Vec::new(), Vec::new());
+        // What is known in one part is what the next is held against.
+        let mut known: HashMap<u64, (u32, u32)> = HashMap::default();
+        for part in &mut *parts {
+            let all = part.kinds.iter();
+            if kinds.is_empty() {
+                known = std::mem::take(&mut part.known);
+                kinds.extend(all);
+                indices.push((0..kinds.len() as u32).collect());
+                continue;
+            }
+            let index = |kind: &Kind| {
+                let (index, _) = *known.entry(kind.value).or_insert_with(|| {
+                    kinds.push(Kind { count: 0, ..*kind });
+                    (kinds.len() as u32 - 1, 0)
+                });
+                if let Some(known) = kinds.get_mut(index as usize) {
+                    known.count += kind.count;
+                }
+                index
+            };
+            indices.push(all.map(index).collect::<Vec<u32>>());
         }
-    };
-    Some(number & u128::MAX.checked_shr(unused).unwrap_or(0))
+        // Kinds of which there is but one have no number: it stays.
+        let mut next = 0;
+        let number = |kind: &Kind| {
+            let number = next;
+            next += u32::from(kind.count > 1);
+            (number, kind.first)
+        };
+        let all: Vec<(u32, u64)> = kinds.iter().map(number).collect();
+        let of_part = |(part, indices): (&mut Part, Vec<u32>)| Numbers {
+            kinds: indices.into_iter().map(|index| all[index as usize]).collect(),
+            heads: part.heads.iter().map(|head| number_in(&mut heads, *head)).collect(),
+        };
+        let numbers = parts.iter_mut().zip(indices).map(of_part).collect();
+        Merged { kinds, heads, numbers }
+    }
+}
+
+/// How the constants of a section get what they mean.
+struct Ways<'a> {
+    arch: &'static dyn Arch,
+    form: PlainForm,
+    heads: &'a [u128],
+    known: Vec<Way>,
+    frames: Vec<Frame>,
+}
+
+/// A way that was met.
+struct Way {
+    /// Its relocation: how far from the instruction's start, and of what kind.
+    field: u64,
+    kind: RelocKind,
+    /// The index of the first of its frames, of which there is one for each head.
+    first: u32,
+}
+
+impl Ways<'_> {
+    /// The index of the first of the frames that do what was done with one instruction: it became others bytes, with a
+    /// relocation `field` bytes from its start. `None`: that is not to be done with other instructions.
+    fn frames(&mut self, old: &[u8], new: &[u8], field: u64, kind: RelocKind) -> Option<u32> {
+        if old.len() != usize::from(self.form.length) || new.len() != old.len() {
+            return None;
+        }
+        let window = self.form.window();
+        let head = window.around(window.bytes(old, 0)?);
+        let head = self.heads.iter().position(|known| *known == head)?;
+        let known = self.known.iter().find(|way| {
+            let frame = self.frames.get(way.first as usize + head);
+            (way.field, way.kind) == (field, kind) && frame.map(|frame| frame.new) == window.bytes(new, 0)
+        });
+        if let Some(way) = known {
+            return Some(way.first);
+        }
+        let mut ways = DELIVERIES.iter().filter_map(|&delivery| {
+            let lowered = self.arch.lower(old, self.form.field.into(), delivery).ok()?;
+            let same = (&*lowered.bytes, lowered.field, lowered.kind) == (new, field, kind);
+            same.then_some((delivery, lowered))
+        });
+        let (delivery, lowered) = ways.next()?;
+        let first = self.frames.len() as u32;
+        for &head in self.heads {
+            let other = self.arch.lower(&window.text(head), self.form.field.into(), delivery).ok()?;
+            let Lowered { field, kind, addend, .. } = lowered;
+            let alike = (other.field, other.kind, other.addend) == (field, kind, addend);
+            let whole = other.bytes.len() == usize::from(self.form.length);
+            let new = window.bytes(&other.bytes, 0).filter(|_| alike && whole)?;
+            self.frames.push(Frame { old: head, new });
+        }
+        self.known.push(Way { field, kind, first });
+        Some(first)
+    }
 }
 
 fn added(edit: &RelocationEdit) -> Option<NewRelocation> {
@@ -232,27 +368,17 @@ fn added(edit: &RelocationEdit) -> Option<NewRelocation> {
     }
 }
 
-/// The kinds that are repeated; the repeats get their new numbers.
-fn without_single(kinds: Vec<Kind>, repeated: &mut [Repeat]) -> Vec<Kind> {
-    let mut numbers: Vec<Option<u32>> = vec![None; kinds.len()];
-    for repeat in &*repeated {
-        numbers[repeat.pattern as usize] = Some(0);
-    }
-    for (number, new) in numbers.iter_mut().flatten().zip(0..) {
-        *number = new;
-    }
-    for repeat in repeated {
-        repeat.pattern = numbers[repeat.pattern as usize].unwrap_or_default();
-    }
-    kinds.into_iter().zip(numbers).filter_map(|(kind, number)| number.map(|_| kind)).collect()
-}
-
-/// Which functions take nothing for granted.
+/// Which functions of a section take nothing for granted; asked about in their order.
+#[derive(Default)]
 struct Functions {
     /// Some constants are words that the program only reads, or may be.
     words: bool,
     /// The last function that was asked about, and what was found.
-    last: Option<(SectionId, Range<u64>, bool)>,
+    last: Range<u64>,
+    indifferent: bool,
+    /// Where it is in the lists of functions and of what they consist of.
+    at: usize,
+    sensitivity: usize,
 }
 
 impl Functions {
@@ -263,17 +389,15 @@ impl Functions {
         section: SectionId,
         offset: u64,
     ) -> bool {
-        if let Some((home, range, indifferent)) = &self.last
-            && *home == section
-            && range.contains(&offset)
-        {
-            return *indifferent;
+        if self.last.contains(&offset) {
+            return self.indifferent;
         }
-        let Some((range, parts)) = code.function_at(section, offset) else { return false };
-        let parts: Option<Vec<u64>> = parts.iter().map(|&part| number_of(section, part)).collect();
-        let indifferent = parts.is_some_and(|parts| is_indifferent(scan, code, &parts, self.words));
-        self.last = Some((section, range.clone(), indifferent));
-        indifferent
+        let Some((range, parts)) = code.function_from(&mut self.at, section, offset) else { return false };
+        let parts: Option<SmallVec<[u64; 4]>> = parts.iter().map(|&part| number_of(section, part)).collect();
+        self.indifferent =
+            parts.is_some_and(|parts| is_indifferent(scan, code, &parts, self.words, &mut self.sensitivity));
+        self.last = range.clone();
+        self.indifferent
     }
 }
 
@@ -331,11 +455,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_instruction_with_the_same_address_is_one_of_a_kind() {
+    fn the_same_address_in_the_same_form_is_one_of_a_kind() {
         let (one, other) = (0x7f12_3456_0010, 0x7f12_3456_0020);
         let f = [movabs(0, one), movabs(1, one), movabs(0, other), movabs(0, one), vec![0xc3]].concat();
         let g = [movabs(7, other), movabs(1, one), movabs(0, one), vec![0xc3]].concat();
-        assert_eq!(taken(&[f, g], &[]), (vec![0, 10, 20, 41], vec![(30, 0), (51, 10), (61, 0)]));
+        let alike = vec![(10, 0), (30, 0), (41, 20), (51, 0), (61, 0)];
+        assert_eq!(taken(&[f, g], &[]), (vec![0, 20], alike));
     }
 
     #[test]

@@ -216,7 +216,7 @@ pub fn is_relocated(relocations: Relocations<'_>, offset: u64, width: u64) -> bo
     near.any(|index| relocations.get(index).is_some_and(|r| r.writes_after(offset)))
 }
 
-/// The relocations of a section for one who asks about ranges of it in order: together that takes one walk along the table,
+/// The relocations of a section for one who asks about ranges of it in order, all in the same way: together that takes one walk along the table,
 /// where a search for each would be slow in a large one.
 #[derive(Debug, Clone)]
 pub struct InOrder<'a> {
@@ -250,6 +250,22 @@ impl<'a> InOrder<'a> {
     #[inline]
     pub fn near(&mut self, range: Range<u64>) -> Relocations<'a> {
         self.inside(range.start.saturating_sub(7)..range.end)
+    }
+
+    /// The only one whose offset lies in `range`, of those that were not passed.
+    #[inline]
+    pub fn only_inside(&mut self, range: Range<u64>) -> Option<Relocation> {
+        self.next = self.first_from(self.next, range.start);
+        let only = self.relocations.get(self.next).filter(|r| r.offset < range.end)?;
+        let more = self.relocations.offset(self.next + 1).is_some_and(|next| next < range.end);
+        (!more).then_some(only)
+    }
+
+    /// Whether none may write to `range`.
+    #[inline]
+    pub fn none_near(&mut self, range: Range<u64>) -> bool {
+        self.next = self.first_from(self.next, range.start.saturating_sub(7));
+        self.relocations.offset(self.next).is_none_or(|next| next >= range.end)
     }
 
     /// The index of the first at or after an offset, of those from an index on.

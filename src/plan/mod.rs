@@ -407,7 +407,7 @@ impl<'a> Planner<'a> {
         if self.found.repeats.is_empty() || !simple || variables {
             return self.found.repeats.is_empty();
         }
-        let Some(count) = self.found.repeats.follow(&mut self.edits) else { return false };
+        let Some(count) = self.found.repeats.follow(self.found.object, &mut self.edits) else { return false };
         self.report.summary.places += count;
         self.report.summary.resolved += count;
         true

@@ -3,6 +3,8 @@
 //! Pointer slots are relocated at load and then read-only; filled slots are zero until the initializer has run.
 //! Each is a local symbol, so that a disassembly says what it holds.
 
+use rayon::prelude::*;
+
 use super::graph::NodeId;
 use super::{Destination, Planner, Source, Store};
 use crate::edits::{Home, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind, SymbolRef};
@@ -167,7 +169,7 @@ impl Planner<'_> {
     /// for neighbouring relocations, then does so once for each.
     pub(super) fn lay_out_slots(&mut self) {
         let mut slots: Vec<_> = std::mem::take(&mut self.pointer_slots).into_iter().collect();
-        slots.sort_unstable();
+        slots.par_sort_unstable();
         for ((group, symbol, addend), slot) in slots {
             let (section, offset) = self.append(POINTER_SLOTS, group, POINTER, &[0; POINTER as usize]);
             self.edits.locals[slot.0 as usize].value = offset;

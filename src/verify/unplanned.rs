@@ -13,14 +13,11 @@ const AT_ONCE: usize = 1 << 18;
 /// Where such a byte is in a section, or shortly before it; `new` may go on behind the end of `old`.
 pub(super) fn first_change(edits: &Edits, section: SectionId, old: &[u8], new: &[u8]) -> Option<usize> {
     let repeated = edits.repeated.get(&section);
-    let places = repeated.map_or(&[][..], |repeated| &repeated.places);
-    // Of patterns, which are looked up in no order.
-    let lengths: Vec<usize> =
-        repeated.iter().flat_map(|repeated| &repeated.patterns).map(|pattern| pattern.new.len()).collect();
+    let repeated = repeated.map_or((&[][..], 0), |repeated| (&repeated.places, repeated.form.length));
     let parts = (0..old.len()).into_par_iter().step_by(AT_ONCE);
     parts.find_map_first(|start| {
         let end = old.len().min(start + AT_ONCE);
-        change_in(start..end, edited(edits, section, start as u64, (places, &lengths)), old, new)
+        change_in(start..end, edited(edits, section, start as u64, repeated), old, new)
     })
 }
 
@@ -46,25 +43,22 @@ fn change_in(
     (at < range.end && differ(at..range.end)).then_some(at)
 }
 
-/// Where bytes of a section change, in order, and how many; at least those that end behind `start`.
+/// Where bytes of a section change, in order, and how many; at least those that end behind `start`. The repeated places with
+/// the length of each.
 fn edited<'a>(
     edits: &'a Edits,
     id: SectionId,
     start: u64,
-    (places, lengths): (&'a [Repeat], &'a [usize]),
+    (places, length): (&'a [Repeat], u8),
 ) -> impl Iterator<Item = (u64, usize)> + use<'a> {
     let before = edits
         .bytes
         .partition_point(|edit| (edit.section, edit.offset + edit.new.len() as u64) <= (id, start));
     let here = edits.bytes[before..].iter().take_while(move |edit| edit.section == id);
     let mut once = here.map(|edit| (edit.offset, edit.new.len())).peekable();
-    let range =
-        move |place: &Repeat| (place.offset, lengths.get(place.pattern as usize).copied().unwrap_or(0));
-    let before = places.partition_point(|place| {
-        let (offset, length) = range(place);
-        offset + length as u64 <= start
-    });
-    let mut repeated = places[before..].iter().map(range).peekable();
+    let before = places.partition_point(|place| place.offset + u64::from(length) <= start);
+    let mut repeated =
+        places[before..].iter().map(move |place| (place.offset, usize::from(length))).peekable();
     std::iter::from_fn(move || match (once.peek(), repeated.peek()) {
         (Some(one), Some(other)) if other < one => repeated.next(),
         (Some(_), _) => once.next(),
@@ -77,7 +71,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::edits::{BytesEdit, NewRelocation, Pattern, Repeated, SymbolRef};
+    use crate::arch::PlainForm;
+    use crate::edits::{BytesEdit, Frame, NewRelocation, Pattern, Repeated, SymbolRef};
     use crate::object_file::SymbolId;
     use crate::reloc::RelocKind;
 
@@ -91,18 +86,20 @@ mod tests {
             symbol: SymbolRef::Existing(SymbolId(0)),
             addend: 0,
         };
-        let (old, new) = ([0; 10].as_slice().into(), [1; 10].as_slice().into());
-        let pattern = Pattern { first: 0, old, new, relocation };
+        let form = PlainForm { length: 10, field: 2, width: 8 };
+        let pattern = Pattern { first: 0, constant: 0, frames: 0, relocation };
+        let frame = Frame { old: 0, new: form.window().bytes(&[1; 10], 0).expect("ten") };
         let (mut edits, mut places) = (Edits::default(), Vec::new());
         for (index, &offset) in offsets.iter().enumerate() {
             if index % 3 == 2 {
-                places.push(Repeat { offset, pattern: 0 });
+                places.push(Repeat { offset, pattern: 0, frame: 0 });
             } else {
-                let (old, new) = (pattern.old.clone(), pattern.new.clone());
+                let (old, new) = (form.window().text(frame.old), form.window().text(frame.new));
                 edits.bytes.push(BytesEdit { section: TEXT, offset, old, new });
             }
         }
-        let repeated = Repeated { patterns: vec![pattern], places: Arc::new(places) };
+        let repeated =
+            Repeated { form, patterns: vec![pattern], frames: vec![frame], places: Arc::new(places) };
         edits.repeated.insert(TEXT, repeated);
         edits
     }

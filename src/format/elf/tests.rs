@@ -13,9 +13,10 @@ use self::edited::{every_edit, small_edit};
 use self::tools::{Fixture, compile, fixtures, linkers, missing, read_without_warning, run, tool};
 use super::records::{SectionHeader, SymbolEntry};
 use super::tables::{SymbolSection, Tables};
+use crate::arch::PlainForm;
 use crate::edits::{
-    BytesEdit, Edits, Home, NewLocal, NewLocalId, NewRelocation, NewSection, NewSectionId, NewSectionKind,
-    Pattern, RelocationEdit, Repeat, Repeated, SectionEdit, SymbolEdit, SymbolRef,
+    BytesEdit, Edits, Frame, Home, NewLocal, NewLocalId, NewRelocation, NewSection, NewSectionId,
+    NewSectionKind, Pattern, RelocationEdit, Repeat, Repeated, SectionEdit, SymbolEdit, SymbolRef,
 };
 use crate::error::Result;
 use crate::format::Room;

@@ -243,6 +243,7 @@ fn what_is_repeated_is_done_everywhere_or_refused() {
     let object = parse("in.o", &bytes);
     let data = section(&object, ".data").id;
     let (old, new) = (0x7766_5544_3322_1100_u64.to_le_bytes(), [0; 8]);
+    let form = PlainForm { length: 8, field: 0, width: 8 };
     let edits = |change: &dyn Fn(&mut Vec<Repeat>, &mut Vec<BytesEdit>)| {
         let mut edits = Edits::default();
         let mut patterns = Vec::new();
@@ -251,21 +252,24 @@ fn what_is_repeated_is_done_everywhere_or_refused() {
             let relocation =
                 NewRelocation { offset: first, kind: RelocKind::Abs64, symbol, addend: first as i64 };
             edits.relocate(data, RelocationEdit::Add(relocation));
-            let (old, new) = (old.as_slice().into(), new.as_slice().into());
-            patterns.push(Pattern { first, old, new, relocation });
+            patterns.push(Pattern { first, constant: u64::from_le_bytes(old), frames: 0, relocation });
         }
-        let bytes = |Pattern { first, old, new, .. }: &Pattern| BytesEdit {
+        let bytes = |pattern: &Pattern| BytesEdit {
             section: data,
-            offset: *first,
-            old: old.clone(),
-            new: new.clone(),
+            offset: pattern.first,
+            old: old.as_slice().into(),
+            new: new.as_slice().into(),
         };
         edits.bytes = patterns.iter().map(bytes).collect();
         // The last word stays.
-        let mut places: Vec<Repeat> =
-            (2..WORDS - 1).map(|word| Repeat { offset: word * 8, pattern: (word % 7 / 6) as u32 }).collect();
+        let mut places: Vec<Repeat> = (2..WORDS - 1)
+            .map(|word| Repeat { offset: word * 8, pattern: (word % 7 / 6) as u32, frame: 0 })
+            .collect();
         change(&mut places, &mut edits.bytes);
-        edits.repeated.insert(data, Repeated { patterns, places: Arc::new(places) });
+        edits.repeated.insert(
+            data,
+            Repeated { form, patterns, frames: vec![Frame { old: 0, new: 0 }], places: Arc::new(places) },
+        );
         edits
     };
 
@@ -286,6 +290,7 @@ fn what_is_repeated_is_done_everywhere_or_refused() {
     };
     refused(".data+0x13881: the bytes to change are [11", &|places, _| places[9_998].offset += 1);
     refused("a repeated change that does not exist", &|places, _| places[9_998].pattern = 2);
+    refused("a repeated change that does not exist", &|places, _| places[9_998].frame = 1);
     refused("two changes of the same bytes", &|places, _| places[9_998].offset -= 1);
     refused("two changes of the same bytes", &|places, _| places.swap(4095, 4096));
     refused("two changes of the same bytes", &|places, _| places.swap(100, 101));
@@ -294,9 +299,11 @@ fn what_is_repeated_is_done_everywhere_or_refused() {
         refused("two changes of the same bytes", &|places, _| places[last].offset = places[last + 1].offset);
     }
     refused("outside of the section", &|places, _| {
-        places.push(Repeat { offset: WORDS * 8 - 4, pattern: 0 });
+        places.push(Repeat { offset: WORDS * 8 - 4, pattern: 0, frame: 0 });
     });
-    refused("outside of the section", &|places, _| places.push(Repeat { offset: u64::MAX, pattern: 0 }));
+    refused("outside of the section", &|places, _| {
+        places.push(Repeat { offset: u64::MAX, pattern: 0, frame: 0 })
+    });
     refused("two changes of the same bytes", &|places, bytes| {
         let offset = places[5_000].offset + 7;
         bytes.push(BytesEdit {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use object::elf;
+use smallvec::SmallVec;
 
 use super::super::records::{REL_SIZE, RELA_SIZE, RelaEntry, SectionHeader, rel_symbol};
 use super::super::relocation_types::{field_width, number};
@@ -12,6 +13,7 @@ use super::super::relocations::relocatable_size;
 use super::super::tables::Tables;
 use super::Joins;
 use super::layout::{Contents, Output, OutputSection};
+use super::repeats::FEW;
 use super::symbols::SymbolPlan;
 use crate::edits::{Edits, NewRelocation, RelocationEdit, Repeated};
 use crate::error::{Error, Result};
@@ -138,14 +140,14 @@ impl<'a> Fields<'a> {
 
     /// The entries of what is repeated, by pattern, with the distance from its place for an offset.
     fn repeated(&self, plan: &SymbolPlan) -> Result<Vec<RelaEntry>> {
-        let patterns = self.repeated.map_or(&[][..], |repeated| &repeated.patterns);
-        let mut entries = Vec::with_capacity(patterns.len());
-        for pattern in patterns {
+        let Some(repeated) = self.repeated else { return Ok(Vec::new()) };
+        let mut entries = Vec::with_capacity(repeated.patterns.len());
+        for pattern in &repeated.patterns {
             let entry = self.entry(&pattern.relocation, plan)?;
             let field = entry.r_offset.wrapping_sub(pattern.first);
             // Those bytes are in the section wherever they are repeated.
             let end = field.checked_add(field_width(entry.r_type));
-            if end.is_none_or(|end| end > pattern.new.len() as u64) {
+            if end.is_none_or(|end| end > u64::from(repeated.form.length)) {
                 return Err(self.refused(pattern.first, "a repeated relocation outside of its bytes"));
             }
             entries.push(RelaEntry { r_offset: field, ..entry });
@@ -211,9 +213,12 @@ fn edited<'a>(
             }
         };
         // Where there is no such pattern its bytes are refused.
-        let mut repeated = places.iter().filter_map(|place| {
-            let entry = *patterns.get(place.pattern as usize)?;
-            Some(RelaEntry { r_offset: entry.r_offset.wrapping_add(place.offset), ..entry })
+        let mut repeated = places.chunks(FEW).flat_map(|few| {
+            let entries = few.iter().filter_map(|place| {
+                let entry = *patterns.get(place.pattern as usize)?;
+                Some(RelaEntry { r_offset: entry.r_offset.wrapping_add(place.offset), ..entry })
+            });
+            entries.collect::<SmallVec<[RelaEntry; FEW]>>()
         });
         let (mut once, mut again) = (added.iter().copied().peekable(), repeated.by_ref().peekable());
         let mut before = |end: Option<u64>, put: &mut dyn FnMut(RelaEntry)| {

@@ -13,7 +13,7 @@ use crate::object_file::{ObjectFile, SectionId};
 const AT_ONCE: usize = 4096;
 
 /// How many patterns are looked up one right after the other: each look-up waits for memory, and so they wait together.
-const FEW: usize = 32;
+pub(super) const FEW: usize = 32;
 
 /// A part of a section.
 struct Part<'a> {
@@ -35,7 +35,8 @@ pub(super) fn write(
     repeated: &Repeated,
     bytes: &mut [u8],
 ) -> Result<()> {
-    let section = Section { object, id, once, repeated };
+    let patterns = repeated.patterns.iter().map(|pattern| (pattern.constant, pattern.frames)).collect();
+    let section = Section { object, id, once, repeated, patterns };
     let wrong = section.parts(bytes)?.into_par_iter().find_map_first(|part| section.write(part).err());
     wrong.map_or(Ok(()), Err)
 }
@@ -46,6 +47,8 @@ struct Section<'a> {
     /// What is changed besides, by offset.
     once: &'a [&'a BytesEdit],
     repeated: &'a Repeated,
+    /// Constant and first frame of each pattern, and nothing between them: they are looked up in no order.
+    patterns: Vec<(u64, u32)>,
 }
 
 impl Section<'_> {
@@ -75,32 +78,41 @@ impl Section<'_> {
     }
 
     fn write(&self, Part { start, bytes, places }: Part<'_>) -> Result<()> {
-        let before = |offset: u64| {
-            move |edit: &&BytesEdit| edit.offset.saturating_add(edit.old.len() as u64) <= offset
-        };
-        let mut once = &self.once[self.once.partition_point(before(start))..];
+        let before =
+            |edit: &&&BytesEdit, offset: u64| edit.offset.saturating_add(edit.old.len() as u64) <= offset;
+        let mut once = self.once[self.once.partition_point(|edit| before(&edit, start))..].iter().peekable();
         let mut free = start;
-        let pattern = |place: &Repeat| self.repeated.patterns.get(place.pattern as usize);
-        let ends = places.chunks(FEW).flat_map(|few| {
-            let end = |place: &Repeat| Some(place.offset.saturating_add(pattern(place)?.old.len() as u64));
-            few.iter().map(end).collect::<SmallVec<[Option<u64>; FEW]>>()
-        });
-        for (place, end) in places.iter().zip(ends) {
-            let offset = place.offset;
-            let (Some(pattern), Some(end)) = (pattern(place), end) else {
-                return Err(self.refused(offset, "a repeated change that does not exist"));
-            };
-            once = &once[once.iter().copied().take_while(before(offset)).count()..];
-            // What the next part starts with is not among the bytes.
-            let overlaps = offset < free || once.first().is_some_and(|edit| edit.offset < end);
-            if overlaps || end > start + bytes.len() as u64 && end <= self.object.section(self.id).size {
-                return Err(self.refused(offset, TWICE));
-            }
-            free = end;
-            let here = bytes.get_mut((offset - start) as usize..(end - start) as usize);
-            expected(self.object, self.id, offset, here.as_deref(), &pattern.old, &pattern.new)?;
-            if let Some(here) = here {
-                here.copy_from_slice(&pattern.new);
+        let (form, frames) = (&self.repeated.form, &self.repeated.frames);
+        let (window, length) = (form.window(), usize::from(form.length));
+        let size = self.object.section(self.id).size;
+        for few in places.chunks(FEW) {
+            let patterns = few.iter().map(|place| self.patterns.get(place.pattern as usize).copied());
+            let patterns: SmallVec<[Option<(u64, u32)>; FEW]> = patterns.collect();
+            for (place, pattern) in few.iter().zip(patterns) {
+                let offset = place.offset;
+                let frame = |(constant, first): (u64, u32)| {
+                    Some((constant, frames.get(first as usize + place.frame as usize)?))
+                };
+                let Some((constant, frame)) = pattern.and_then(frame) else {
+                    return Err(self.refused(offset, "a repeated change that does not exist"));
+                };
+                let end = offset.saturating_add(length as u64);
+                while once.next_if(|edit| before(edit, offset)).is_some() {}
+                // What the next part starts with is not among the bytes.
+                let overlaps = offset < free || once.peek().is_some_and(|edit| edit.offset < end);
+                if overlaps || end > start + bytes.len() as u64 && end <= size {
+                    return Err(self.refused(offset, TWICE));
+                }
+                free = end;
+                let at = offset - start;
+                if !window.bytes(bytes, at).is_some_and(|bytes| window.is(bytes, frame.old, constant)) {
+                    let found = bytes.get(at as usize..(at as usize).saturating_add(length));
+                    let old = window.text(window.with(frame.old, constant));
+                    expected(self.object, self.id, offset, found, &old, &window.text(frame.new))?;
+                }
+                if let Some(here) = bytes.get_mut(at as usize..(at as usize).saturating_add(length)) {
+                    here.copy_from_slice(&frame.new.to_le_bytes()[..length]);
+                }
             }
         }
         Ok(())
