@@ -3,6 +3,7 @@
 
 mod halves;
 mod parts;
+mod region;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,42 +20,29 @@ use crate::reloc::RelocKind;
 use crate::scan::{Field, Place, PoolAccess, Shape, has_low_addresses};
 use crate::session_map::SessionMap;
 pub(crate) use halves::HalfPair;
-use halves::HalfPairs;
 pub(crate) use parts::{Part, Parts};
-use search::Search;
+use region::{Decoded, POOL_ROUNDS};
 pub(crate) use search::has_candidates;
-
-/// Decoding again with the data that was found among the code converges at once in real code; hostile code
-/// could drag it on.
-const POOL_ROUNDS: usize = 8;
-
-/// For how many of a kind there is room at first: more than most functions have.
-const SOME: usize = 16;
-
-/// What decoding one region gave.
-#[derive(Default)]
-struct Decoded {
-    /// Instructions with a constant or a pc-relative operand.
-    instructions: Vec<Instruction>,
-    /// Ranges of the section that instructions of the region read as data.
-    pools: BTreeSet<(u64, u64)>,
-    /// All bytes outside of pools are instructions.
-    clean: bool,
-    /// All of them do nothing.
-    padding: bool,
-    /// What they are, all together.
-    sensitivity: Sensitivity,
-    /// See [`CodeFound::halves`].
-    halves: Vec<HalfPair>,
-}
+use search::{Search, Seen};
 
 /// What a search of a region's bytes shows.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Candidates {
     /// Offsets at which eight bytes without a relocation read as a session address, aligned or not.
     words: Vec<u64>,
     /// Some four bytes are the high half of one.
     high: bool,
+}
+
+impl Candidates {
+    /// Makes of any those of a region: `seen` is what was seen there and in the four bytes before, where the high half of its
+    /// first instruction's constant can start.
+    fn set(&mut self, seen: &[Seen], region: &Region<'_>) {
+        self.high = seen.iter().any(|seen| seen.high);
+        self.words.clear();
+        let words = seen.iter().filter(|seen| seen.word && seen.offset >= region.range.start);
+        self.words.extend(words.map(|seen| seen.offset));
+    }
 }
 
 /// A region that was decoded.
@@ -69,9 +57,13 @@ struct LookedAt<'r> {
 impl LookedAt<'_> {
     /// Where the region starts and what it consists of, if that is nothing but instructions.
     fn sensitivity(&self) -> Option<(u64, Sensitivity)> {
-        let pure = self.decoded.clean && self.decoded.pools.is_empty();
-        pure.then_some((self.region.range.start, self.decoded.sensitivity))
+        sensitivity(self.region, &self.decoded)
     }
+}
+
+fn sensitivity(region: &Region<'_>, decoded: &Decoded) -> Option<(u64, Sensitivity)> {
+    let pure = decoded.clean && decoded.pools.is_empty();
+    pure.then_some((region.range.start, decoded.sensitivity))
 }
 
 /// What the instructions of regions hold.
@@ -105,43 +97,42 @@ pub(crate) struct CodeFound {
     pub(crate) halves: Vec<HalfPair>,
 }
 
+/// Which relocations' instructions have to be known.
+type Wanted<'w> = &'w (dyn Fn(&Section<'_>, &Relocation) -> bool + Sync);
+
 /// The places of a code section, and the instructions around its relocations that `wanted` selects.
 pub(crate) fn scan_code(
     object: &ObjectFile<'_>,
     section: &Section<'_>,
     bounds: &FunctionBounds<'_>,
     map: &SessionMap,
-    wanted: &(dyn Fn(&Section<'_>, &Relocation) -> bool + Sync),
+    wanted: Wanted<'_>,
 ) -> CodeFound {
     let low = has_low_addresses(map, object.machine);
     let regions = bounds.regions();
-    let near = relocations_by_region(section, regions);
     let plain = object.machine.arch().plain_form();
-    let scan =
-        CodeScan { object, section, map, regions, near, low, search: Search::of(map), plain, all: false };
-    let needed = |index: usize, candidates: &Candidates| {
-        let inside = |r: &Relocation| regions[index].range.contains(&r.offset);
-        let relocated = || scan.near[index].iter().filter(inside).any(|r| wanted(section, &r));
-        !candidates.words.is_empty() || candidates.high || low || relocated()
-    };
+    let scan = CodeScan { object, section, map, regions, low, search: Search::of(map), plain, all: false };
     let full = |r: &Relocation| r.kind == RelocKind::Abs64 && wanted(section, r);
     if !section.relocations().iter().any(|r| full(&r))
-        && let Some(found) = scan.without_data(&needed)
+        && let Some(found) = scan.without_data(wanted)
     {
         return found;
     }
 
-    let mut looked_at: Vec<LookedAt<'_>> = (0..regions.len())
-        .into_par_iter()
-        .filter_map(|index| {
-            let candidates = scan.candidates(index);
-            needed(index, &candidates).then(|| scan.look_at(index, candidates))
-        })
-        .collect();
+    let looked_at = scan.parts().flat_map_iter(|part| {
+        let mut looked_at = Vec::new();
+        scan.search(part, wanted, &mut |region, near, candidates| {
+            looked_at.push(scan.look_at(region, near, candidates.clone()));
+        });
+        looked_at
+    });
+    let mut looked_at: Vec<LookedAt<'_>> = looked_at.collect();
     scan.settle(&mut looked_at);
 
     let mut explained = Explained::default();
-    looked_at.iter().for_each(|looked_at| scan.explain(looked_at, &mut explained));
+    for LookedAt { region, near, candidates, decoded } in &looked_at {
+        scan.explain((region, *near), candidates, decoded, &mut explained);
+    }
     let Explained { mut places, plain, fields, unexplained, halves } = explained;
     places.extend(plain.into_iter().map(|plain| scan.plain.place(section.id, plain)));
     // Words that a relocation fills and that are no instruction's constant: instructions read those, too.
@@ -152,8 +143,8 @@ pub(crate) fn scan_code(
     if !unexplained.is_empty() || !relocated.is_empty() {
         // The readers of a pool need not be those that were looked at.
         let known: BTreeSet<u64> = looked_at.iter().map(|l| l.region.range.start).collect();
-        let rest = (0..regions.len()).into_par_iter().filter(|&i| !known.contains(&regions[i].range.start));
-        let rest: Vec<LookedAt<'_>> = rest.map(|index| scan.look_at(index, Candidates::default())).collect();
+        let rest = regions.par_iter().filter(|region| !known.contains(&region.range.start));
+        let rest: Vec<LookedAt<'_>> = rest.map(|region| scan.look_at_all(region)).collect();
         looked_at.extend(rest);
         scan.settle(&mut looked_at);
         let pools = looked_at.iter().flat_map(|l| l.decoded.pools.iter().copied()).collect();
@@ -169,13 +160,6 @@ pub(crate) fn scan_code(
     CodeFound { places, plain: Vec::new(), fields, accesses, sensitivities, halves }
 }
 
-/// Where a jump leads; `None`: one of the relocations says where.
-fn own_target(jump: &Instruction, relocations: Relocations<'_>) -> Option<u64> {
-    let reference = jump.reference?;
-    let relocated = is_relocated(relocations, reference.field, reference.width.into());
-    (!relocated).then_some(reference.target)
-}
-
 fn field_of(instruction: &Instruction, form: Option<OperandForm>, usage: Option<PcUse>) -> Field {
     Field { start: instruction.offset, length: instruction.length, form, usage }
 }
@@ -185,8 +169,6 @@ struct CodeScan<'a> {
     section: &'a Section<'a>,
     map: &'a SessionMap,
     regions: &'a [Region<'a>],
-    /// The relocations of each.
-    near: Vec<Relocations<'a>>,
     /// 32-bit operands can be addresses.
     low: bool,
     /// Of addresses; `None`: there are none.
@@ -197,39 +179,29 @@ struct CodeScan<'a> {
     all: bool,
 }
 
-/// The relocations that may write to each region or to the seven bytes behind it; regions are in order.
-fn relocations_by_region<'a>(section: &'a Section<'_>, regions: &[Region<'_>]) -> Vec<Relocations<'a>> {
-    let mut all = InOrder::of(section);
-    let near = regions.iter().map(|Region { range, .. }| all.near(range.start..range.end.saturating_add(7)));
-    near.collect()
-}
-
 impl<'a> CodeScan<'a> {
     /// What the section holds, if no instruction reads data among the code and all candidates are constants of
     /// instructions: then no region says anything of another one, and none has to be kept.
-    fn without_data(&self, needed: &(dyn Fn(usize, &Candidates) -> bool + Sync)) -> Option<CodeFound> {
+    fn without_data(&self, wanted: Wanted<'_>) -> Option<CodeFound> {
         let data = AtomicBool::new(false);
-        let explained = |regions: Range<usize>| {
+        let explained = |part: &'a [Region<'a>]| {
             let (mut explained, mut sensitivities) = (Explained::default(), Vec::new());
-            for index in regions {
-                let candidates = self.candidates(index);
-                if !data.load(Ordering::Relaxed) && needed(index, &candidates) {
-                    let looked_at = self.look_at(index, candidates);
-                    self.explain(&looked_at, &mut explained);
-                    sensitivities.extend(looked_at.sensitivity());
-                    if !explained.unexplained.is_empty() || !looked_at.decoded.pools.is_empty() {
-                        data.store(true, Ordering::Relaxed);
-                    }
+            let (mut survey, mut decoded) = (Survey::default(), Decoded::default());
+            self.search(part, wanted, &mut |region, near, candidates| {
+                if data.load(Ordering::Relaxed) {
+                    return;
                 }
-            }
+                let room = (&mut survey, &mut decoded);
+                self.decode(&region.range, near, candidates.high, BTreeSet::new(), room);
+                self.explain((region, near), candidates, &decoded, &mut explained);
+                sensitivities.extend(sensitivity(region, &decoded));
+                if !explained.unexplained.is_empty() || !decoded.pools.is_empty() {
+                    data.store(true, Ordering::Relaxed);
+                }
+            });
             (explained, sensitivities)
         };
-        // Few parts, and some for each thread.
-        let count = self.regions.len();
-        let at_once = (count / 64).clamp(1, 1024);
-        let starts = (0..count).into_par_iter().step_by(at_once);
-        let parts = starts.map(|start| explained(start..count.min(start + at_once)));
-        let parts: Vec<(Explained, Vec<(u64, Sensitivity)>)> = parts.collect();
+        let parts: Vec<(Explained, Vec<(u64, Sensitivity)>)> = self.parts().map(explained).collect();
         if data.into_inner() {
             return None;
         }
@@ -242,28 +214,67 @@ impl<'a> CodeScan<'a> {
             found.sensitivities.extend(sensitivities);
             found.halves.extend(explained.halves);
         }
-        found.places.sort_by_key(|p| p.offset);
-        found.plain.sort_by_key(|p| p.start);
         Some(found)
     }
 
-    /// Finds out what the candidates of a region are.
-    fn explain(&self, looked_at: &LookedAt<'_>, explained: &mut Explained) {
-        let LookedAt { region, near, candidates, decoded } = looked_at;
-        let (first, first_plain) = (explained.places.len(), explained.plain.len());
+    /// The regions in parts: few, and some for each thread.
+    fn parts(&self) -> rayon::slice::Chunks<'a, Region<'a>> {
+        self.regions.par_chunks((self.regions.len() / 64).clamp(1, 1024))
+    }
+
+    /// Searches the bytes of a part of the regions, and shows those in which there may be something.
+    fn search(
+        &self,
+        part: &'a [Region<'a>],
+        wanted: Wanted<'_>,
+        show: &mut dyn FnMut(&'a Region<'a>, Relocations<'a>, &Candidates),
+    ) {
+        let [Region { range: first, .. }, ..] = part else { return };
+        let last = part.last().map_or(first, |region| &region.range);
+        let mut seen = Vec::new();
+        if let Some(search) = &self.search {
+            // The last one's constant may end with the section, but not beyond it.
+            let end = (last.end + 7).min(self.section.data.len() as u64);
+            let range = first.start.saturating_sub(4) as usize..end as usize;
+            search.run(self.section, range, |found| seen.push(found));
+        }
+        let mut seen = seen.as_slice();
+        let mut relocations = InOrder::from(self.section, first.start);
+        let mut candidates = Candidates::default();
+        for region in part {
+            let Range { start, end } = region.range;
+            let before = seen.iter().take_while(|seen| seen.offset + 4 < start).count();
+            seen = &seen[before..];
+            let inside = seen.iter().take_while(|seen| seen.offset < end).count();
+            let near = relocations.near(start..end.saturating_add(7));
+            let inside_of = |r: &Relocation| region.range.contains(&r.offset);
+            let relocated = || near.iter().filter(inside_of).any(|r| wanted(self.section, &r));
+            candidates.set(&seen[..inside], region);
+            if self.low || !candidates.words.is_empty() || candidates.high || relocated() {
+                show(region, near, &candidates);
+            }
+        }
+    }
+
+    /// Finds out what the candidates of a region with those relocations are.
+    fn explain(
+        &self,
+        (region, near): (&Region<'_>, Relocations<'_>),
+        candidates: &Candidates,
+        decoded: &Decoded,
+        explained: &mut Explained,
+    ) {
+        let first = explained.places.len();
         for instruction in &decoded.instructions {
             for operand in instruction.operands.iter().flatten() {
-                if is_relocated(*near, operand.field, operand.width.into()) {
+                if is_relocated(near, operand.field, operand.width.into()) {
                     explained.fields.push((operand.field, field_of(instruction, Some(operand.form), None)));
-                } else if let Some(place) = self.operand_place(instruction, operand) {
-                    match self.plain.of(&place) {
-                        Some(plain) => explained.plain.push(plain),
-                        None => explained.places.push(place),
-                    }
+                } else {
+                    explained.places.extend(self.operand_place(instruction, operand));
                 }
             }
             if let Some(reference) = instruction.reference
-                && is_relocated(*near, reference.field, reference.width.into())
+                && is_relocated(near, reference.field, reference.width.into())
             {
                 explained.fields.push((reference.field, field_of(instruction, None, Some(reference.usage))));
             }
@@ -272,40 +283,30 @@ impl<'a> CodeScan<'a> {
         let is_code = region.function.is_some() || self.regions.len() == 1 || decoded.padding;
         let places = &mut explained.places[first..];
         places.sort_by_key(|place| place.offset);
-        let plain = &mut explained.plain[first_plain..];
-        plain.sort_by_key(|plain| plain.start);
+        let mut plain = decoded.plain.iter().map(|plain| self.plain.offset(plain)).peekable();
         let is_left = |offset: &&u64| {
-            plain.binary_search_by_key(*offset, |plain| self.plain.offset(plain)).is_err()
+            while plain.next_if(|plain| plain < *offset).is_some() {}
+            plain.peek() != Some(*offset)
                 && places.binary_search_by_key(*offset, |place| place.offset).is_err()
         };
-        explained.halves.extend_from_slice(&decoded.halves);
         let left = candidates.words.iter().filter(is_left);
         explained.unexplained.extend(left.map(|&offset| (offset, decoded.clean && is_code)));
+        explained.plain.extend_from_slice(&decoded.plain);
+        explained.halves.extend_from_slice(&decoded.halves);
     }
 
-    /// Searches the bytes of a region.
-    fn candidates(&self, index: usize) -> Candidates {
-        let mut found = Candidates::default();
-        let Some(search) = &self.search else { return found };
-        let range = &self.regions[index].range;
-        // A high half comes first if its instruction does; the last function's constant may end with the section, but not
-        // beyond it.
-        let start = range.start.saturating_sub(4);
-        let end = (range.end + 7).min(self.section.data.len() as u64);
-        found.words.reserve(SOME);
-        search.run(self.section, self.near[index], start as usize..end as usize, |seen| {
-            found.high |= seen.high;
-            if seen.word && seen.offset >= range.start {
-                found.words.push(seen.offset);
-            }
-        });
-        found
-    }
-
-    fn look_at(&self, index: usize, candidates: Candidates) -> LookedAt<'a> {
-        let (region, near) = (&self.regions[index], self.near[index]);
-        let decoded = self.decode(region.range.clone(), near, &candidates, BTreeSet::new());
+    fn look_at(&self, region: &'a Region<'a>, near: Relocations<'a>, candidates: Candidates) -> LookedAt<'a> {
+        let mut decoded = Decoded::default();
+        let room = (&mut Survey::default(), &mut decoded);
+        self.decode(&region.range, near, candidates.high, BTreeSet::new(), room);
         LookedAt { region, near, candidates, decoded }
+    }
+
+    /// The same, of a region that was not searched.
+    fn look_at_all(&self, region: &'a Region<'a>) -> LookedAt<'a> {
+        let Range { start, end } = region.range;
+        let near = InOrder::from(self.section, start).near(start..end.saturating_add(7));
+        self.look_at(region, near, Candidates::default())
     }
 
     /// A function's pool need not lie in it: decodes again what others read as data.
@@ -324,109 +325,14 @@ impl<'a> CodeScan<'a> {
                     return false;
                 }
                 let known = l.decoded.pools.union(&foreign).copied().collect();
-                l.decoded = self.decode(start..end, l.near, &l.candidates, known);
+                let room = (&mut Survey::default(), &mut l.decoded);
+                self.decode(&l.region.range, l.near, l.candidates.high, known, room);
                 true
             });
             if !changed.reduce(|| false, |a, b| a | b) {
                 break;
             }
         }
-    }
-
-    /// Decodes a region with those relocations; what its instructions read from within the section is data, and is decoded around. So
-    /// are `pools`. `candidates`: those of the region.
-    fn decode(
-        &self,
-        range: Range<u64>,
-        near: Relocations<'_>,
-        candidates: &Candidates,
-        pools: BTreeSet<(u64, u64)>,
-    ) -> Decoded {
-        let arch = self.object.machine.arch();
-        let mut decoded = Decoded { pools, ..Decoded::default() };
-        for _ in 0..POOL_ROUNDS {
-            let pools = std::mem::take(&mut decoded.pools);
-            decoded = Decoded::default();
-            decoded.instructions.reserve(candidates.words.len() + near.len());
-            let mut survey = Survey::of(&range);
-            let mut halves = HalfPairs::of(self, near);
-            // Of no use, unless they go to where no instruction starts.
-            let mut branches = Vec::with_capacity(SOME);
-            // Whether all jumps lead to where an instruction starts.
-            let mut inside = true;
-            for part in without(&range, &pools) {
-                arch.survey(self.section.data, part, &mut survey, &mut |instruction| {
-                    if instruction.sensitivity.has(Sensitivity::JUMP) {
-                        inside &= own_target(instruction, near).is_some();
-                    }
-                    if candidates.high {
-                        halves.see(instruction);
-                    }
-                    // Most have a small number or go on in the function: there can be a hundred for each that is of use.
-                    if self.all || self.is_of_use(instruction, near) {
-                        decoded.instructions.push(*instruction);
-                    } else if let Some(PcReference { target, .. }) = instruction.reference {
-                        branches.push((instruction.offset, instruction.length, target));
-                    }
-                });
-            }
-            decoded.halves = halves.found;
-            branches.retain(|(_, _, target)| !survey.starts_at(*target));
-            for &(start, length, _) in &branches {
-                let range = start..start + u64::from(length);
-                arch.decode(self.section.data, range, &mut |branch| {
-                    inside &= !branch.sensitivity.has(Sensitivity::JUMP);
-                    decoded.instructions.push(*branch);
-                });
-            }
-            if !branches.is_empty() {
-                decoded.instructions.sort_by_key(|instruction| instruction.offset);
-            }
-            decoded.clean = survey.clean;
-            decoded.padding = survey.padding;
-            decoded.sensitivity = survey.sensitivity;
-            // It falls into what is behind it, or goes elsewhere, perhaps between what was decoded.
-            if !survey.last.has(Sensitivity::STOPS) || !inside {
-                decoded.sensitivity |= Sensitivity::LOOKS;
-            }
-            decoded.pools = pools.clone();
-            for instruction in &decoded.instructions {
-                decoded.pools.extend(self.pool_of(instruction, near));
-            }
-            if decoded.pools == pools {
-                break;
-            }
-        }
-        decoded
-    }
-
-    /// Whether an instruction has a place or a relocation, or reaches data. `near`: the region's relocations.
-    fn is_of_use(&self, instruction: &Instruction, near: Relocations<'_>) -> bool {
-        let mut operands = instruction.operands.iter().flatten();
-        let relocated = |field, width: u8| is_relocated(near, field, width.into());
-        operands.any(|o| self.operand_place(instruction, o).is_some() || relocated(o.field, o.width))
-            || instruction.reference.is_some_and(|reference| {
-                reference.usage != PcUse::Branch || relocated(reference.field, reference.width)
-            })
-    }
-
-    /// The bytes of the section that an instruction reads pc-relatively.
-    fn pool_of(&self, instruction: &Instruction, near: Relocations<'_>) -> Option<(u64, u64)> {
-        let reference = instruction.reference.filter(|r| r.usage == PcUse::Memory)?;
-        if is_relocated(near, reference.field, reference.width.into()) {
-            return None;
-        }
-        let end = reference.target.checked_add(reference.size)?;
-        let pool = reference.size > 0 && end <= self.section.data.len() as u64;
-        (pool && !self.runs_into_function(reference.target, end)).then_some((reference.target, end))
-    }
-
-    /// Whether a function starts amid these bytes: then what is read there is instructions, to whatever end, and must not
-    /// hide the constants that they have.
-    fn runs_into_function(&self, start: u64, end: u64) -> bool {
-        let first = self.regions.partition_point(|region| region.range.start <= start);
-        let mut inside = self.regions[first..].iter().take_while(|region| region.range.start < end);
-        inside.any(|region| region.function.is_some())
     }
 
     /// Who reaches each of the words. An address counts for every word of the data that it lies in: code goes on
@@ -547,23 +453,4 @@ fn joined(ranges: BTreeSet<(u64, u64)>) -> Vec<(u64, u64)> {
         }
     }
     joined
-}
-
-/// The parts of a range that lie in none of the pools.
-fn without(range: &Range<u64>, pools: &BTreeSet<(u64, u64)>) -> Vec<Range<u64>> {
-    let mut parts = Vec::new();
-    let mut at = range.start;
-    for &(start, end) in pools {
-        if end <= at || start >= range.end {
-            continue;
-        }
-        if at < start {
-            parts.push(at..start);
-        }
-        at = end.max(at);
-    }
-    if at < range.end {
-        parts.push(at..range.end);
-    }
-    parts
 }

@@ -25,17 +25,6 @@ pub(crate) struct PlainConstants {
 }
 
 impl PlainForm {
-    /// What that place is, if it is such a constant.
-    pub(crate) fn of(&self, place: &Place) -> Option<PlainConstant> {
-        match place.shape {
-            Shape::Instruction { start, form: OperandForm::Address64, .. } => {
-                let plain = PlainConstant { start, value: place.value };
-                (self.place(place.section, plain) == *place).then_some(plain)
-            }
-            _ => None,
-        }
-    }
-
     /// How to read instructions of that form.
     pub(crate) fn window(&self) -> Window {
         let shift = 8 * u32::from(self.field);

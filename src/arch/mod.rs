@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::edits::{NewRelocation, ShortBytes, SymbolRef};
 use crate::reloc::RelocKind;
-pub use survey::Survey;
+pub use survey::{Branch, Survey};
 
 /// A supported machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -412,8 +412,8 @@ pub trait Arch: Sync {
     /// Bytes that are no instruction are shown one by one. `range` lies in `code`.
     fn decode(&self, code: &[u8], range: Range<u64>, visit: &mut dyn FnMut(&Instruction));
 
-    /// The same, and notes every instruction in a survey; shown are only those with a constant or a pc-relative operand, and
-    /// those that are [`Sensitivity::STOPS`].
+    /// The same, and notes every instruction in a survey, with what plain ones and branches hold; shown are only others with a
+    /// constant or a pc-relative operand.
     fn survey(
         &self,
         code: &[u8],

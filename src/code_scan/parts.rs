@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Candidates, CodeScan, LookedAt, relocations_by_region};
+use super::{CodeScan, LookedAt};
 use crate::arch::{Instruction, Operand};
 use crate::function_bounds::FunctionBounds;
 use crate::object_file::{ObjectFile, Section};
@@ -37,13 +37,10 @@ impl Parts {
         map: &SessionMap,
     ) -> Self {
         let regions = bounds.regions();
-        let near = relocations_by_region(section, regions);
         let plain = object.machine.arch().plain_form();
-        let scan =
-            CodeScan { object, section, map, regions, near, low: false, search: None, plain, all: true };
-        let all = (0..regions.len()).into_par_iter();
-        let mut looked_at: Vec<LookedAt<'_>> =
-            all.map(|index| scan.look_at(index, Candidates::default())).collect();
+        let scan = CodeScan { object, section, map, regions, low: false, search: None, plain, all: true };
+        let looked_at = regions.par_iter().map(|region| scan.look_at_all(region));
+        let mut looked_at: Vec<LookedAt<'_>> = looked_at.collect();
         scan.settle(&mut looked_at);
         let decoded = || looked_at.iter().map(|l| &l.decoded);
         let pools = decoded().flat_map(|d| d.pools.iter().copied()).collect();

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::halves::HighHalves;
 use crate::arch::Half;
 use crate::candidates::UpperBytes;
-use crate::object_file::{Relocations, Section, is_relocated};
+use crate::object_file::{InOrder, Section, is_relocated};
 use crate::session_map::SessionMap;
 
 /// How many bytes a thread searches in one go.
@@ -17,10 +17,11 @@ const AT_ONCE: usize = 1 << 18;
 pub(super) struct Search<'m> {
     map: &'m SessionMap,
     upper: UpperBytes,
-    highs: HighHalves,
+    pub(super) highs: HighHalves,
 }
 
 /// Eight bytes whose upper ones are an address's.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     /// Where they are in the section.
     pub(super) offset: u64,
@@ -37,18 +38,14 @@ impl<'m> Search<'m> {
         Some(Search { map, upper, highs: HighHalves::of(map.ranges()) })
     }
 
-    /// Shows what lies in a range of a section, aligned or not. `near`: all relocations that may write there.
-    pub(super) fn run(
-        &self,
-        section: &Section<'_>,
-        near: Relocations<'_>,
-        range: Range<usize>,
-        mut show: impl FnMut(Seen),
-    ) {
+    /// Shows what lies in a range of a section, aligned or not.
+    pub(super) fn run(&self, section: &Section<'_>, range: Range<usize>, mut show: impl FnMut(Seen)) {
+        let mut relocations = InOrder::from(section, range.start as u64);
         self.upper.search(&section.data[range.clone()], |at, value| {
             let offset = (range.start + at) as u64;
             let high = self.highs.have(Half::High.of(value));
-            let word = value != 0 && self.map.is_session_constant(value) && !is_relocated(near, offset, 8);
+            let mut relocated = || is_relocated(relocations.near(offset..offset + 8), offset, 8);
+            let word = value != 0 && self.map.is_session_constant(value) && !relocated();
             show(Seen { offset, high, word });
         });
     }
@@ -62,7 +59,7 @@ pub(crate) fn has_candidates(section: &Section<'_>, map: &SessionMap) -> bool {
         // The last constant of a part may end in the next one.
         let end = section.data.len().min(start + AT_ONCE + 7);
         let mut any = false;
-        search.run(section, section.relocations(), start..end, |seen| any |= seen.high || seen.word);
+        search.run(section, start..end, |seen| any |= seen.high || seen.word);
         any
     })
 }

@@ -227,7 +227,12 @@ pub struct InOrder<'a> {
 impl<'a> InOrder<'a> {
     /// For ranges from the section's start.
     pub fn of(section: &'a Section<'_>) -> Self {
-        InOrder { relocations: section.relocations(), next: 0 }
+        Self::among(section.relocations())
+    }
+
+    /// The same, where some of its relocations are all that matter.
+    pub fn among(relocations: Relocations<'a>) -> Self {
+        InOrder { relocations, next: 0 }
     }
 
     /// For ranges from an offset on.
@@ -249,7 +254,9 @@ impl<'a> InOrder<'a> {
     /// All that may write to `range`, which does not start before the last one that was asked about.
     #[inline]
     pub fn near(&mut self, range: Range<u64>) -> Relocations<'a> {
-        self.inside(range.start.saturating_sub(7)..range.end)
+        self.next = self.first_from(self.next, range.start.saturating_sub(7));
+        let end = self.first_from(self.next, range.end);
+        self.relocations.part(self.next..end)
     }
 
     /// The only one whose offset lies in `range`, of those that were not passed.

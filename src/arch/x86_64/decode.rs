@@ -9,9 +9,11 @@ use std::ops::Range;
 
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, OpKind, Register};
 
-use super::super::{Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey};
+use super::super::{
+    Branch, Instruction, Operand, OperandForm, PcReference, PcUse, PlainForm, Sensitivity, Survey,
+};
 use super::common_shapes::common_shape;
-use super::known_shapes;
+use super::known_shapes::{self, Found, KnownShapes, Note};
 use super::sensitivity::sensitivity;
 
 /// The longest instruction, in bytes (Intel SDM volume 2, 2.3.11).
@@ -19,6 +21,7 @@ pub(super) const LONGEST: usize = 15;
 
 /// `movabs $imm64, %r`: REX.W B8+r imm64 and no other prefix.
 pub(super) const PLAIN_FORM: PlainForm = PlainForm { length: 10, field: 2, width: 8 };
+const PLAIN_FIELD: Field = Field { offset: PLAIN_FORM.field, size: PLAIN_FORM.width };
 
 /// `bnd`-prefixed branches and the other MPX instructions stand in code of distributions of their time.
 const OPTIONS: u32 = DecoderOptions::MPX;
@@ -44,32 +47,69 @@ pub(super) fn survey(
     visit: &mut dyn FnMut(&Instruction),
 ) {
     let mut instruction = NONE;
-    shapes(code, range, |offset, bytes, shape| {
-        let Some(shape) = shape else { return survey.note_other(offset) };
-        survey.note(offset, shape.nop, shape.sensitivity);
-        if shape.shown {
-            instruction.offset = offset;
-            shape.read(bytes, &mut instruction);
-            visit(&instruction);
+    let (mut all, mut last, mut clean) = (Note::default(), Note::default(), true);
+    let Survey { first, starts, plain, branches, .. } = survey;
+    let (first, starts) = (*first, starts.as_mut_slice());
+    sweep(code, range, |known, offset, bytes, found| {
+        let at = offset.wrapping_sub(first);
+        if let Some(word) = starts.get_mut((at / 64) as usize) {
+            *word |= 1 << (at % 64);
+        }
+        let note = found.note;
+        all |= note;
+        if note.acts() {
+            last = note;
+        }
+        if !note.holds() {
+            clean &= note != Note::OTHER;
+            return;
+        }
+        let shape = known.shape(found);
+        match shape.holds {
+            Holds::Nothing => {}
+            Holds::Plain => plain.extend(PLAIN_FIELD.unsigned(bytes).map(|constant| (offset, constant))),
+            Holds::Branch => branches.extend(shape.branch(bytes, offset)),
+            Holds::Other => {
+                instruction.offset = offset;
+                shape.read(bytes, &mut instruction);
+                visit(&instruction);
+            }
         }
     });
+    survey.clean &= clean;
+    survey.sensitivity |= all.sensitivity();
+    if all.acts() {
+        survey.padding = false;
+        survey.last = last.sensitivity();
+    }
 }
 
 /// Shows the instructions of a range one after the other: where each begins, what it and all that is behind it in the range
 /// are, and its shape; without one it is a byte that begins none.
 pub(super) fn shapes(code: &[u8], range: Range<u64>, mut show: impl FnMut(u64, &[u8], Option<&Shape>)) {
+    sweep(code, range, |known, offset, bytes, found| {
+        show(offset, bytes, (found.note != Note::OTHER).then(|| known.shape(found)));
+    });
+}
+
+/// The same, with what is remembered of the shape: its note is [`Note::OTHER`] if there is none.
+#[inline(always)]
+fn sweep(code: &[u8], range: Range<u64>, mut show: impl FnMut(&KnownShapes, u64, &[u8], Found)) {
     let limit = |offset: u64| usize::try_from(offset).map_or(code.len(), |offset| offset.min(code.len()));
     // What ends with the range is too short for an instruction that would leave it.
     let (mut at, end) = (limit(range.start), limit(range.end));
     known_shapes::with(|known| {
         while at < end {
             let (bytes, around) = (&code[at..end], &code[at..]);
-            let (shape, guess) = known.shape(bytes, around);
-            let shape = shape.filter(|shape| usize::from(shape.length) <= bytes.len());
-            show(at as u64, bytes, shape);
-            let length = shape.map_or(1, |shape| usize::from(shape.length));
+            let mut found = known.find(bytes, around);
+            let mut length = found.note.length();
+            // It is none, or leaves the range.
+            if length.wrapping_sub(1) >= bytes.len() {
+                (found.note, length) = (Note::OTHER, 1);
+            }
+            show(known, at as u64, bytes, found);
             // The same either way, but with the guess the next one is under way before this one is looked up.
-            at += if length == guess { guess } else { unforeseen(length) };
+            at += if length == found.guess { found.guess } else { unforeseen(length) };
         }
     });
 }
@@ -289,13 +329,26 @@ fn is_lea(code: Code) -> bool {
     matches!(code, Code::Lea_r16_m | Code::Lea_r32_m | Code::Lea_r64_m)
 }
 
+/// What of an instruction's bytes is of interest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Holds {
+    #[default]
+    Nothing,
+    /// The constant of a [`PLAIN_FORM`].
+    Plain,
+    /// The distance of a branch.
+    Branch,
+    /// Another operand, or more than one.
+    Other,
+}
+
 /// What all instructions have in common that differ in nothing but the values of their constants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) length: u8,
     pub(super) nop: bool,
-    /// It has operands or a reference, or the next instruction does not run after it.
-    pub(super) shown: bool,
+    /// What of its bytes is of interest.
+    pub(super) holds: Holds,
     pub(super) sensitivity: Sensitivity,
     pub(super) operands: [Option<OperandShape>; 2],
     pub(super) reference: Option<ReferenceShape>,
@@ -318,12 +371,33 @@ pub(super) struct ReferenceShape {
 }
 
 impl Shape {
-    /// Itself, and whether it is shown.
+    /// Itself, and what it holds.
     pub(super) fn told(mut self) -> Self {
-        self.shown = self.operands.iter().any(Option::is_some)
-            || self.reference.is_some()
-            || self.sensitivity.has(Sensitivity::STOPS);
+        let plain = OperandShape { field: PLAIN_FIELD, signed: false, form: OperandForm::Address64 };
+        self.holds = match (self.operands, self.reference) {
+            ([None, None], None) => Holds::Nothing,
+            ([Some(operand), None], None) if operand == plain && self.length == PLAIN_FORM.length => {
+                Holds::Plain
+            }
+            ([None, None], Some(reference)) if reference.usage == PcUse::Branch => Holds::Branch,
+            _ => Holds::Other,
+        };
         self
+    }
+
+    /// The branch of that shape that `bytes` begin with.
+    #[inline]
+    fn branch(&self, bytes: &[u8], offset: u64) -> Option<Branch> {
+        let field = self.reference?.field;
+        let next = offset + u64::from(self.length);
+        Some(Branch {
+            offset,
+            target: next.wrapping_add_signed(field.signed(bytes)?),
+            length: self.length,
+            field: field.offset,
+            width: field.size,
+            jumps: self.sensitivity.has(Sensitivity::JUMP),
+        })
     }
 
     /// Makes of an instruction, its offset apart, the one of that shape that `bytes` begin with. One is made of another

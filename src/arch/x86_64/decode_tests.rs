@@ -284,18 +284,21 @@ fn any_bytes_decode_without_gaps_and_with_fields_inside() {
 /// What a survey sums up, and what it shows, is what decoding shows one by one.
 #[test]
 fn a_survey_is_of_all_instructions() {
+    let mut plain = 0;
+    let mut survey = Survey::default();
     for seed in 0..64 {
         // Instructions of whatever kind, few kinds with nops at the end, and nops alone.
         let mut bytes = random_bytes(seed, 4096);
         if seed % 3 > 0 {
             bytes = bytes.iter().flat_map(|byte| [0x48, 0x89, 0xc0 | byte & 7, 0x74, byte & 0x1f]).collect();
+            bytes.extend((0..8).flat_map(|i| with(&[0x49 - i % 2, 0xb8 | i], &ADDRESS)));
             bytes.extend([0xc3].into_iter().chain([0x90; 100]));
         }
         if seed % 3 == 2 {
             bytes.fill(0x90);
         }
         let range = seed..bytes.len() as u64 - seed;
-        let mut survey = Survey::of(&range);
+        survey.begin(&range);
         let mut shown = Vec::new();
         super::survey(&bytes, range.clone(), &mut survey, &mut |i| shown.push(*i));
         let mut expected = Survey::of(&range);
@@ -308,11 +311,24 @@ fn a_survey_is_of_all_instructions() {
                 expected.last = i.sensitivity;
             }
             starts.push(i.offset);
-            let stops = i.sensitivity.has(Sensitivity::STOPS);
-            if i.operands != [None; 2] || i.reference.is_some() || stops {
-                of_interest.push(*i);
+            match (i.operands, i.reference) {
+                ([None, None], None) => {}
+                ([None, None], Some(reference)) if reference.usage == PcUse::Branch => {
+                    let (field, width) = ((reference.field - i.offset) as u8, reference.width);
+                    let jumps = i.sensitivity.has(Sensitivity::JUMP);
+                    let (offset, target, length) = (i.offset, reference.target, i.length);
+                    expected.branches.push(Branch { offset, target, length, field, width, jumps });
+                }
+                ([Some(operand), None], None)
+                    if operand.form == OperandForm::Address64 && operand.field == i.offset + 2 =>
+                {
+                    expected.plain.push((i.offset, operand.value));
+                }
+                _ => of_interest.push(*i),
             }
         });
+        assert_eq!((&survey.plain, &survey.branches), (&expected.plain, &expected.branches));
+        plain += survey.plain.len();
         assert_eq!(shown, of_interest);
         for offset in 0..bytes.len() as u64 + 100 {
             assert_eq!(survey.starts_at(offset), starts.binary_search(&offset).is_ok(), "{offset:#x}");
@@ -320,6 +336,7 @@ fn a_survey_is_of_all_instructions() {
         let summed = |of: &Survey| (of.clean, of.padding, of.sensitivity, of.last);
         assert_eq!(summed(&survey), summed(&expected));
     }
+    assert!(plain > 20, "{plain}");
 }
 
 /// The output of a tool, or `None` (loudly) where it is missing and may be.
