@@ -274,16 +274,20 @@ impl ByName {
             next: vec![NONE; count],
         };
         // The last one first, so that each is found before those behind it.
+        let names = symbols.names.as_bytes();
+        let mut end = names.len();
         for index in (0..count).rev() {
-            let slot = by_name.slot(symbols.name(index));
+            let start = index.checked_sub(1).map_or(0, |before| symbols.ends[before] as usize);
+            let slot = by_name.slot(&names[start..end]);
+            end = start;
             by_name.next[index] = std::mem::replace(&mut by_name.first[slot], index as u32);
         }
         by_name
     }
 
-    fn slot(&self, name: &str) -> usize {
+    fn slot(&self, name: &[u8]) -> usize {
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(name.as_bytes());
+        hasher.write(name);
         hasher.finish() as usize & (self.first.len() - 1)
     }
 
@@ -294,7 +298,7 @@ impl ByName {
         symbols: &'a Symbols,
     ) -> impl Iterator<Item = NamedAddress<'a>> {
         let symbol = |index: u32| (index != NONE).then_some(index as usize);
-        let first = symbol(self.first[self.slot(name)]);
+        let first = symbol(self.first[self.slot(name.as_bytes())]);
         let with_hash = std::iter::successors(first, move |&index| symbol(self.next[index]));
         with_hash.filter(move |&index| symbols.name(index) == name).map(|index| symbols.get(index))
     }
