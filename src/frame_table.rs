@@ -22,11 +22,11 @@ pub struct FrameTable<'d> {
 }
 
 /// The index of a [`Cie`] in [`FrameTable::cies`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CieId(pub u32);
 
 /// A field that holds a pointer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PointerField {
     /// Offset of its first byte in the section.
     pub offset: u64,
@@ -61,7 +61,7 @@ pub struct Cie<'d> {
 }
 
 /// Frame description entry: one contiguous piece of code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fde {
     /// What it shares with others.
     pub cie: CieId,
@@ -126,24 +126,26 @@ impl<'d> FrameTable<'d> {
     fn read_section(&mut self, object: &ObjectFile<'d>, section: &Section<'d>) -> Result<(), Unreadable> {
         let mut pending = Vec::new();
         let split = self.split(section, &mut pending);
-        // Each can be read by itself: that they are many is left to all threads.
-        let cies = &self.cies;
-        let read = pending.par_chunks(AT_ONCE).flat_map_iter(|entries| {
+        // Each can be read by itself: that they are many is left to all threads, each of which writes what it reads where it
+        // stays.
+        let (cies, known) = (&self.cies, self.fdes.len());
+        self.fdes.resize(known + pending.len(), Fde::default());
+        let places = self.fdes[known..].par_chunks_mut(AT_ONCE);
+        let wrong = pending.par_chunks(AT_ONCE).zip(places).find_map_first(|(entries, places)| {
             let mut relocations = InOrder::from(section, entries[0].offset);
-            entries.iter().map(move |Pending { offset, cie, entry }| {
-                read_fde(object, &mut relocations, *offset, (*cie, &cies[cie.0 as usize]), entry.clone())
+            entries.iter().zip(places).find_map(|(&Pending { offset, cie }, place)| {
+                match read_fde(object, section, &mut relocations, offset, (cie, &cies[cie.0 as usize])) {
+                    Ok(fde) => *place = fde,
+                    Err(unreadable) => return Some(unreadable),
+                }
+                None
             })
         });
-        let read: Vec<Result<Fde, Unreadable>> = read.collect();
-        self.fdes.reserve(read.len());
-        for fde in read {
-            self.fdes.push(fde?);
-        }
-        split
+        wrong.map_or(split, Err)
     }
 
     /// Reads the CIEs of a section, and finds the FDEs.
-    fn split(&mut self, section: &Section<'d>, pending: &mut Vec<Pending<'d>>) -> Result<(), Unreadable> {
+    fn split(&mut self, section: &Section<'d>, pending: &mut Vec<Pending>) -> Result<(), Unreadable> {
         let mut known = HashMap::default();
         let mut cursor = Cursor::new(section.data, 0, section.size);
         while !cursor.is_empty() {
@@ -177,7 +179,7 @@ impl<'d> FrameTable<'d> {
                     message: format!("the CIE pointer {id:#x} does not lead back to a CIE"),
                 });
             };
-            pending.push(Pending { offset, cie, entry });
+            pending.push(Pending { offset, cie });
         }
         Ok(())
     }
@@ -187,12 +189,11 @@ impl<'d> FrameTable<'d> {
 const AT_ONCE: usize = 1024;
 
 /// An FDE that has been found.
-struct Pending<'d> {
+#[derive(Clone, Copy)]
+struct Pending {
     /// Where its length field is.
     offset: u64,
     cie: CieId,
-    /// What follows its CIE pointer.
-    entry: Cursor<'d>,
 }
 
 fn read_cie<'d>(section: &Section<'d>, offset: u64, mut entry: Cursor<'d>) -> Result<Cie<'d>, Unreadable> {
@@ -269,11 +270,15 @@ fn read_cie<'d>(section: &Section<'d>, offset: u64, mut entry: Cursor<'d>) -> Re
 /// `relocations` are those of the section.
 fn read_fde(
     object: &ObjectFile<'_>,
+    section: &Section<'_>,
     relocations: &mut InOrder<'_>,
     offset: u64,
     (id, cie): (CieId, &Cie<'_>),
-    mut entry: Cursor<'_>,
 ) -> Result<Fde, Unreadable> {
+    let mut entry = Cursor::new(section.data, offset, section.size);
+    let length = entry.u32("the length of an entry")?;
+    let mut entry = entry.split(u64::from(length), "an entry of that length")?;
+    entry.u32("the CIE pointer of an entry")?;
     let encoding = cie.code_encoding();
     let code = read_pointer(&mut entry, encoding, "the address of the code")?;
     let length_offset = entry.position();

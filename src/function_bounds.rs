@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::frame_table::FrameTable;
 use crate::object_file::{Binding, ObjectFile, SectionId, Symbol, SymbolId, SymbolPlace, SymbolType};
+use crate::scan::first_from;
 
 /// A range of a code section in which decoding need not start anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,13 +92,20 @@ impl<'d> FunctionBounds<'d> {
                 SymbolType::Section | SymbolType::File | SymbolType::ThreadLocal => {}
             }
         }
-        splits.extend(frames.flat_map(|range| [(range.start, None), (range.end, None)]));
+        let functions = outermost(object, functions);
+        // Nearly all describe one of these functions and nothing in a gap; they are in the same order.
+        let mut near = 0;
+        let mut is_function = |range: &Range<u64>| {
+            near = first_from(&functions, near, |function| function.range.start < range.start);
+            functions.get(near).is_some_and(|function| function.range == *range)
+        };
+        let gaps = frames.filter(|range| !is_function(range));
+        splits.extend(gaps.flat_map(|range| [(range.start, None), (range.end, None)]));
         // Of several labels the preferred one, and any before none.
         let best = |label: Option<SymbolId>| (label.is_none(), label.map(|id| rank(object.symbol(id))));
         splits.sort_by_key(|&(offset, label)| (offset, best(label)));
         splits.dedup_by_key(|(offset, _)| *offset);
 
-        let functions = outermost(object, functions);
         // Between two there may be another one.
         let mut bounds = FunctionBounds { regions: Vec::with_capacity(2 * functions.len() + splits.len()) };
         let mut end = 0;

@@ -325,7 +325,7 @@ struct Way {
 }
 
 impl Ways<'_> {
-    /// The index of the first of the frames that do what was done with one instruction: it became others bytes, with a
+    /// The index of the first of the frames that do what was done with one instruction: it became other bytes, with a
     /// relocation `field` bytes from its start. `None`: that is not to be done with other instructions.
     fn frames(&mut self, old: &[u8], new: &[u8], field: u64, kind: RelocKind) -> Option<u32> {
         if old.len() != usize::from(self.form.length) || new.len() != old.len() {
