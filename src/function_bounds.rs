@@ -76,7 +76,8 @@ impl<'d> FunctionBounds<'d> {
         'd: 'o,
     {
         let size = object.section(section).size;
-        let mut functions: Vec<Sized> = Vec::new();
+        // Of those that go through a list they are so many at most.
+        let mut functions: Vec<Sized> = Vec::with_capacity(symbols.size_hint().0);
         // Offsets in gaps between functions at which something ends or begins, with the label there.
         let mut splits: Vec<(u64, Option<SymbolId>)> = Vec::new();
         for symbol in symbols.filter(|symbol| symbol.value < size) {
@@ -92,7 +93,7 @@ impl<'d> FunctionBounds<'d> {
                 SymbolType::Section | SymbolType::File | SymbolType::ThreadLocal => {}
             }
         }
-        let functions = outermost(object, functions);
+        only_outermost(object, &mut functions);
         // Nearly all describe one of these functions and nothing in a gap; they are in the same order.
         let mut near = 0;
         let mut is_function = |range: &Range<u64>| {
@@ -170,24 +171,20 @@ impl<'d> FunctionBounds<'d> {
     }
 }
 
-/// Sorted and without nested ranges.
-fn outermost(object: &ObjectFile<'_>, mut functions: Vec<Sized>) -> Vec<Sized> {
+/// Sorts them, and leaves no nested ranges.
+fn only_outermost(object: &ObjectFile<'_>, functions: &mut Vec<Sized>) {
     functions.sort_by_key(|f| {
         let longest_first = u64::MAX - f.range.end;
         (f.range.start, longest_first, rank(object.symbol(f.symbol)))
     });
-    let mut kept: Vec<Sized> = Vec::new();
-    for function in functions {
-        if let Some(last) = kept.last_mut() {
-            if function.range.end <= last.range.end {
-                continue;
-            }
+    functions.dedup_by(|function, last| {
+        let nested = function.range.end <= last.range.end;
+        if !nested {
             // An entry point is the start of an instruction for sure; where another function is said to end need not be.
             last.range.end = last.range.end.min(function.range.start);
         }
-        kept.push(function);
-    }
-    kept
+        nested
+    });
 }
 
 /// The least is preferred: seen by other objects, global before weak, said to be a function, first in the table.

@@ -64,7 +64,7 @@ impl<'a> ObjectCode<'a> {
     ) -> Self {
         let sized = |region: &Region<'_>| region.function.is_some_and(|id| object.symbol(id).size > 0);
         let functions = bounds.iter().map(|(&section, bounds)| {
-            let mut functions: Vec<Function> = Vec::new();
+            let mut functions: Vec<Function> = Vec::with_capacity(bounds.regions().len());
             let mut open = false;
             for region in bounds.regions() {
                 let Range { start, end } = region.range;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::place_reports::private_reason;
 use super::symbols::Reach;
@@ -65,6 +66,13 @@ impl<'a> Planner<'a> {
     /// A session map whose expressions cannot be read.
     pub(super) fn plan_places(&mut self) -> Result<()> {
         let count = self.found.testimony.resolved.len();
+        let code = |resolved: &Resolved| matches!(resolved.place.shape, Shape::Instruction { .. });
+        for places in self.found.testimony.resolved.chunk_by(|a, b| a.place.section == b.place.section) {
+            let added = places.iter().filter(|place| code(place)).count();
+            if added > 0 {
+                self.edits.relocations.entry(places[0].place.section).or_default().reserve(added);
+            }
+        }
         self.edits.bytes.reserve(count);
         self.decisions.reserve(count);
         self.replaced_instructions.reserve(count);
@@ -86,7 +94,11 @@ impl<'a> Planner<'a> {
                 }),
                 meaning => {
                     let (half, meaning) = half_of(place, meaning);
-                    let prepared = self.prepare(meaning)?;
+                    let prepared = match Arc::strong_count(&resolved.meaning) {
+                        // No other place means that.
+                        1 => self.prepare_anew(meaning)?,
+                        _ => self.prepare(meaning)?,
+                    };
                     self.plan_place(place, &prepared, half, meaning)
                 }
             };
@@ -122,6 +134,8 @@ impl<'a> Planner<'a> {
             }
             self.report.places.push(report);
         }
+        // Where all places stay as they are, no room was needed.
+        self.edits.relocations.retain(|_, edits| !edits.is_empty());
         Ok(())
     }
 
@@ -147,6 +161,12 @@ impl<'a> Planner<'a> {
         if let Some(known) = self.prepared.get(&key) {
             return Ok(known.clone());
         }
+        let prepared = self.prepare_anew(meaning)?;
+        self.prepared.insert(key, prepared.clone());
+        Ok(prepared)
+    }
+
+    fn prepare_anew(&mut self, meaning: &'a Meaning) -> Result<Prepared<'a>> {
         self.note_library(meaning);
         let source = self.meaning_source(meaning)?;
         let name = match meaning {
@@ -157,9 +177,7 @@ impl<'a> Planner<'a> {
             meaning => Cow::from(meaning.text(self.found.map)),
         };
         let is_value = !matches!(meaning, Meaning::Symbol { .. });
-        let prepared = Prepared { source, is_value, name };
-        self.prepared.insert(key, prepared.clone());
-        Ok(prepared)
+        Ok(Prepared { source, is_value, name })
     }
 
     /// What a meaning becomes.
