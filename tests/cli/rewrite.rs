@@ -51,6 +51,7 @@ fn unresolved_places_can_be_kept() {
     let run = folder.run("in.o -o out.o -s map.json --unresolved keep").exits(0);
     assert!(run.stderr.starts_with("relocfix: warning: in.o: .text+0x2 (f): "), "{}", run.stderr);
     assert!(holds_the_address(&folder.bytes("out.o")));
+    assert_eq!(folder.bytes("out.o"), folder.bytes("in.o"), "where nothing is done nothing changes");
     folder.run("in.o -o out.o -s map.json --unresolved keep -q").silently();
     folder.run("in.o -o out.o -s map.json --unresolved error").fails(1, "[heap]");
 }
