@@ -75,6 +75,11 @@ struct Name<'a> {
 }
 
 impl<'a> StringTableBuilder<'a> {
+    /// Makes room for so many more names.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.names.reserve(count);
+    }
+
     /// Adds a name; [`BuiltStringTable::offsets`] has them in the order in which they were added.
     pub(super) fn add(&mut self, name: &'a str) {
         // As many as there are symbols and sections, whose numbers have 32 bits.

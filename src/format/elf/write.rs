@@ -306,7 +306,9 @@ fn write_symbols_and_names(
     let mut builder = StringTableBuilder::default();
     output.sections.iter().for_each(|s| builder.add(&s.name));
     let mut own_names = StringTableBuilder::default();
-    symbols.iter().for_each(|s| if shared { &mut builder } else { &mut own_names }.add(&s.name));
+    let of_symbols = if shared { &mut builder } else { &mut own_names };
+    of_symbols.reserve(symbols.len());
+    symbols.iter().for_each(|s| of_symbols.add(&s.name));
     let names = builder.build().map_err(refuse)?;
     let own_names = own_names.build().map_err(refuse)?;
 
