@@ -103,7 +103,8 @@ impl Table<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let used = |column: usize| rows.iter().any(|row| !row[column].is_empty());
+        // Told once: there can be millions of rows.
+        let used: [bool; N] = std::array::from_fn(|column| rows.iter().any(|row| !row[column].is_empty()));
         let widths: [usize; N] = std::array::from_fn(|column| {
             let cells = rows.iter().map(|row| row[column].chars().count());
             let widest = cells.filter(|&width| width <= WIDEST_COLUMN).max().unwrap_or(0);
@@ -111,7 +112,7 @@ impl Table<'_> {
         });
         let line = |cells: [&str; N]| {
             let mut line = String::new();
-            for (column, cell) in cells.iter().enumerate().filter(|&(column, _)| used(column)) {
+            for (column, cell) in cells.iter().enumerate().filter(|&(column, _)| used[column]) {
                 line.push_str(&format!("{cell:<width$}  ", width = widths[column]));
             }
             line.truncate(line.trim_end().len());
