@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::frame_table::FrameTable;
+use crate::in_order::first_from;
 use crate::object_file::{Binding, ObjectFile, SectionId, Symbol, SymbolId, SymbolPlace, SymbolType};
-use crate::scan::first_from;
 
 /// A range of a code section in which decoding need not start anew.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -54,6 +54,7 @@ pub mod fill_program;
 pub mod format;
 pub mod frame_table;
 pub mod function_bounds;
+mod in_order;
 mod jump_tables;
 mod lsda;
 mod object_code;

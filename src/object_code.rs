@@ -10,11 +10,11 @@ use smallvec::{SmallVec, smallvec};
 use crate::arch::{CodeView, Lead};
 use crate::frame_table::{FrameTable, Location};
 use crate::function_bounds::{FunctionBounds, Region};
+use crate::in_order::first_from;
 use crate::jump_tables::JumpTables;
 use crate::lsda;
 use crate::object_file::{Binding, ObjectFile, Relocation, Section, SectionId, SymbolPlace, Visibility};
 use crate::reloc::RelocKind;
-use crate::scan::first_from;
 
 /// The bits of a number that are the offset in a section; no file that fits into memory has larger ones.
 const OFFSET_BITS: u32 = 40;

@@ -12,6 +12,7 @@ use crate::code_scan::{self, CodeFound, HalfPair};
 use crate::error::{At, Result};
 use crate::frame_table::FrameTable;
 use crate::function_bounds::FunctionBounds;
+use crate::in_order::first_from;
 use crate::object_file::{ObjectFile, Relocation, Section, SectionId, SectionKind, SymbolId, SymbolPlace};
 use crate::plain_constants::PlainConstants;
 use crate::record::{Record, holds_program_bytes};
@@ -110,9 +111,6 @@ pub struct PoolAccess {
     pub size: u64,
 }
 
-/// How many of a list are looked at one after the other before it is searched.
-const AHEAD: usize = 8;
-
 /// What is known of places in sections: in their order, so that there can be millions.
 #[derive(Debug)]
 pub struct ByPlace<T>(Vec<((SectionId, u64), T)>);
@@ -145,16 +143,6 @@ impl<T> ByPlace<T> {
         let behind = self.0.partition_point(|(place, _)| *place <= (section, offset));
         let (place, known) = self.0.get(behind.checked_sub(1)?)?;
         (*place == (section, offset)).then_some(known)
-    }
-}
-
-/// The index of the first in a sorted list that is not `before`: mostly one of the next few from an index on.
-pub(crate) fn first_from<T>(list: &[T], index: usize, before: impl Fn(&T) -> bool) -> usize {
-    let index = if index > 0 && list.get(index - 1).is_none_or(|last| !before(last)) { 0 } else { index };
-    let ahead = list.get(index..).unwrap_or_default();
-    match ahead.iter().take(AHEAD).position(|item| !before(item)) {
-        Some(near) => index + near,
-        None => index + ahead.partition_point(before),
     }
 }
 
@@ -499,24 +487,4 @@ pub fn is_unwind_section(section: &Section<'_>) -> bool {
 /// Whether 32-bit operands can hold addresses of the session at all.
 pub(crate) fn has_low_addresses(map: &SessionMap, machine: Machine) -> bool {
     map.ranges().iter().any(|range| machine.arch().is_in_reach_of_32_bits(range))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_is_found_from_wherever_it_is_looked_for() {
-        let list: Vec<u32> = (0..40).map(|number| number / 3 * 2).collect();
-        for number in 0..30 {
-            let before = |item: &u32| *item < number;
-            for index in 0..=list.len() + 1 {
-                assert_eq!(
-                    first_from(&list, index, before),
-                    list.partition_point(before),
-                    "{number} {index}"
-                );
-            }
-        }
-    }
 }

@@ -11,12 +11,12 @@ use super::Check;
 use crate::arch::PlainForm;
 use crate::edits::{Frame, Pattern, Repeat, Repeated};
 use crate::error::Result;
+use crate::in_order::first_from;
 use crate::object_file::{InOrder, Relocation, Section, SectionId, SymbolId};
 use crate::plain_constants::Window;
 use crate::plan::{Decision, How};
 use crate::reloc::RelocKind;
 use crate::repeats::{AT_ONCE, FEW};
-use crate::scan::first_from;
 
 impl Check<'_, '_> {
     /// Every repeated place is like its first one, of which it was decided what it yields.
